@@ -1,0 +1,1 @@
+"""The total: its schema and migrations, group commit, reads, resets and the audit."""

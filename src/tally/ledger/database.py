@@ -1,0 +1,122 @@
+"""Connections to PostgreSQL, and what to call it when there are none."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+import asyncpg
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from tally.ledger.schema import REVISION
+
+T = TypeVar("T")
+
+# Seconds between two tries to reach a database that is away.
+RETRY_PAUSE: Final = 0.1
+_SETTINGS: Final = {
+    "application_name": "tally",
+    "timezone": "UTC",
+    # Every total is one indexed row: compiling a query never pays.
+    "jit": "off",
+}
+# Revisions this code has outgrown. Any other unknown revision is a newer one, which only adds
+# to what this code needs: during a release old services go on under the new schema.
+_OLDER_REVISIONS: Final[frozenset[str]] = frozenset()
+
+
+class Unavailable(Exception):
+    """The database can't be reached, or did not answer in time.
+
+    `outcome_known` is true where the request certainly changed nothing.
+    """
+
+    def __init__(self, reason: str, *, outcome_known: bool = True) -> None:
+        """Say why, and whether the outcome of the request is known."""
+        super().__init__(reason)
+        self.outcome_known = outcome_known
+
+
+class SchemaOutdated(Exception):
+    """The database lacks migrations that this code needs."""
+
+
+def is_connection_loss(error: BaseException | None) -> bool:
+    """Tell whether an error means that the connection, and not the request, is at fault."""
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or is_connection_loss(error.orig or error.__cause__)
+    if isinstance(error, asyncpg.PostgresError):
+        return isinstance(
+            error,
+            asyncpg.PostgresConnectionError
+            | asyncpg.OperatorInterventionError
+            | asyncpg.InsufficientResourcesError
+            | asyncpg.PostgresSystemError,
+        )
+    if isinstance(error, OSError | PoolTimeout | asyncpg.InterfaceError | TimeoutError):
+        return True
+    return error is not None and is_connection_loss(error.__cause__)
+
+
+class Database:
+    """One PostgreSQL database, reached under one role."""
+
+    def __init__(self, url: str, *, timeout: float, connections: int = 4) -> None:
+        """Remember the address; nothing connects yet.
+
+        `timeout` is the longest a caller waits, in seconds, before `Unavailable`.
+        """
+        self.url = url
+        self.timeout = timeout
+        self.engine: AsyncEngine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=self.connect,
+            pool_size=connections,
+            max_overflow=0,
+            pool_timeout=timeout,
+            pool_use_lifo=True,
+        )
+
+    async def connect(self) -> Any:  # noqa: ANN401 - asyncpg is untyped
+        """Open a connection of asyncpg's own."""
+        return await asyncpg.connect(self.url, timeout=self.timeout, server_settings=_SETTINGS)
+
+    async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Run `work` in a transaction, again while the database is away; raise `Unavailable`.
+
+        Only for work that may run twice: reads, and changes that carry a key.
+        """
+        try:
+            async with asyncio.timeout(self.timeout):
+                while True:
+                    try:
+                        async with self.engine.begin() as connection:
+                            return await work(connection)
+                    except Exception as error:
+                        if not is_connection_loss(error):
+                            raise
+                    await asyncio.sleep(RETRY_PAUSE)
+        except TimeoutError:
+            raise Unavailable("the database did not answer in time") from None
+
+    async def check(self) -> None:
+        """Raise `Unavailable` or `SchemaOutdated` unless services can work with the database."""
+        revision = await self.run(current_revision)
+        if revision is None or revision in _OLDER_REVISIONS:
+            raise SchemaOutdated(f"the schema is at {revision}, this release needs {REVISION}")
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+async def current_revision(connection: AsyncConnection) -> str | None:
+    """Read the schema's revision, or None where there is no ledger yet."""
+    if await connection.scalar(text("SELECT to_regclass('tally.alembic_version')")) is None:
+        return None
+    revision: str | None = await connection.scalar(
+        text("SELECT version_num FROM tally.alembic_version")
+    )
+    return revision

@@ -1,0 +1,156 @@
+"""Reading the ledger: the total, entries in pages, history, and everything as CSV."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Generic, TypeVar
+
+from sqlalchemy import Row, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tally.amount import Amount
+from tally.ledger.database import Database, Unavailable, is_connection_loss
+from tally.ledger.schema import entry, total
+
+T = TypeVar("T")
+
+NEWEST: Final = 20
+# Enough for a picture a person looks at; few enough that it costs the same at any size.
+POINTS: Final = 200
+CSV_HEADER: Final = b"id,value,sum_after,added_at\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """The sum and count of the current entries, up to the entry `last_id`."""
+
+    sum: Amount
+    count: int
+    last_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One value, and the total right after it."""
+
+    id: int
+    value: Amount
+    sum_after: Amount
+    added_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What the display's page shows, all of one moment.
+
+    `history` has at most `POINTS` entries, oldest first, spread evenly over the current ones.
+    """
+
+    total: Total
+    newest: list[Entry]
+    history: list[Entry]
+    at: datetime
+
+
+class SingleFlight(Generic[T]):
+    """Shares one run of `work` among all who ask while the run before it is under way.
+
+    Nobody gets an answer that was begun before they asked, so reads never lag behind an add that
+    was acknowledged before them.
+    """
+
+    def __init__(self, work: Callable[[], Awaitable[T]]) -> None:
+        """Remember the work."""
+        self._work = work
+        self._running: asyncio.Task[T] | None = None
+        self._next: asyncio.Task[T] | None = None
+
+    async def __call__(self) -> T:
+        """Wait for the next run that begins, and return its answer or raise its error."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._run(self._running))
+        # Shielded, because others may wait for the same run.
+        return await asyncio.shield(self._next)
+
+    async def _run(self, before: asyncio.Task[T] | None) -> T:
+        if before is not None:
+            await asyncio.wait([before])
+        self._running, self._next = self._next, None
+        return await self._work()
+
+
+class Reader:
+    """Reads under a role that may read and nothing else."""
+
+    def __init__(self, database: Database) -> None:
+        """Read from this database."""
+        self._database = database
+        self.total = SingleFlight(lambda: database.run(read_total))
+        self.overview = SingleFlight(lambda: database.run(_read_overview))
+
+    async def entries(self, before: int | None, limit: int) -> list[Entry]:
+        """Read current entries with ids below `before`, newest first, at most `limit`."""
+        return await self._database.run(lambda connection: _read_entries(connection, before, limit))
+
+    async def export_csv(self, write: Callable[[bytes], Awaitable[None]]) -> None:
+        """Write every current entry as CSV, oldest first, as of one moment.
+
+        PostgreSQL makes the lines and `write` sets the pace, so memory stays bounded. Raises
+        `Unavailable`, which after the first write means that the rest is missing.
+        """
+        connection = await self._database.connect()
+        try:
+            await write(CSV_HEADER)
+            await connection.copy_from_query(_CSV_QUERY, output=write, format="csv")
+        except Exception as error:
+            if is_connection_loss(error):
+                raise Unavailable("the database went away") from error
+            raise
+        finally:
+            connection.terminate()
+
+
+_CSV_QUERY: Final = """
+    SELECT id, trim_scale(value), trim_scale(sum_after),
+           to_char(added_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+      FROM tally.entry WHERE id > (SELECT cleared_through FROM tally.total) ORDER BY id
+"""
+
+
+async def read_total(connection: AsyncConnection) -> Total:
+    """Read the total."""
+    row = (await connection.execute(select(total.c.sum, total.c["count"], total.c.last_id))).one()
+    return Total(*row)
+
+
+async def _read_entries(connection: AsyncConnection, before: int | None, limit: int) -> list[Entry]:
+    cleared_through = select(total.c.cleared_through).scalar_subquery()
+    query = select(entry).where(entry.c.id > cleared_through)
+    if before is not None:
+        query = query.where(entry.c.id < before)
+    rows = await connection.execute(query.order_by(entry.c.id.desc()).limit(limit))
+    return [_entry(row) for row in rows]
+
+
+async def _read_overview(connection: AsyncConnection) -> Overview:
+    await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+    now = await read_total(connection)
+    newest = await _read_entries(connection, None, NEWEST)
+    sampled = _spread(now.last_id - now.count + 1, now.last_id, POINTS)
+    rows = await connection.execute(
+        select(entry).where(entry.c.id.in_(sampled)).order_by(entry.c.id)
+    )
+    return Overview(now, newest, [_entry(row) for row in rows], datetime.now(UTC))
+
+
+def _spread(first: int, last: int, most: int) -> list[int]:
+    """Choose at most `most` ids from first to last, both included, evenly spread."""
+    steps = min(most, last - first + 1) - 1
+    if steps < 1:
+        return [last] if steps == 0 else []
+    return [first + (last - first) * step // steps for step in range(steps + 1)]
+
+
+def _entry(row: Row[tuple[object, ...]]) -> Entry:
+    return Entry(row.id, row.value, row.sum_after, row.added_at)

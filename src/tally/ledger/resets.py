@@ -1,0 +1,124 @@
+"""Clearing the total, and giving back what was cleared."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import asyncpg
+from sqlalchemy import Select, and_, func, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tally.amount import Amount
+from tally.ledger.database import Database
+from tally.ledger.schema import AmountType, reset, total
+from tally.ledger.writer import SumOutOfRange, digest
+
+MAX_LISTED: Final = 1000
+
+_RESET: Final = text("SELECT * FROM tally.reset_total(:key)").columns(sum=AmountType)
+_UNDO: Final = text("SELECT * FROM tally.undo_reset(:id)").columns(sum=AmountType)
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """A reset, and what it cleared."""
+
+    id: int
+    sum: Amount
+    count: int
+    at: datetime
+    undone_at: datetime | None = None
+    undoable: bool = False
+
+
+class NotUndoable(Exception):
+    """The reset is not the newest one not yet undone, or its entries were purged."""
+
+
+class Resets:
+    """Resets under a role that may reset, undo, and nothing else."""
+
+    def __init__(self, database: Database) -> None:
+        """Work on this database."""
+        self._database = database
+
+    async def reset(self, key: str | None = None) -> tuple[Reset, bool]:
+        """Clear the total; return the reset and whether `key` had made it before.
+
+        Without a key one is made up, so that a lost connection can't reset twice.
+        """
+        key_digest = uuid.UUID(digest(key)) if key is not None else uuid.uuid4()
+
+        async def work(connection: AsyncConnection) -> tuple[Reset, bool]:
+            row = (await connection.execute(_RESET, {"key": key_digest})).one()
+            reset_id, cleared, count, at, replayed = row
+            return Reset(reset_id, cleared, count, at), replayed
+
+        return await self._database.run(work)
+
+    async def undo(self, reset_id: int) -> Reset:
+        """Give back what the newest reset not yet undone cleared.
+
+        Raises `NotUndoable` for any other, and `SumOutOfRange` where both together are too much.
+        """
+        tries = 0
+
+        async def work(connection: AsyncConnection) -> Reset:
+            nonlocal tries
+            tries += 1
+            if tries > 1:
+                # The connection was lost before the answer came: it may be undone already.
+                known = await _read(connection, reset_id)
+                if known is not None and known.undone_at is not None:
+                    return known
+            row = (await connection.execute(_UNDO, {"id": reset_id})).one()
+            return Reset(*row)
+
+        try:
+            return await self._database.run(work)
+        except DBAPIError as error:
+            cause = error.orig.__cause__ if error.orig is not None else None
+            if isinstance(cause, asyncpg.CheckViolationError):
+                raise SumOutOfRange(
+                    "the sum would have more than 29 digits before the point"
+                ) from error
+            if getattr(cause, "sqlstate", "") in ("TA001", "TA002"):
+                raise NotUndoable(str(cause)) from error
+            raise
+
+    async def get(self, reset_id: int) -> Reset | None:
+        """Read one reset."""
+        return await self._database.run(lambda connection: _read(connection, reset_id))
+
+    async def past(self, before: int | None = None, limit: int = MAX_LISTED) -> list[Reset]:
+        """Read resets with ids below `before`, newest first, at most `limit`."""
+
+        async def work(connection: AsyncConnection) -> list[Reset]:
+            query = _query().order_by(reset.c.id.desc()).limit(limit)
+            if before is not None:
+                query = query.where(reset.c.id < before)
+            return [Reset(*row) for row in await connection.execute(query)]
+
+        return await self._database.run(work)
+
+
+def _query() -> Select[*tuple[int, Amount, int, datetime, datetime | None, bool]]:
+    newest = select(func.max(reset.c.id)).where(reset.c.undone_at.is_(None)).scalar_subquery()
+    purged = select(total.c.purged_through).scalar_subquery()
+    undoable = and_(reset.c.id == newest, reset.c.cleared_from >= purged)
+    return select(
+        reset.c.id,
+        reset.c.sum,
+        reset.c["count"],
+        reset.c.at,
+        reset.c.undone_at,
+        func.coalesce(undoable, False),
+    )
+
+
+async def _read(connection: AsyncConnection, reset_id: int) -> Reset | None:
+    rows = await connection.execute(_query().where(reset.c.id == reset_id))
+    row = rows.one_or_none()
+    return None if row is None else Reset(*row)

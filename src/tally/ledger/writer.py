@@ -1,0 +1,419 @@
+"""Group commit: all requests that wait share one transaction, and each gets its own answer.
+
+While one transaction commits, the next batch gathers. A durable add then costs a share of one
+commit, instead of one commit each in a queue for the total's row.
+"""
+
+import asyncio
+import hashlib
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import asyncpg
+
+from tally.amount import Amount, format_amount
+from tally.ledger.database import RETRY_PAUSE, Database, Unavailable, is_connection_loss
+from tally.ledger.schema import from_numeric
+
+MAX_BATCH_VALUES: Final = 10_000
+# Seconds between two looks for requests that have waited too long.
+_EXPIRY_TICK: Final = 0.1
+
+_ADD: Final = "SELECT * FROM tally.add_batch($1, $2, $3, $4, $5, $6, $7)"
+_SETTLE: Final = "SELECT * FROM tally.settle_batch($1, $2)"
+_REGISTER: Final = "SELECT tally.register_writer($1)"
+_RECALL: Final = "SELECT * FROM tally.recall($1)"
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What an add did: the ids it got, and the total right after it."""
+
+    first_id: int
+    last_id: int
+    sum: Amount
+    count: int
+    replayed: bool = False
+
+
+class QueueFull(Exception):
+    """More values wait than the queue may hold; nothing was stored."""
+
+
+class KeyReused(Exception):
+    """The key was used before, with another body; nothing was stored."""
+
+
+class SumOutOfRange(Exception):
+    """The total would leave its range; nothing was stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An Idempotency-Key and what was sent under it, as 128-bit digests in hexadecimal."""
+
+    key: str
+    body: str
+
+    @classmethod
+    def of(cls, key: str, values: Iterable[Amount], *, batch: bool) -> "Key":
+        """Digest a key and a body; bodies that mean the same are the same."""
+        body = ("batch:" if batch else "single:") + ",".join(map(str, values))
+        return cls(digest(key), digest(body))
+
+
+def digest(text: str) -> str:
+    """Digest a text to 128 bits, in hexadecimal: 10^12 keys collide with a chance of 10^-15."""
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """An add that waits for its commit; `finish` is called once, with an answer or an error."""
+
+    values: Sequence[Amount]
+    key: Key | None
+    finish: Callable[[Added | Exception], None]
+    deadline: float
+    finished: bool = False
+
+    def settle(self, outcome: Added | Exception) -> None:
+        """Answer the request unless it was answered before."""
+        if not self.finished:
+            self.finished = True
+            self.finish(outcome)
+
+
+class Writer:
+    """The one that adds: a bounded queue, and one task that commits what waits in it."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        queue_limit: int,
+        on_commit: Callable[[int, int, float], None] = lambda requests, values, seconds: None,
+        on_connection: Callable[[bool, str], None] = lambda connected, reason: None,
+    ) -> None:
+        """`queue_limit` is in values. The hooks get what was committed, and lost connections."""
+        self._database = database
+        self._queue_limit = queue_limit
+        self._on_commit = on_commit
+        self._on_connection = on_connection
+        self._queue: deque[Request] = deque()
+        self._queued_values = 0
+        self._batch: list[Request] = []
+        self._batch_sent = False
+        self._one_by_one = False
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._connection: Any = None
+        self._lost = False
+        self._id = uuid.uuid4()
+        self._batch_number = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def queued_values(self) -> int:
+        """The number of values that wait for a commit to begin."""
+        return self._queued_values
+
+    def start(self) -> None:
+        """Begin to commit."""
+        self._tasks = [asyncio.create_task(self._work()), asyncio.create_task(self._expire())]
+
+    async def close(self, grace: float) -> None:
+        """Commit and answer all that waits, for at most `grace` seconds, then stop."""
+        try:
+            async with asyncio.timeout(grace):
+                await self._idle.wait()
+        except TimeoutError:
+            self._give_up(float("inf"))
+        for task in self._tasks:
+            task.cancel()
+        results = await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._connection is not None:
+            self._connection.terminate()
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+
+    async def add(self, values: Sequence[Amount], key: Key | None = None) -> Added:
+        """Add values, all or none, and return once they are durable.
+
+        Raises `QueueFull`, `KeyReused`, `SumOutOfRange` or `Unavailable`.
+        """
+        future: asyncio.Future[Added] = asyncio.get_running_loop().create_future()
+
+        def finish(outcome: Added | Exception) -> None:
+            if future.done():  # whoever waited has gone away
+                return
+            if isinstance(outcome, Added):
+                future.set_result(outcome)
+            else:
+                future.set_exception(outcome)
+
+        self.submit(values, key, finish)
+        return await future
+
+    def submit(
+        self,
+        values: Sequence[Amount],
+        key: Key | None,
+        finish: Callable[[Added | Exception], None],
+    ) -> None:
+        """Queue an add; `finish` gets the answer or the error. Raises `QueueFull`."""
+        if self._queued_values + len(values) > self._queue_limit:
+            raise QueueFull(f"{self._queued_values} values wait already")
+        deadline = time.monotonic() + self._database.timeout
+        self._queue.append(Request(values, key, finish, deadline))
+        self._queued_values += len(values)
+        self._wake.set()
+        self._idle.clear()
+
+    async def _work(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._take_batch()
+            self._one_by_one = False
+            while self._batch:
+                try:
+                    await self._commit()
+                except Exception as error:
+                    self._lose_connection(error)
+                    if not is_connection_loss(error):
+                        # A defect, or a database without a ledger: all that wait on it must know.
+                        self._fail_batch(error)
+                self._batch = [request for request in self._batch if not request.finished]
+            if not self._queue:
+                self._wake.clear()
+                self._idle.set()
+
+    def _take_batch(self) -> None:
+        """Move requests from the queue into the batch, in order, up to the batch's bound."""
+        size = 0
+        while self._queue:
+            size += len(self._queue[0].values)
+            if self._batch and size > MAX_BATCH_VALUES:
+                break
+            request = self._queue.popleft()
+            self._queued_values -= len(request.values)
+            if not request.finished:
+                self._batch.append(request)
+
+    async def _commit(self) -> None:
+        """Commit the batch or a part of it; what stays unanswered is to be tried again."""
+        requests = _without_repeated_keys(self._batch)
+        if self._one_by_one:
+            requests = requests[:1]
+        started = time.monotonic()
+        try:
+            before = await self._store(requests)
+        except asyncpg.UniqueViolationError:
+            await self._recall(requests)
+        except (asyncpg.CheckViolationError, asyncpg.NumericValueOutOfRangeError):
+            # Somebody's values take the sum out of its range: find out whose, refuse only those.
+            if self._one_by_one or len(requests) == 1:
+                requests[0].settle(
+                    SumOutOfRange("the sum would have more than 29 digits before the point")
+                )
+            self._one_by_one = True
+        else:
+            if before is not None:
+                values = self._answer(requests, before)
+                self._on_commit(len(requests), values, time.monotonic() - started)
+
+    async def _store(self, requests: list[Request]) -> Any:  # noqa: ANN401
+        """Store requests; return the total before them, or None where they were not stored."""
+        connection = await self._connected()
+        self._batch_sent = True
+        try:
+            before = await self._add_batch(connection, requests)
+            if before is None:
+                # The database does not know this writer: it is another one, or was restored.
+                self._begin_anew()
+                self._lose_connection(ConnectionError("the database was replaced"))
+        except Exception as error:
+            if is_connection_loss(error):
+                self._lose_connection(error)
+                before = await self._outcome()
+            else:
+                self._batch_sent = False
+                raise
+        self._batch_sent = False
+        return before
+
+    async def _add_batch(self, connection: Any, requests: list[Request]) -> Any:  # noqa: ANN401
+        """Run the one statement; return the total before it, or None if the fence refused it."""
+        keyed: list[tuple[Key, int, int]] = []
+        values: list[str] = []
+        for request in requests:
+            first = len(values) + 1
+            values += map(format_amount, request.values)
+            if request.key is not None:
+                keyed.append((request.key, first, len(values)))
+        before = await connection.fetchrow(
+            _ADD,
+            self._id,
+            self._batch_number + 1,
+            _array(values),
+            *(
+                (
+                    _array(key.key for key, _, _ in keyed),
+                    _array(key.body for key, _, _ in keyed),
+                    _array(str(first) for _, first, _ in keyed),
+                    _array(str(last) for _, _, last in keyed),
+                )
+                if keyed
+                else (None, None, None, None)
+            ),
+            timeout=self._database.timeout,
+        )
+        if before is not None:
+            self._batch_number += 1
+        return before
+
+    async def _recall(self, requests: list[Request]) -> None:
+        """Answer the requests whose keys were answered before as they were answered then."""
+        connection = await self._connected()
+        keyed = {request.key.key: request for request in requests if request.key is not None}
+        for row in await connection.fetch(_RECALL, _array(keyed), timeout=self._database.timeout):
+            request = keyed[row["key"].hex]
+            request.settle(_replay(row, request.key))
+
+    async def _outcome(self) -> Any:  # noqa: ANN401
+        """Find out whether the batch whose connection was lost was committed.
+
+        Returns the total before it, or None if it was not and never will be. Keeps trying for
+        as long as the database is away: its requests are answered in time by `_expire`.
+        """
+        while True:
+            connection = await self._connected()
+            try:
+                row = await connection.fetchrow(
+                    _SETTLE, self._id, self._batch_number + 1, timeout=self._database.timeout
+                )
+            except Exception as error:
+                self._lose_connection(error)
+                if is_connection_loss(error):
+                    await asyncio.sleep(RETRY_PAUSE)
+                    continue
+                row = None
+            if row is None:
+                # Another database, or one restored from before this writer began: whether the
+                # batch is in it can't be known, so nobody may be told that it is not.
+                self._begin_anew()
+                self._fail_batch(Unavailable("the database was replaced", outcome_known=False))
+                return None
+            self._batch_number += 1
+            return row if row["before_id"] is not None else None
+
+    def _begin_anew(self) -> None:
+        """Become another writer, so that no batch of the old one's is taken for one of this."""
+        self._id, self._batch_number = uuid.uuid4(), 0
+
+    async def _connected(self) -> Any:  # noqa: ANN401
+        """Return the connection, opening it again and again until there is one."""
+        while self._connection is None or self._connection.is_closed():
+            try:
+                connection = await self._database.connect()
+                await connection.execute(
+                    "SELECT set_config('synchronous_commit', 'on', false)"
+                    " WHERE current_setting('synchronous_commit') IN ('off', 'local')"
+                )
+                await connection.fetch(_REGISTER, self._id, timeout=self._database.timeout)
+            except Exception as error:
+                if not is_connection_loss(error):
+                    raise
+                self._lose_connection(error)
+                await asyncio.sleep(RETRY_PAUSE)
+                continue
+            self._connection = connection
+            if self._lost:
+                self._lost = False
+                self._on_connection(True, "")
+        return self._connection
+
+    def _lose_connection(self, error: Exception) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+        if not self._lost:
+            self._lost = True
+            self._on_connection(False, f"{type(error).__name__}: {error}")
+
+    @staticmethod
+    def _answer(requests: list[Request], before: Any) -> int:  # noqa: ANN401
+        """Give each request its own ids and its own running sum; return how many values."""
+        last_id, count = before["before_id"], before["before_count"]
+        running = from_numeric(before["before_sum"])
+        for request in requests:
+            size = len(request.values)
+            first_id = last_id + 1
+            last_id += size
+            count += size
+            running = Amount(running + sum(request.values))
+            request.settle(Added(first_id, last_id, running, count))
+        return int(last_id - before["before_id"])
+
+    def _fail_batch(self, error: Exception) -> None:
+        for request in self._batch:
+            request.settle(error)
+        self._batch_sent = False
+
+    async def _expire(self) -> None:
+        while True:
+            await asyncio.sleep(_EXPIRY_TICK)
+            self._give_up(time.monotonic())
+
+    def _give_up(self, now: float) -> None:
+        """Answer the requests whose time has run out.
+
+        One that was not sent will not be: its outcome is known. One that was sent may yet be
+        committed.
+        """
+        # Both are in order of deadlines.
+        for request in self._batch:
+            if request.deadline > now:
+                break
+            if not request.finished:
+                request.settle(
+                    Unavailable(
+                        "the database did not answer in time", outcome_known=not self._batch_sent
+                    )
+                )
+        while self._queue and self._queue[0].deadline <= now:
+            request = self._queue.popleft()
+            self._queued_values -= len(request.values)
+            request.settle(Unavailable("the database did not answer in time"))
+
+
+def _without_repeated_keys(requests: list[Request]) -> list[Request]:
+    """Leave out requests whose key another one in the batch has: they are answered after it."""
+    seen: set[str] = set()
+    chosen = []
+    for request in requests:
+        if request.key is not None:
+            if request.key.key in seen:
+                continue
+            seen.add(request.key.key)
+        chosen.append(request)
+    return chosen
+
+
+def _replay(row: Any, key: Key | None) -> Added | KeyReused:  # noqa: ANN401
+    if key is None or row["body"].hex != key.body:
+        return KeyReused("this key was used before with another body")
+    return Added(
+        row["first_id"], row["last_id"], from_numeric(row["sum"]), row["count"], replayed=True
+    )
+
+
+def _array(items: Iterable[str]) -> str:
+    """Write a PostgreSQL array literal; the items are numbers or hexadecimal."""
+    return "{" + ",".join(items) + "}"
