@@ -1,0 +1,48 @@
+# Everything a person needs to run, test and measure Tally; `make help` lists it.
+SHELL := /bin/sh
+PYTHON ?= python3
+PORT ?= 8080
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format pin screenshots clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: .venv/installed-local ## Run everything at http://127.0.0.1:8080 (PORT=9000 for another port)
+	@exec $(BIN)/python -m tally up --port "$(PORT)"
+
+test: .venv/installed-dev ## Run all tests (STRICT=1: whatever is left out fails)
+	@TALLY_TEST_STRICT="$(STRICT)" $(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/installed-dev ## Run the static checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/installed-dev ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+pin: .venv/installed-dev ## Compile the hash-pinned requirements (ARGS=--upgrade for newer releases)
+	scripts/pin $(ARGS)
+
+screenshots: .venv/installed-dev ## Take the README's pictures from a real browser
+	$(BIN)/python scripts/screenshots.py
+
+clean: ## Remove what was built; the data in .tally stays
+	rm -rf .venv .cache build dist
+
+# A group of packages is installed again when its pins change. What a person may run without the
+# developers' tools stays small.
+.venv/installed-%: requirements/%.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "Tally needs Python 3.11 or newer: PYTHON=python3.12 make ..." >&2; exit 1; }
+	@test -x $(BIN)/python || { echo "Making .venv ..." >&2; $(PYTHON) -m venv .venv; }
+	@echo "Installing requirements/$*.txt ..." >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	    --requirement requirements/$*.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	    --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,41 @@
+"""The one-machine stack: PostgreSQL if none is given, the schema, and all three services."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+
+from tally.ledger.database import Database
+from tally.ledger.migrate import migrate
+from tally.local import postgres
+from tally.services.server import NAMES, serve
+from tally.settings import Settings
+
+
+def up(settings: Settings) -> None:
+    """Serve everything until SIGTERM or SIGINT.
+
+    Raises `LocalError`, `StartError`, `SchemaNewer` or `Unavailable`, each of one line.
+    """
+    if settings.database_url is not None:
+        url = settings.database_url
+        _run(settings, url, lambda role: url)
+        return
+    with postgres.start(settings.data_dir, _note) as server:
+        _run(settings, server.admin_url, server.url)
+
+
+def _run(settings: Settings, admin_url: str, url_of: Callable[[str], str]) -> None:
+    asyncio.run(_migrate(Database(admin_url, timeout=settings.request_timeout)))
+    serve(NAMES, settings, url_of, ready=lambda address: _note(f"Tally is at {address}"))
+
+
+async def _migrate(database: Database) -> None:
+    try:
+        await migrate(database)
+    finally:
+        await database.close()
+
+
+def _note(text: str) -> None:
+    # On stderr: stdout is the log.
+    print(text, file=sys.stderr, flush=True)  # noqa: T201

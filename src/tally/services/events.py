@@ -1,0 +1,157 @@
+"""Live totals for many viewers at the price of one: one read serves all of them."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+from starlette.types import Message, Receive, Scope, Send
+
+from tally.amount import format_amount
+from tally.ledger.database import Unavailable
+from tally.ledger.reader import Total
+from tally.services import metrics
+from tally.services.problem import RETRY_AFTER, Problem
+
+# Seconds. A change is seen within one look; the total is sent at most four times a second.
+LOOK_EVERY: Final = 0.1
+SEND_EVERY: Final = 0.25
+COMMENT_EVERY: Final = 15.0
+# A stream ends after an hour, so that none is held for ever; browsers open the next by themselves.
+STREAM_SECONDS: Final = 3600.0
+
+_COMMENT: Final = b": still here\n\n"
+_UNAVAILABLE: Final = b"event: unavailable\ndata: {}\n\n"
+_HEADERS: Final = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    # Proxies such as nginx would otherwise hold events back.
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class _Viewer:
+    """One open stream: what to send it next, and when it ends."""
+
+    __slots__ = ("ends_at", "fresh", "gone", "message", "ready")
+
+    def __init__(self, now: float) -> None:
+        self.ready = asyncio.Event()
+        self.message = b""
+        self.fresh = True
+        self.gone = False
+        self.ends_at = now + STREAM_SECONDS
+
+    def send(self, message: bytes) -> None:
+        """Replace what waits: a slow viewer skips to the newest total."""
+        self.message = message
+        self.fresh = False
+        self.ready.set()
+
+    def leave(self) -> None:
+        self.gone = True
+        self.ready.set()
+
+
+class Events:
+    """The display's event streams."""
+
+    def __init__(self, read: Callable[[], Awaitable[Total]], *, max_viewers: int) -> None:
+        """`read` gets the total as of now; raises `Unavailable`."""
+        self._read = read
+        self._max_viewers = max_viewers
+        self._viewers: set[_Viewer] = set()
+        self._wanted = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Begin to look for changes whenever somebody watches."""
+        self._task = asyncio.create_task(self._look())
+
+    def end_streams(self) -> None:
+        """End every stream at once and open no more."""
+        self._stopping = True
+        for viewer in self._viewers:
+            viewer.leave()
+
+    async def stop(self) -> None:
+        """Stop looking; raise what went wrong with it."""
+        self.end_streams()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            if not self._task.cancelled():
+                self._task.result()
+
+    async def stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one viewer until it leaves."""
+        if self._stopping or len(self._viewers) >= self._max_viewers:
+            raise Problem(503, "too many viewers at once", retry_after=RETRY_AFTER)
+        await self._read()  # or raise Unavailable while a plain answer can still be given
+        await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.body", "body": b""})
+            return
+        viewer = _Viewer(time.monotonic())
+        leaving = asyncio.create_task(_wait_until_gone(receive, viewer))
+        self._viewers.add(viewer)
+        self._wanted.set()
+        metrics.viewers.inc()
+        try:
+            while not viewer.gone:
+                await viewer.ready.wait()
+                viewer.ready.clear()
+                if viewer.message:
+                    message, viewer.message = viewer.message, b""
+                    await send(_chunk(message))
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            self._viewers.discard(viewer)
+            metrics.viewers.dec()
+            leaving.cancel()
+
+    async def _look(self) -> None:
+        shown: bytes | None = None
+        shown_at = commented_at = 0.0
+        while True:
+            if not self._viewers:
+                self._wanted.clear()
+                await self._wanted.wait()
+            try:
+                message = _event(await self._read())
+            except Unavailable:
+                message = _UNAVAILABLE
+            now = time.monotonic()
+            if message != shown and now - shown_at >= SEND_EVERY:
+                shown, shown_at = message, now
+                for viewer in self._viewers:
+                    viewer.send(message)
+            for viewer in self._viewers:
+                if viewer.fresh:
+                    viewer.send(message)
+                if viewer.ends_at <= now:
+                    viewer.leave()
+            if now - commented_at >= COMMENT_EVERY:
+                commented_at = now
+                for viewer in self._viewers:
+                    viewer.send(viewer.message or _COMMENT)
+            await asyncio.sleep(LOOK_EVERY)
+
+
+def _event(total: Total) -> bytes:
+    data = msgspec.json.encode(
+        {"sum": format_amount(total.sum), "count": total.count, "last_id": total.last_id}
+    )
+    return b"event: total\ndata: " + data + b"\n\n"
+
+
+def _chunk(body: bytes) -> Message:
+    return {"type": "http.response.body", "body": body, "more_body": True}
+
+
+async def _wait_until_gone(receive: Receive, viewer: _Viewer) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    viewer.leave()

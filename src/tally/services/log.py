@@ -1,0 +1,83 @@
+"""One line a request and one for each change of state: JSON, or coloured text on a terminal."""
+
+import asyncio
+import logging
+import os
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from tally.settings import LogFormat
+
+_COLOURS: Final = {"info": "\033[32m", "warning": "\033[33m", "error": "\033[31m"}
+_DIM: Final = "\033[2m"
+_PLAIN: Final = "\033[0m"
+_STDOUT: Final = 1
+
+
+class Log:
+    """Writes lines to stdout, those of one turn of the event loop in one system call."""
+
+    def __init__(self, form: LogFormat = "auto", descriptor: int = _STDOUT) -> None:
+        """Choose the form: with `auto`, text on a terminal and JSON elsewhere."""
+        text = form == "text" or (form == "auto" and os.isatty(descriptor))
+        self._encode = _text_line if text else _json_line
+        self._descriptor = descriptor
+        self._lines: list[bytes] = []
+
+    def write(self, level: str, event: str, **fields: object) -> None:
+        """Log an event at level info, warning or error."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = self._encode({"time": now, "level": level, "event": event, **fields})
+        self._lines.append(line)
+        if len(self._lines) == 1:
+            try:
+                asyncio.get_running_loop().call_soon(self.flush)
+            except RuntimeError:
+                self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        waiting = memoryview(b"".join(self._lines))
+        self._lines.clear()
+        try:
+            while waiting:
+                waiting = waiting[os.write(self._descriptor, waiting) :]
+        except BrokenPipeError:
+            # Nobody reads any more, and there is nowhere left to say so: serving goes on.
+            return
+
+
+def _json_line(fields: dict[str, object]) -> bytes:
+    return msgspec.json.encode(fields) + b"\n"
+
+
+def _text_line(fields: dict[str, object]) -> bytes:
+    rest = {name: fields[name] for name in fields if name not in ("time", "level", "event")}
+    moment = str(fields["time"])[11:23]
+    colour = _COLOURS[str(fields["level"])]
+    details = " ".join(f"{_DIM}{name}={_PLAIN}{value}" for name, value in rest.items())
+    return f"{_DIM}{moment}{_PLAIN} {colour}{fields['event']}{_PLAIN} {details}\n".encode()
+
+
+class Bridge(logging.Handler):
+    """Carries what libraries log into our lines."""
+
+    def __init__(self, log: Log) -> None:
+        """Carry warnings and errors to this log."""
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        fields: dict[str, object] = {"logger": record.name}
+        if record.exc_info:
+            fields["error"] = logging.Formatter().formatException(record.exc_info)
+        level = "error" if record.levelno >= logging.ERROR else "warning"
+        self._log.write(level, record.getMessage().strip(), **fields)
+
+    def install(self) -> None:
+        """Take the place of the root logger's handlers."""
+        logging.basicConfig(handlers=[self], level=logging.WARNING, force=True)
+        logging.captureWarnings(capture=True)

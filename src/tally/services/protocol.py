@@ -1,0 +1,104 @@
+"""uvicorn's HTTP protocol with limits on what a request's head may be and how long it may take."""
+
+import asyncio
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from tally.services.problem import Problem, problem_json
+
+MAX_URL: Final = 8 * 1024
+MAX_HEAD: Final = 32 * 1024
+MAX_HEADERS: Final = 100
+HEAD_SECONDS: Final = 10.0
+
+_BAD_REQUEST: Final = Problem(400, "the request is not valid HTTP/1.1", rule="invalid-http")
+
+
+class _HeadRefused(Exception):
+    """Stops the parser."""
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """Refuses heads that are too large, and connections that send theirs too slowly."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """Take what uvicorn gives."""
+        super().__init__(*args, **kwargs)
+        self._head_size = 0
+        self._in_head = True
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._refusal = _BAD_REQUEST
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first head only so long as for the next ones."""
+        super().connection_made(transport)
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, then time the head if it is not all there yet."""
+        super().data_received(data)
+        if self._in_head:
+            if self._head_timer is None and not self.transport.is_closing():
+                self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_too_slow)
+        elif self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timers."""
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+
+    def on_message_begin(self) -> None:
+        """Begin to count."""
+        super().on_message_begin()
+        self._head_size = 0
+        self._in_head = True
+
+    def on_url(self, url: bytes) -> None:
+        """Count the URL."""
+        super().on_url(url)
+        if len(self.url) > MAX_URL:
+            self._refuse(414, f"the URL may have at most {MAX_URL} bytes", "url-too-long")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count a header."""
+        super().on_header(name, value)
+        self._head_size += len(name) + len(value)
+        if self._head_size > MAX_HEAD or len(self.headers) > MAX_HEADERS:
+            self._refuse(
+                431,
+                f"the headers may be at most {MAX_HEADERS} and have {MAX_HEAD} bytes",
+                "headers-too-large",
+            )
+
+    def on_headers_complete(self) -> None:
+        """Stop counting."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer a head that can't be served as every other error is answered."""
+        problem = self._refusal
+        body = problem_json(problem, "Bad Request", "")
+        self.transport.write(
+            STATUS_LINE[problem.status]
+            + b"content-type: application/problem+json\r\nconnection: close\r\n"
+            + b"content-length: %d\r\n\r\n" % len(body)
+            + body
+        )
+        self.transport.close()
+
+    def _refuse(self, status: int, detail: str, rule: str) -> None:
+        self._refusal = Problem(status, detail, rule=rule)
+        raise _HeadRefused
+
+    def _head_too_slow(self) -> None:
+        if not self.transport.is_closing():
+            self._refusal = Problem(408, "the request's head came too slowly", rule="head-timeout")
+            self.send_400_response("")

@@ -1,0 +1,184 @@
+"""Reset: clears the values, and gives them back. Its role can't add."""
+
+import secrets
+from datetime import datetime
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from tally import pages
+from tally.amount import format_amount
+from tally.ledger.database import Database, Unavailable
+from tally.ledger.reader import SingleFlight, read_total
+from tally.ledger.resets import MAX_LISTED, NotUndoable, Reset, Resets
+from tally.ledger.writer import SumOutOfRange
+from tally.services.body import (
+    is_key,
+    read_body,
+    read_form,
+    read_json,
+    read_key,
+    read_page,
+    require_content_type,
+)
+from tally.services.guard import refuse_other_sites, require_token
+from tally.services.home import shown_total
+from tally.services.problem import Problem, problem_of, refused
+from tally.services.service import JSONResponse, PageResponse, Service
+from tally.settings import Settings
+
+PATH: Final = "/reset_service"
+STATIC: Final = f"{PATH}/static/"
+_SHOWN: Final = 50
+_MAX_DIGITS: Final = 19
+
+
+class Resetter:
+    """The reset service's endpoints."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        """Reset this database."""
+        self._database = database
+        self._token = settings.reset_token
+        self._resets = Resets(database)
+        self._total = SingleFlight(lambda: database.run(read_total))
+
+    def service(self) -> Service:
+        """Describe the service."""
+        return Service(
+            "reset",
+            self._database,
+            {
+                PATH: {"GET": self._page, "POST": self._submit},
+                f"{PATH}/resets": {"GET": self._past, "POST": self._reset},
+                f"{PATH}/resets/{{id:int}}": {"DELETE": self._undo},
+            },
+            self._start,
+            self._database.close,
+        )
+
+    async def _start(self) -> None:
+        """Nothing runs between requests."""
+
+    def _authorize(self, request: Request) -> None:
+        refuse_other_sites(request.headers)
+        require_token(request.headers, self._token)
+
+    async def _reset(self, request: Request) -> Response:
+        self._authorize(request)
+        key = read_key(request.headers)
+        body = await read_body(request.headers, request.receive)
+        if body.strip():
+            require_content_type(request.headers, "application/json")
+            if read_json(body) != {}:
+                raise refused("unknown-field", "the body must be empty or {}")
+        made, replayed = await self._resets.reset(key)
+        headers = {"Idempotency-Replayed": "true"} if replayed else None
+        return JSONResponse(_shown(made, undo=False), 201, headers)
+
+    async def _undo(self, request: Request) -> Response:
+        self._authorize(request)
+        return JSONResponse(_shown(await self._resets.undo(request.path_params["id"])))
+
+    async def _past(self, request: Request) -> Response:
+        before, limit = read_page(request.scope["query_string"], most=MAX_LISTED, usual=MAX_LISTED)
+        past = await self._resets.past(before, limit)
+        return JSONResponse({"resets": [_shown(made) for made in past]})
+
+    async def _page(self, request: Request) -> Response:
+        query = request.query_params
+        return await self._render(
+            confirming="confirm" in query,
+            done=await self._named(query.get("done")),
+            undone=await self._named(query.get("undone")),
+        )
+
+    async def _named(self, number: str | None) -> Reset | None:
+        """The reset that an address names, to say again what was done with it."""
+        if number is None or not _is_id(number):
+            return None
+        try:
+            return await self._resets.get(int(number))
+        except Unavailable:
+            return None
+
+    async def _submit(self, request: Request) -> Response:
+        self._authorize(request)
+        require_content_type(request.headers, "application/x-www-form-urlencoded")
+        form = read_form(await read_body(request.headers, request.receive))
+        try:
+            match form.get("action"):
+                case "reset" if is_key(form.get("key", "")):
+                    made, _ = await self._resets.reset(form["key"])
+                    return RedirectResponse(f"{PATH}?done={made.id}", 303)
+                case "undo" if _is_id(form.get("id", "")):
+                    undone = await self._resets.undo(int(form["id"]))
+                    return RedirectResponse(f"{PATH}?undone={undone.id}", 303)
+            raise refused("missing-field", "the form was incomplete", "action")
+        except (Problem, NotUndoable, SumOutOfRange, Unavailable) as error:
+            problem = problem_of(error)
+            if problem is None:
+                raise
+            message = problem.detail[0].upper() + problem.detail[1:] + "."
+            page = await self._render(error=message)
+            page.status_code = problem.status
+            page.headers.update(problem.headers)
+            return page
+
+    async def _render(
+        self,
+        *,
+        confirming: bool = False,
+        done: Reset | None = None,
+        undone: Reset | None = None,
+        error: str | None = None,
+    ) -> Response:
+        total = await shown_total(self._total)
+        past: list[Reset] = []
+        if total is not None:
+            past = await self._resets.past(limit=_SHOWN)
+        return PageResponse(
+            pages.render(
+                "reset",
+                static=STATIC,
+                total=total,
+                confirming=confirming,
+                key=secrets.token_urlsafe(16),
+                resets=[_for_page(made) for made in past],
+                done=done and _for_page(done),
+                undone=undone and _for_page(undone),
+                error=error,
+            )
+        )
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < _MAX_DIGITS
+
+
+def _shown(made: Reset, *, undo: bool = True) -> dict[str, object]:
+    shown: dict[str, object] = {
+        "id": made.id,
+        "sum": format_amount(made.sum),
+        "count": made.count,
+        "at": _iso(made.at),
+    }
+    if undo:
+        shown["undone_at"] = made.undone_at and _iso(made.undone_at)
+    return shown
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _for_page(made: Reset) -> dict[str, object]:
+    return {
+        "id": made.id,
+        "sum": format_amount(made.sum),
+        "count": made.count,
+        "at": made.at,
+        "undone_at": made.undone_at,
+        "undoable": made.undoable,
+    }

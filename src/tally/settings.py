@@ -1,0 +1,121 @@
+"""Every knob, read once from the environment and validated."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, get_args
+from urllib.parse import urlsplit
+
+LogFormat = Literal["auto", "json", "text"]
+
+_MAX_PORT: Final = 65535
+_MAX_TOKEN: Final = 512
+
+
+class InvalidSetting(ValueError):
+    """An environment variable breaks a rule; the message names it and the rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What can be set; each field's variable is `TALLY_` and its name in capitals."""
+
+    database_url: str | None = None
+    data_dir: Path = Path(".tally")
+    host: str = "127.0.0.1"
+    port: int = 8080
+    add_token: str | None = None
+    reset_token: str | None = None
+    request_timeout: float = 5.0
+    queue_limit: int = 100_000
+    max_viewers: int = 10_000
+    log: LogFormat = "auto"
+    metrics_port: int | None = None
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings; raise `InvalidSetting` for the first that breaks a rule.
+
+    An empty variable counts as not set.
+    """
+    given = {
+        name.removeprefix("TALLY_").lower(): value
+        for name, value in environment.items()
+        if name.startswith("TALLY_") and value
+    }
+    parsed = {name: _PARSERS[name](name, given[name]) for name in _PARSERS if name in given}
+    return Settings(**parsed)  # type: ignore[arg-type]
+
+
+def _refuse(name: str, rule: str) -> InvalidSetting:
+    return InvalidSetting(f"TALLY_{name.upper()} {rule}")
+
+
+def _text(name: str, value: str) -> str:
+    return value
+
+
+def _path(name: str, value: str) -> Path:
+    return Path(value)
+
+
+def _url(name: str, value: str) -> str:
+    # The value is not repeated: it may hold a password.
+    try:
+        scheme = urlsplit(value).scheme
+    except ValueError:
+        scheme = ""
+    if scheme not in ("postgresql", "postgres"):
+        raise _refuse(name, "must be an address such as postgresql://user@host:5432/tally")
+    return value
+
+
+def _token(name: str, value: str) -> str:
+    if len(value) > _MAX_TOKEN or not all("!" <= letter <= "~" for letter in value):
+        raise _refuse(name, f"must be 1 to {_MAX_TOKEN} visible ASCII characters")
+    return value
+
+
+def _port(name: str, value: str) -> int:
+    if not value.isascii() or not value.isdigit() or int(value) > _MAX_PORT:
+        raise _refuse(name, f"must be a port from 0 to {_MAX_PORT}, not {value!r}")
+    return int(value)
+
+
+def _number(name: str, value: str) -> int:
+    if not value.isascii() or not value.isdigit() or int(value) == 0:
+        raise _refuse(name, f"must be a whole number above 0, not {value!r}")
+    return int(value)
+
+
+def _seconds(name: str, value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1.0
+    # Below the ten seconds in which a service must have stopped.
+    if not 0.1 <= seconds <= 8:  # noqa: PLR2004
+        raise _refuse(name, f"must be from 0.1 to 8 seconds, not {value!r}")
+    return seconds
+
+
+def _log_format(name: str, value: str) -> str:
+    if value not in get_args(LogFormat):
+        raise _refuse(name, f"must be one of {', '.join(get_args(LogFormat))}, not {value!r}")
+    return value
+
+
+_PARSERS: Final = {
+    "database_url": _url,
+    "data_dir": _path,
+    "host": _text,
+    "port": _port,
+    "add_token": _token,
+    "reset_token": _token,
+    "request_timeout": _seconds,
+    "queue_limit": _number,
+    "max_viewers": _number,
+    "log": _log_format,
+    "metrics_port": _port,
+}
