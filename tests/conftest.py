@@ -4,7 +4,11 @@ import asyncio
 import itertools
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,3 +98,67 @@ def ledger(postgres_server: postgres.Server, _template: None) -> Iterator[Ledger
         )
     )
     execute(postgres_server.admin_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@dataclass
+class Running:
+    """`tally up` as a person runs it: a process, its address and what it logs."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    folder: Path
+    log: Path
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Stop it by a signal; return its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def tally_up() -> Iterator[Callable[..., Running]]:
+    """Start `tally up` on a free port, in a fresh folder unless one is given."""
+    started: list[Running] = []
+    folders: list[Path] = []
+
+    def start(folder: Path | None = None, **environment: str) -> Running:
+        if folder is None:
+            folder = Path(tempfile.mkdtemp(prefix="tally-up-"))
+            folder.chmod(0o755)
+            folders.append(folder)
+        log, notes = folder / "stdout.log", folder / "stderr.log"
+        with log.open("ab") as stdout, notes.open("wb") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tally", "up", "--port", environment.pop("PORT", "0")],
+                env={**os.environ, "TALLY_DATA_DIR": str(folder / "data"), **environment},
+                stdout=stdout,
+                stderr=stderr,
+            )
+        running = Running(_address(process, notes), process, folder, log)
+        started.append(running)
+        return running
+
+    yield start
+    for running in started:
+        running.stop()
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _address(process: subprocess.Popen[bytes], notes: Path) -> str:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        said = notes.read_text()
+        if "Tally is at " in said:
+            return said.partition("Tally is at ")[2].split()[0]
+        if process.poll() is not None:
+            break
+        time.sleep(0.02)
+    raise AssertionError(f"tally up did not start: {notes.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def server(tally_up: Callable[..., Running]) -> Running:
+    """One running Tally that many tests share; each brings its own keys and leaves values."""
+    return tally_up()

@@ -1,0 +1,61 @@
+"""The README's examples, run as they stand."""
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from tally.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+# What differs from run to run, and what the README shows for it.
+MOMENT = (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), "2026-11-24T12:00:00.000000Z")
+REQUEST_ID = (re.compile(r'"request_id":"[0-9a-f]{32}"'), f'"request_id":"{"0" * 32}"')
+
+
+def examples() -> Iterator[tuple[str, str]]:
+    for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL):
+        for example in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = example.partition("\n")
+            yield command, output
+
+
+def test_every_example_prints_what_the_readme_shows(tally_up: Callable) -> None:
+    server = tally_up()
+    shown = list(examples())
+    assert len(shown) >= 8
+    for command, output in shown:
+        printed = subprocess.run(
+            ["sh", "-c", command.replace("http://127.0.0.1:8080", server.url)],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for pattern, replacement in (MOMENT, REQUEST_ID):
+            printed = pattern.sub(replacement, printed)
+        assert printed.rstrip("\n") == output.rstrip("\n"), command
+    server.stop()
+
+
+@pytest.mark.parametrize("field", fields(Settings), ids=lambda field: field.name)
+def test_configuration_table_gives_each_default(field) -> None:
+    default = "" if field.default is None else f"`{field.default}`"
+    cells = f"| `TALLY_{field.name.upper()}` | {default} |".replace("|  |", "| |")
+    assert cells in README
+
+
+def test_local_links_and_pictures_exist() -> None:
+    for page in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_make_target_of_the_readme_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"`?make ([a-z]+)", README):
+        assert f"\n{target}:" in makefile
