@@ -163,8 +163,9 @@ class Adder:
             if problem is None:
                 raise
             keep = key if isinstance(error, Unavailable) and not error.outcome_known else None
-            message = problem.detail[0].upper() + problem.detail[1:] + "."
-            return await self._refuse(value, problem.status, message, keep, problem.headers)
+            return await self._refuse(
+                value, problem.status, problem.sentence, keep, problem.headers
+            )
         return RedirectResponse(f"{PATH}?added={quote(key)}", 303)
 
     async def _refuse(

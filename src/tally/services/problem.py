@@ -51,6 +51,11 @@ class Problem(Exception):
         if retry_after is not None:
             self.headers["Retry-After"] = str(retry_after)
 
+    @property
+    def sentence(self) -> str:
+        """The detail as people read it."""
+        return f"{self.detail[0].upper()}{self.detail[1:]}."
+
 
 def refused(rule: str, detail: str, field: str | None = None) -> Problem:
     """Refuse a value or a parameter: 422."""
@@ -115,7 +120,7 @@ def respond(problem: Problem, headers: Headers, static: str, request_id: str) ->
             static=static,
             status=problem.status,
             title=title,
-            detail=problem.detail,
+            detail=problem.sentence,
             request_id=request_id,
             retry_after=problem.retry_after,
         )

@@ -120,8 +120,7 @@ class Resetter:
             problem = problem_of(error)
             if problem is None:
                 raise
-            message = problem.detail[0].upper() + problem.detail[1:] + "."
-            page = await self._render(error=message)
+            page = await self._render(error=problem.sentence)
             page.status_code = problem.status
             page.headers.update(problem.headers)
             return page
