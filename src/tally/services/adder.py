@@ -148,7 +148,7 @@ class Adder:
         require_content_type(request.headers, "application/x-www-form-urlencoded")
         form = read_form(await read_body(request.headers, request.receive))
         value, key = form.get("value", ""), form.get("key", "")
-        if not is_key(key):
+        if form.keys() != {"value", "key"} or not is_key(key):
             return await self._refuse(value, 422, "The form was incomplete. Please add again.")
         try:
             amount = parse_text(value.strip())

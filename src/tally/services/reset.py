@@ -108,14 +108,14 @@ class Resetter:
         require_content_type(request.headers, "application/x-www-form-urlencoded")
         form = read_form(await read_body(request.headers, request.receive))
         try:
-            match form.get("action"):
-                case "reset" if is_key(form.get("key", "")):
-                    made, _ = await self._resets.reset(form["key"])
+            match form:
+                case {"action": "reset", "key": key, **rest} if is_key(key) and not rest:
+                    made, _ = await self._resets.reset(key)
                     return RedirectResponse(f"{PATH}?done={made.id}", 303)
-                case "undo" if _is_id(form.get("id", "")):
-                    undone = await self._resets.undo(int(form["id"]))
+                case {"action": "undo", "id": number, **rest} if _is_id(number) and not rest:
+                    undone = await self._resets.undo(int(number))
                     return RedirectResponse(f"{PATH}?undone={undone.id}", 303)
-            raise refused("missing-field", "the form was incomplete", "action")
+            raise refused("invalid-form", "the form is not one of this page's", "action")
         except (Problem, NotUndoable, SumOutOfRange, Unavailable) as error:
             problem = problem_of(error)
             if problem is None:
