@@ -55,7 +55,11 @@ def is_connection_loss(error: BaseException | None) -> bool:
             | asyncpg.InsufficientResourcesError
             | asyncpg.PostgresSystemError,
         )
-    if isinstance(error, OSError | PoolTimeout | asyncpg.InterfaceError | TimeoutError):
+    # asyncpg's internal error is what a request meets on a connection that was ended while idle.
+    if isinstance(
+        error,
+        OSError | PoolTimeout | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError,
+    ):
         return True
     return error is not None and is_connection_loss(error.__cause__)
 
@@ -63,13 +67,23 @@ def is_connection_loss(error: BaseException | None) -> bool:
 class Database:
     """One PostgreSQL database, reached under one role."""
 
-    def __init__(self, url: str, *, timeout: float, connections: int = 4) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float,
+        connections: int = 4,
+        on_connection: Callable[[bool, str], None] = lambda connected, reason: None,
+    ) -> None:
         """Remember the address; nothing connects yet.
 
         `timeout` is the longest a caller waits, in seconds, before `Unavailable`.
+        `on_connection` is told when the database was lost, and why, and when it is back.
         """
         self.url = url
         self.timeout = timeout
+        self._on_connection = on_connection
+        self._lost = False
         self.engine: AsyncEngine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=self.connect,
@@ -83,23 +97,46 @@ class Database:
         """Open a connection of asyncpg's own."""
         return await asyncpg.connect(self.url, timeout=self.timeout, server_settings=_SETTINGS)
 
-    async def run(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    def note_lost(self, error: Exception) -> None:
+        """Report the database lost, once until it is back."""
+        if not self._lost:
+            self._lost = True
+            self._on_connection(False, f"{type(error).__name__}: {error}")
+
+    def note_reached(self) -> None:
+        """Report the database back if it was lost."""
+        if self._lost:
+            self._lost = False
+            self._on_connection(True, "")
+
+    async def run(
+        self, work: Callable[[AsyncConnection], Awaitable[T]], *, changes: bool = False
+    ) -> T:
         """Run `work` in a transaction, again while the database is away; raise `Unavailable`.
 
-        Only for work that may run twice: reads, and changes that carry a key.
+        Only for work that may run twice: reads, and changes that carry a key. `changes` tells
+        which: once a change has begun, nobody knows its outcome if no answer comes.
         """
+        begun = False
         try:
             async with asyncio.timeout(self.timeout):
                 while True:
                     try:
                         async with self.engine.begin() as connection:
-                            return await work(connection)
+                            begun = True
+                            result = await work(connection)
                     except Exception as error:
                         if not is_connection_loss(error):
                             raise
+                        self.note_lost(error)
+                    else:
+                        self.note_reached()
+                        return result
                     await asyncio.sleep(RETRY_PAUSE)
         except TimeoutError:
-            raise Unavailable("the database did not answer in time") from None
+            raise Unavailable(
+                "the database did not answer in time", outcome_known=not (changes and begun)
+            ) from None
 
     async def check(self) -> None:
         """Raise `Unavailable` or `SchemaOutdated` unless services can work with the database."""

@@ -97,18 +97,33 @@ class Reader:
         """Write every current entry as CSV, oldest first, as of one moment.
 
         PostgreSQL makes the lines and `write` sets the pace, so memory stays bounded. Raises
-        `Unavailable`, which after the first write means that the rest is missing.
+        `Unavailable`, which after the first write means that the rest is missing, and whatever
+        `write` raises.
         """
-        connection = await self._database.connect()
+        failed: Exception | None = None
+
+        async def write_or_note(data: bytes) -> None:
+            nonlocal failed
+            try:
+                await write(data)
+            except Exception as error:
+                failed = error
+                raise
+
+        connection = None
         try:
-            await write(CSV_HEADER)
-            await connection.copy_from_query(_CSV_QUERY, output=write, format="csv")
+            connection = await self._database.connect()
+            await write_or_note(CSV_HEADER)
+            await connection.copy_from_query(_CSV_QUERY, output=write_or_note, format="csv")
         except Exception as error:
+            if failed is not None:
+                raise failed from None
             if is_connection_loss(error):
                 raise Unavailable("the database went away") from error
             raise
         finally:
-            connection.terminate()
+            if connection is not None:
+                connection.terminate()
 
 
 _CSV_QUERY: Final = """

@@ -16,6 +16,7 @@ from tally.ledger.schema import AmountType, reset, total
 from tally.ledger.writer import SumOutOfRange, digest
 
 MAX_LISTED: Final = 1000
+_MAX_ID: Final = 2**63 - 1
 
 _RESET: Final = text("SELECT * FROM tally.reset_total(:key)").columns(sum=AmountType)
 _UNDO: Final = text("SELECT * FROM tally.undo_reset(:id)").columns(sum=AmountType)
@@ -56,28 +57,25 @@ class Resets:
             reset_id, cleared, count, at, replayed = row
             return Reset(reset_id, cleared, count, at), replayed
 
-        return await self._database.run(work)
+        return await self._database.run(work, changes=True)
 
     async def undo(self, reset_id: int) -> Reset:
         """Give back what the newest reset not yet undone cleared.
 
         Raises `NotUndoable` for any other, and `SumOutOfRange` where both together are too much.
         """
+        if reset_id > _MAX_ID:
+            raise NotUndoable(f"there is no reset {reset_id}")
         tries = 0
 
         async def work(connection: AsyncConnection) -> Reset:
             nonlocal tries
             tries += 1
-            if tries > 1:
-                # The connection was lost before the answer came: it may be undone already.
-                known = await _read(connection, reset_id)
-                if known is not None and known.undone_at is not None:
-                    return known
             row = (await connection.execute(_UNDO, {"id": reset_id})).one()
             return Reset(*row)
 
         try:
-            return await self._database.run(work)
+            return await self._database.run(work, changes=True)
         except DBAPIError as error:
             cause = error.orig.__cause__ if error.orig is not None else None
             if isinstance(cause, asyncpg.CheckViolationError):
@@ -85,6 +83,10 @@ class Resets:
                     "the sum would have more than 29 digits before the point"
                 ) from error
             if getattr(cause, "sqlstate", "") in ("TA001", "TA002"):
+                # After a lost connection it may be that an earlier try of this very undo did it.
+                known = await self.get(reset_id) if tries > 1 else None
+                if known is not None and known.undone_at is not None:
+                    return known
                 raise NotUndoable(str(cause)) from error
             raise
 

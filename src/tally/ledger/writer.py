@@ -10,14 +10,17 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 import asyncpg
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tally.amount import Amount, format_amount
 from tally.ledger.database import RETRY_PAUSE, Database, Unavailable, is_connection_loss
-from tally.ledger.schema import from_numeric
+from tally.ledger.schema import AmountType, from_numeric
 
 MAX_BATCH_VALUES: Final = 10_000
 # Seconds between two looks for requests that have waited too long.
@@ -27,6 +30,9 @@ _ADD: Final = "SELECT * FROM tally.add_batch($1, $2, $3, $4, $5, $6, $7)"
 _SETTLE: Final = "SELECT * FROM tally.settle_batch($1, $2)"
 _REGISTER: Final = "SELECT tally.register_writer($1)"
 _RECALL: Final = "SELECT * FROM tally.recall($1)"
+_RECALL_ONE: Final = text(
+    "SELECT first_id, last_id, sum, count AS count_then, value FROM tally.recall(:keys)"
+).columns(sum=AmountType, value=AmountType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +103,11 @@ class Writer:
         *,
         queue_limit: int,
         on_commit: Callable[[int, int, float], None] = lambda requests, values, seconds: None,
-        on_connection: Callable[[bool, str], None] = lambda connected, reason: None,
     ) -> None:
-        """`queue_limit` is in values. The hooks get what was committed, and lost connections."""
+        """`queue_limit` is in values; `on_commit` gets requests, values and seconds."""
         self._database = database
         self._queue_limit = queue_limit
         self._on_commit = on_commit
-        self._on_connection = on_connection
         self._queue: deque[Request] = deque()
         self._queued_values = 0
         self._batch: list[Request] = []
@@ -113,7 +117,7 @@ class Writer:
         self._idle = asyncio.Event()
         self._idle.set()
         self._connection: Any = None
-        self._lost = False
+        self._closed = False
         self._id = uuid.uuid4()
         self._batch_number = 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -128,12 +132,15 @@ class Writer:
         self._tasks = [asyncio.create_task(self._work()), asyncio.create_task(self._expire())]
 
     async def close(self, grace: float) -> None:
-        """Commit and answer all that waits, for at most `grace` seconds, then stop."""
-        try:
+        """Commit and answer all that waits, for at most `grace` seconds, then stop.
+
+        What is left then is answered `Unavailable`, as is whatever comes later.
+        """
+        with suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await self._idle.wait()
-        except TimeoutError:
-            self._give_up(float("inf"))
+        self._closed = True
+        self._give_up(float("inf"))
         for task in self._tasks:
             task.cancel()
         results = await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -167,7 +174,12 @@ class Writer:
         key: Key | None,
         finish: Callable[[Added | Exception], None],
     ) -> None:
-        """Queue an add; `finish` gets the answer or the error. Raises `QueueFull`."""
+        """Queue an add; `finish` gets the answer or the error.
+
+        Raises `QueueFull`, and `Unavailable` after `close`.
+        """
+        if self._closed:
+            raise Unavailable("the adder is shutting down")
         if self._queued_values + len(values) > self._queue_limit:
             raise QueueFull(f"{self._queued_values} values wait already")
         deadline = time.monotonic() + self._database.timeout
@@ -208,7 +220,12 @@ class Writer:
 
     async def _commit(self) -> None:
         """Commit the batch or a part of it; what stays unanswered is to be tried again."""
+        await self._connected()
+        # Chosen only now: those that expired while the database was away were told that nothing
+        # of theirs was stored, and from here to the sending nothing else runs.
         requests = _without_repeated_keys(self._batch)
+        if not requests:
+            return
         if self._one_by_one:
             requests = requests[:1]
         started = time.monotonic()
@@ -219,6 +236,8 @@ class Writer:
         except (asyncpg.CheckViolationError, asyncpg.NumericValueOutOfRangeError):
             # Somebody's values take the sum out of its range: find out whose, refuse only those.
             if self._one_by_one or len(requests) == 1:
+                # Unless it is a retry: that gets its first answer, whatever the sum is now.
+                await self._recall(requests)
                 requests[0].settle(
                     SumOutOfRange("the sum would have more than 29 digits before the point")
                 )
@@ -293,8 +312,8 @@ class Writer:
         as long as the database is away: its requests are answered in time by `_expire`.
         """
         while True:
-            connection = await self._connected()
             try:
+                connection = await self._connected()
                 row = await connection.fetchrow(
                     _SETTLE, self._id, self._batch_number + 1, timeout=self._database.timeout
                 )
@@ -321,7 +340,8 @@ class Writer:
         """Return the connection, opening it again and again until there is one."""
         while self._connection is None or self._connection.is_closed():
             try:
-                connection = await self._database.connect()
+                # Kept at once, so that whatever fails now, the connection is closed.
+                self._connection = connection = await self._database.connect()
                 await connection.execute(
                     "SELECT set_config('synchronous_commit', 'on', false)"
                     " WHERE current_setting('synchronous_commit') IN ('off', 'local')"
@@ -333,19 +353,14 @@ class Writer:
                 self._lose_connection(error)
                 await asyncio.sleep(RETRY_PAUSE)
                 continue
-            self._connection = connection
-            if self._lost:
-                self._lost = False
-                self._on_connection(True, "")
+            self._database.note_reached()
         return self._connection
 
     def _lose_connection(self, error: Exception) -> None:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
-        if not self._lost:
-            self._lost = True
-            self._on_connection(False, f"{type(error).__name__}: {error}")
+        self._database.note_lost(error)
 
     @staticmethod
     def _answer(requests: list[Request], before: Any) -> int:  # noqa: ANN401
@@ -394,10 +409,15 @@ class Writer:
 
 
 def _without_repeated_keys(requests: list[Request]) -> list[Request]:
-    """Leave out requests whose key another one in the batch has: they are answered after it."""
+    """Leave out requests whose key another one in the batch has: they are answered after it.
+
+    Leaves out those that have their answer, too.
+    """
     seen: set[str] = set()
     chosen = []
     for request in requests:
+        if request.finished:
+            continue
         if request.key is not None:
             if request.key.key in seen:
                 continue
@@ -417,3 +437,16 @@ def _replay(row: Any, key: Key | None) -> Added | KeyReused:  # noqa: ANN401
 def _array(items: Iterable[str]) -> str:
     """Write a PostgreSQL array literal; the items are numbers or hexadecimal."""
     return "{" + ",".join(items) + "}"
+
+
+async def recall_single(database: Database, key: str) -> tuple[Added, Amount] | None:
+    """Read what a single add under this key did, and its value; None where there is none."""
+
+    async def work(connection: AsyncConnection) -> Row[Any] | None:
+        rows = await connection.execute(_RECALL_ONE, {"keys": _array([digest(key)])})
+        return rows.one_or_none()
+
+    row = await database.run(work)
+    if row is None or row.value is None or row.first_id != row.last_id:
+        return None
+    return Added(row.first_id, row.last_id, row.sum, row.count_then, replayed=True), row.value

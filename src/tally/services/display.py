@@ -104,8 +104,11 @@ class Display:
         ]
 
         async def write(data: bytes) -> None:
-            async with asyncio.timeout(_STALL_SECONDS):
-                await send({"type": "http.response.body", "body": data, "more_body": True})
+            try:
+                async with asyncio.timeout(_STALL_SECONDS):
+                    await send({"type": "http.response.body", "body": data, "more_body": True})
+            except TimeoutError:
+                raise Problem(408, "the client takes the export too slowly") from None
 
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         if scope["method"] != "HEAD":

@@ -22,9 +22,9 @@ def upgrade() -> None:
         sa.Column("sum_after", sa.Numeric, nullable=False),
         sa.Column("added_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name="entry_pkey"),
-        sa.CheckConstraint("id > 0", name="entry_id"),
-        sa.CheckConstraint(_VALUE.format("value"), name="entry_value"),
-        sa.CheckConstraint(_SUM.format("sum_after"), name="entry_sum_after"),
+        sa.CheckConstraint("id > 0", name=op.f("entry_id")),
+        sa.CheckConstraint(_VALUE.format("value"), name=op.f("entry_value")),
+        sa.CheckConstraint(_SUM.format("sum_after"), name=op.f("entry_sum_after")),
         schema="tally",
     )
     op.create_table(
@@ -37,15 +37,15 @@ def upgrade() -> None:
         sa.Column("purged_through", sa.BigInteger, server_default=sa.text("0"), nullable=False),
         sa.Column("purged_sum", sa.Numeric, server_default=sa.text("0"), nullable=False),
         sa.PrimaryKeyConstraint("only", name="total_pkey"),
-        sa.CheckConstraint('"only"', name="total_only"),
-        sa.CheckConstraint("count = last_id - cleared_through", name="total_count"),
+        sa.CheckConstraint('"only"', name=op.f("total_only")),
+        sa.CheckConstraint("count = last_id - cleared_through", name=op.f("total_count")),
         sa.CheckConstraint(
             "0 <= purged_through AND purged_through <= cleared_through"
             " AND cleared_through <= last_id",
-            name="total_order",
+            name=op.f("total_order"),
         ),
-        sa.CheckConstraint(_SUM.format("sum"), name="total_sum"),
-        sa.CheckConstraint(_SUM.format("purged_sum"), name="total_purged_sum"),
+        sa.CheckConstraint(_SUM.format("sum"), name=op.f("total_sum")),
+        sa.CheckConstraint(_SUM.format("purged_sum"), name=op.f("total_purged_sum")),
         schema="tally",
         postgresql_with={"fillfactor": "10"},
     )
@@ -63,12 +63,14 @@ def upgrade() -> None:
         sa.Column("key", sa.Uuid),
         sa.PrimaryKeyConstraint("id", name="reset_pkey"),
         sa.UniqueConstraint("key", name="reset_key_key"),
-        sa.CheckConstraint("id > 0", name="reset_id"),
+        sa.CheckConstraint("id > 0", name=op.f("reset_id")),
         sa.CheckConstraint(
-            "count = cleared_through - cleared_from AND count >= 0", name="reset_count"
+            "count = cleared_through - cleared_from AND count >= 0", name=op.f("reset_count")
         ),
-        sa.CheckConstraint("(undone_at IS NULL) = (undone_after IS NULL)", name="reset_undone"),
-        sa.CheckConstraint(_SUM.format("sum"), name="reset_sum"),
+        sa.CheckConstraint(
+            "(undone_at IS NULL) = (undone_after IS NULL)", name=op.f("reset_undone")
+        ),
+        sa.CheckConstraint(_SUM.format("sum"), name=op.f("reset_sum")),
         schema="tally",
     )
     op.create_table(
@@ -80,7 +82,7 @@ def upgrade() -> None:
         sa.Column("sum", sa.Numeric, nullable=False),
         sa.Column("count", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("key", name="answer_pkey"),
-        sa.CheckConstraint(_SUM.format("sum"), name="answer_sum"),
+        sa.CheckConstraint(_SUM.format("sum"), name=op.f("answer_sum")),
         schema="tally",
     )
     op.create_table(

@@ -1,0 +1,87 @@
+"""What people see: the four pages, the error page, and their static files."""
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple, get_args
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+
+from tally.pages import chart, text
+from tally.pages.chart import Point
+
+__all__ = ["PageName", "Point", "StaticFile", "render", "static_files"]
+
+PageName = Literal["home", "adder", "display", "reset", "error"]
+
+_FOLDER: Final = Path(__file__).parent
+_CONTENT_TYPES: Final = MappingProxyType(
+    {
+        "tally.css": "text/css; charset=utf-8",
+        "tally.js": "text/javascript; charset=utf-8",
+        "favicon.svg": "image/svg+xml",
+    }
+)
+_VERSION_DIGITS: Final = 16
+
+
+class StaticFile(NamedTuple):
+    """A file as it is sent; `etag` carries its quotes, `version` is the same without them."""
+
+    body: bytes
+    content_type: str
+    etag: str
+
+    @property
+    def version(self) -> str:
+        """What `?v=` says in links, so that an answer to such a link never goes stale."""
+        return self.etag.strip('"')
+
+
+@cache
+def static_files() -> Mapping[str, StaticFile]:
+    """Read the static files once, by name."""
+    return MappingProxyType({name: _read_static(name) for name in _CONTENT_TYPES})
+
+
+def render(name: PageName, **context: Any) -> bytes:  # noqa: ANN401 - each page has its own
+    """Render a page to UTF-8.
+
+    Raises `ValueError` for a name that is no page, `jinja2.UndefinedError` where the context
+    lacks something the page shows.
+    """
+    if name not in get_args(PageName):
+        raise ValueError(f"there is no page named {name!r}")
+    template = _environment().get_template(f"{name}.html")
+    return template.render(context, page=name).encode()
+
+
+def _read_static(name: str) -> StaticFile:
+    body = (_FOLDER / "static" / name).read_bytes()
+    version = hashlib.sha256(body).hexdigest()[:_VERSION_DIGITS]
+    return StaticFile(body, _CONTENT_TYPES[name], f'"{version}"')
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        auto_reload=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        amount=text.amount, size=text.size, time=text.time, duration=text.duration
+    )
+    environment.globals.update(asset=_asset, chart=chart.svg)
+    return environment
+
+
+@pass_context
+def _asset(context: Context, name: str) -> str:
+    return f"{context['static']}{name}?v={static_files()[name].version}"

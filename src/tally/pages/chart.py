@@ -1,0 +1,290 @@
+"""The total over time, as a picture of bounded size.
+
+Every position is worked out in whole numbers, so sums of 38 digits keep their differences and no
+coordinate can be NaN. Widths are percentages and heights pixels: the picture stretches to its
+place while its text keeps its size.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from markupsafe import Markup
+
+from tally.amount import Amount, format_amount
+from tally.pages.text import groups
+
+MAX_POINTS: Final = 400
+
+_SCALE: Final = 10_000  # the plot's own coordinates, both ways
+_TOP: Final = 26
+_PLOT_HEIGHT: Final = 216
+_HEIGHT: Final = 276
+_TIME_LABEL_Y: Final = _TOP + _PLOT_HEIGHT + 22
+# The most characters of a label for which the style sheet keeps each width free.
+_GUTTERS: Final = ((3, "narrow"), (6, "medium"), (9, "wide"))
+_LEVEL_STEPS: Final = 4
+_TIME_STEPS: Final = 5
+_EDGE: Final = _SCALE // 10
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_MILLISECOND: Final = 1_000
+_SECOND: Final = 1_000_000
+_MINUTE: Final = 60 * _SECOND
+_HOUR: Final = 60 * _MINUTE
+_DAY: Final = 24 * _HOUR
+_MONTH: Final = 30 * _DAY  # only to choose a step by
+_YEAR_MONTHS: Final = 12
+_CLOCK_STEPS: Final = (
+    *(n * _SECOND for n in (1, 2, 5, 10, 15, 30)),
+    *(n * _MINUTE for n in (1, 2, 5, 10, 15, 30)),
+    *(n * _HOUR for n in (1, 2, 3, 6, 12)),
+    *(n * _DAY for n in (1, 2, 4, 7, 14)),
+)
+_MONTH_STEPS: Final = (1, 2, 3, 6, 12)
+_MONTH_NAMES: Final = "JanFebMarAprMayJunJulAugSepOctNovDec"
+
+
+class Point(NamedTuple):
+    """The total right after the entry `id`, which was added at `at` (with a time zone)."""
+
+    at: datetime
+    id: int
+    sum: Amount
+
+
+class _Tick(NamedTuple):
+    at: int  # microseconds since the epoch
+    label: str
+
+
+class _Range(NamedTuple):
+    low: int
+    high: int
+
+    def scaled(self, value: int) -> int:
+        """Place a value of the range between 0 and the plot's size; in the middle if it's all."""
+        if self.low == self.high:
+            return _SCALE // 2
+        return (value - self.low) * _SCALE // (self.high - self.low)
+
+
+def svg(points: Sequence[Point], *, name: str = "chart") -> Markup:
+    """Draw points, given in the order of their entries, as steps.
+
+    Any number of points makes a picture of at most `MAX_POINTS` steps with the same extremes.
+    `name` starts the ids that tie the picture to its title and description.
+    """
+    gutter, body = _picture(points) if points else ("none", Markup(""))
+    return Markup(
+        '<svg class="chart gutter-{gutter}" role="img" aria-labelledby="{name}-title {name}-desc"'
+        ' width="100%" height="{height}" overflow="visible">'
+        '<title id="{name}-title">Total over time</title>'
+        '<desc id="{name}-desc">{words}</desc>{body}</svg>'
+    ).format(gutter=gutter, name=name, height=_HEIGHT, words=description(points), body=body)
+
+
+def description(points: Sequence[Point]) -> str:
+    """Say in words what the picture shows: first, last, lowest and highest total, exactly."""
+    if not points:
+        return "There are no entries to show."
+    first, last = points[0], points[-1]
+    sums = [point.sum for point in points]
+    return (
+        f"First: {format_amount(first.sum)} after entry {first.id} at {_iso(first.at)}. "
+        f"Last: {format_amount(last.sum)} after entry {last.id} at {_iso(last.at)}. "
+        f"Lowest: {format_amount(min(sums))}. Highest: {format_amount(max(sums))}."
+    )
+
+
+def _picture(points: Sequence[Point]) -> tuple[str, Markup]:
+    drawn = _thinned(points)
+    moments = _moments(drawn)
+    times = _Range(moments[0], moments[-1])
+    levels = _levels(min(p.sum for p in drawn), max(p.sum for p in drawn))
+    sums = _Range(levels[0], levels[-1])
+    corners = [
+        (times.scaled(moment), _SCALE - sums.scaled(point.sum))
+        for moment, point in zip(moments, drawn, strict=True)
+    ]
+    gutter = _gutter(levels)
+    body = Markup("").join(
+        [
+            *(_gridline(level, sums) for level in levels),
+            *(_time_mark(tick, index, times) for index, tick in enumerate(_ticks(times))),
+            *(_level_label(level, sums, beside=gutter != "none") for level in levels),
+            _line(corners, _baseline(sums)),
+            _last_dot(corners[-1]),
+        ]
+    )
+    return gutter, body
+
+
+def _thinned(points: Sequence[Point]) -> Sequence[Point]:
+    """Keep the first and last point, and the lowest and highest of each stretch between them."""
+    if len(points) <= MAX_POINTS:
+        return points
+    stretches = MAX_POINTS // 2 - 1
+    bounds = [1 + (len(points) - 2) * n // stretches for n in range(stretches + 1)]
+    kept = [0]
+    for start, end in pairwise(bounds):
+        indexes = range(start, end)
+        lowest = min(indexes, key=lambda index: points[index].sum)
+        highest = max(indexes, key=lambda index: points[index].sum)
+        kept += sorted({lowest, highest})
+    return [points[index] for index in [*kept, len(points) - 1]]
+
+
+def _moments(points: Sequence[Point]) -> list[int]:
+    """Turn times into microseconds, never going back: a clock set back must not fold the line."""
+    moments: list[int] = []
+    for point in points:
+        moment = (point.at - _EPOCH) // _MICROSECOND
+        moments.append(max(moment, moments[-1]) if moments else moment)
+    return moments
+
+
+def _levels(low: int, high: int) -> list[int]:
+    """Choose round amounts, in equal steps, of which the outermost enclose low and high."""
+    if low == high:
+        return [low]
+    step = _round_step(-(-(high - low) // _LEVEL_STEPS))
+    return list(range(low // step * step, high + step, step))
+
+
+def _round_step(least: int) -> int:
+    """Find the smallest of 1, 2, 5, 10, 20, 50... that is at least `least`."""
+    power: int = 10 ** (len(str(least)) - 1)
+    return next(power * n for n in (1, 2, 5, 10) if power * n >= least)
+
+
+def _gridline(level: int, sums: _Range) -> Markup:
+    kind = "zero" if level == 0 else "grid"
+    return Markup('<line class="{0}" x1="0" x2="100%" y1="{1}" y2="{1}"/>').format(
+        kind, _level_y(level, sums)
+    )
+
+
+def _level_label(level: int, sums: _Range, *, beside: bool) -> Markup:
+    whole, fraction = groups(format_amount(Amount(level)))
+    first, *rest = whole
+    x, drop, anchor = (-8, 4, "end") if beside else (0, -6, "start")
+    return Markup('<text class="level" x="{}" y="{}" text-anchor="{}">{}{}</text>').format(
+        x,
+        _level_y(level, sums) + drop,
+        anchor,
+        first,
+        Markup("").join(
+            Markup('<tspan dx="{}">{}</tspan>').format(0 if part.startswith(".") else 2, part)
+            for part in [*rest, *fraction]
+        ),
+    )
+
+
+def _gutter(levels: list[int]) -> str:
+    """Name the room left of the plot for labels; labels too long for any stand inside the plot."""
+    longest = max(len(format_amount(Amount(level))) for level in levels)
+    return next((name for most, name in _GUTTERS if longest <= most), "none")
+
+
+def _level_y(level: int, sums: _Range) -> int:
+    return _TOP + (_SCALE - sums.scaled(level)) * _PLOT_HEIGHT // _SCALE
+
+
+def _baseline(sums: _Range) -> int:
+    """Where the shade under the line ends: at zero, or at the edge nearer to it."""
+    return _SCALE - sums.scaled(min(max(0, sums.low), sums.high))
+
+
+def _line(corners: list[tuple[int, int]], baseline: int) -> Markup:
+    steps = f"M0 {corners[0][1]}" + "".join(f"H{x}V{y}" for x, y in corners) + f"H{_SCALE}"
+    return Markup(
+        '<svg x="0" y="{top}" width="100%" height="{height}" viewBox="0 0 {scale} {scale}"'
+        ' preserveAspectRatio="none" overflow="visible">'
+        '<path class="shade" d="{steps}V{baseline}H0Z"/><path class="line" d="{steps}" fill="none"'
+        ' vector-effect="non-scaling-stroke"/></svg>'
+    ).format(top=_TOP, height=_PLOT_HEIGHT, scale=_SCALE, steps=steps, baseline=baseline)
+
+
+def _last_dot(corner: tuple[int, int]) -> Markup:
+    x, y = corner
+    return Markup('<circle class="last" cx="{}" cy="{}" r="4"/>').format(
+        _percent(x), _TOP + y * _PLOT_HEIGHT // _SCALE
+    )
+
+
+def _time_mark(tick: _Tick, index: int, times: _Range) -> Markup:
+    x = times.scaled(tick.at)
+    anchor = "start" if x < _EDGE else "end" if x > _SCALE - _EDGE else "middle"
+    return Markup(
+        '<g class="{0}"><line class="tick" x1="{1}" x2="{1}" y1="{2}" y2="{3}"/>'
+        '<text class="time" x="{1}" y="{4}" text-anchor="{5}">{6}</text></g>'
+    ).format(
+        "minor" if index % 2 else "major",
+        _percent(x),
+        _TOP + _PLOT_HEIGHT,
+        _TOP + _PLOT_HEIGHT + 6,
+        _TIME_LABEL_Y,
+        anchor,
+        tick.label,
+    )
+
+
+def _percent(x: int) -> str:
+    return f"{x // 100}.{x % 100:02d}%"
+
+
+def _ticks(times: _Range) -> list[_Tick]:
+    """Choose round times within the range, a handful at most."""
+    if times.low == times.high:
+        return [_Tick(times.low, f"{_utc(times.low):%Y-%m-%d %H:%M:%S}")]
+    least = -(-(times.high - times.low) // _TIME_STEPS)
+    if least > _CLOCK_STEPS[-1]:
+        return list(_month_ticks(times, least))
+    step = _round_step(least) if least <= _SECOND else next(s for s in _CLOCK_STEPS if s >= least)
+    moments = range(-(-times.low // step) * step, times.high + 1, step)
+    one_day = moments[0] // _DAY == moments[-1] // _DAY
+    return [_Tick(moment, _clock_label(moment, step, one_day=one_day)) for moment in moments]
+
+
+def _clock_label(moment: int, step: int, *, one_day: bool) -> str:
+    at = _utc(moment)
+    if step < _SECOND:
+        return f"{at:%H:%M:%S}.{at.microsecond:06d}"[: None if step % _MILLISECOND else -3]
+    if step < _MINUTE:
+        return f"{at:%H:%M:%S}"
+    day = f"{at.day} {_month_name(at)}"
+    if step >= _DAY:
+        return day
+    return f"{at:%H:%M}" if one_day else f"{day} {at:%H:%M}"
+
+
+def _month_ticks(times: _Range, least: int) -> Iterator[_Tick]:
+    months = -(-least // _MONTH)
+    step = next((s for s in _MONTH_STEPS if s >= months), 0) or _YEAR_MONTHS * _round_step(
+        -(-months // _YEAR_MONTHS)
+    )
+    first, last = _utc(times.low), _utc(times.high)
+    start = first.year * _YEAR_MONTHS // step * step
+    for month in range(start, last.year * _YEAR_MONTHS + last.month, step):
+        at = datetime(month // _YEAR_MONTHS, month % _YEAR_MONTHS + 1, 1, tzinfo=UTC)
+        moment = (at - _EPOCH) // _MICROSECOND
+        if times.low <= moment:
+            whole_years = step % _YEAR_MONTHS == 0
+            name = "" if whole_years else f"{_month_name(at)} "
+            yield _Tick(moment, f"{name}{at.year}")
+
+
+def _month_name(at: datetime) -> str:
+    # strftime would write it in the machine's language.
+    return _MONTH_NAMES[at.month * 3 - 3 : at.month * 3]
+
+
+def _utc(moment: int) -> datetime:
+    return _EPOCH + moment * _MICROSECOND
+
+
+def _iso(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

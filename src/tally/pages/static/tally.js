@@ -1,0 +1,195 @@
+"use strict";
+
+// Amounts stay text from end to end: a JavaScript number would round them.
+
+const REFRESH_EVERY_MS = 1000;
+const ANNOUNCE_EVERY_MS = 5000;
+const NOTICE_AFTER_MS = 1500;
+const RETRY_AFTER_MS = 4000;
+const SLEEP_AFTER_MS = 60000;
+const SUBMIT_AGAIN_AFTER_MS = 10000;
+
+const every = (selector) => [...document.querySelectorAll(selector)];
+const pause = (milliseconds) => new Promise((resume) => setTimeout(resume, milliseconds));
+
+// Runs `work` at once, then at most once in the given time, and always after the last call.
+function spaced(milliseconds, work) {
+  let wanted = false;
+  let running = false;
+  return async () => {
+    wanted = true;
+    if (running) return;
+    running = true;
+    while (wanted) {
+      wanted = false;
+      await work();
+      await pause(milliseconds);
+    }
+    running = false;
+  };
+}
+
+// ---- amounts, built exactly as the server writes them ----
+
+function element(name, attributes, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+function amount(number, split) {
+  const [, sign, digits, fraction = ""] = /^(-?)(\d+)(\.\d+)?$/.exec(number);
+  const whole = digits.match(/\d{1,3}(?=(?:\d{3})*$)/g);
+  const parts = fraction.match(/\.?\d{1,3}/g) ?? [];
+  whole[0] = sign + whole[0];
+  if (whole.length === 1 && (parts.length === 0 || (parts.length === 1 && !split))) {
+    return element("data", { class: "amount", value: number }, number);
+  }
+  const grouped = (kind, texts) =>
+    element("span", { class: kind }, ...texts.map((text) => element("span", {}, text)));
+  return element(
+    "data",
+    { class: `amount ${size(number)}`, value: number, role: "img", "aria-label": number },
+    grouped("whole", whole),
+    ...(parts.length > 0 ? [grouped("fraction", parts)] : []),
+  );
+}
+
+function size(number) {
+  const sizes = [[11, "short"], [18, "medium"], [27, "long"]];
+  return (sizes.find(([most]) => number.length <= most) ?? [0, "huge"])[1];
+}
+
+const entries = (count) => (count === 1 ? "entry" : "entries");
+
+// ---- the live total ----
+
+const readout = document.querySelector("[data-events]");
+const past = document.querySelector("[data-refresh]");
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+let shown = past?.dataset.refresh;
+let latest = null;
+
+const announce = spaced(ANNOUNCE_EVERY_MS, () => {
+  const place = document.querySelector("[data-announce]");
+  place.textContent = `Total ${latest.sum}, ${latest.count} ${entries(latest.count)}`;
+});
+
+// Brings the picture and the table up to date from the page itself, so there is one way to draw them.
+const refresh = spaced(REFRESH_EVERY_MS, async () => {
+  if (document.hidden) return;
+  try {
+    const answer = await fetch(location.pathname, { headers: { Accept: "text/html" } });
+    if (!answer.ok) throw new Error(`the page answered ${answer.status}`);
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = page.querySelector("[data-refresh]");
+    const focused = past.contains(document.activeElement) && document.activeElement.id;
+    past.replaceChildren(...fresh.childNodes);
+    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    shown = fresh.dataset.refresh;
+  } catch (problem) {
+    console.warn("Tally: the history could not be refreshed,", problem);
+    setTimeout(refresh, RETRY_AFTER_MS);
+  }
+});
+
+function show(total) {
+  const moved = latest !== null && (latest.sum !== total.sum || latest.count !== total.count);
+  const first = latest === null;
+  latest = total;
+  for (const place of every("[data-sum]")) {
+    const now = place.querySelector("data")?.value;
+    if (now === total.sum) continue;
+    place.replaceChildren(amount(total.sum, place.dataset.sum === "split"));
+    if (place.dataset.size) place.dataset.size = size(total.sum);
+    if (!first && !calm.matches) place.animate({ opacity: [0.4, 1] }, 350);
+  }
+  for (const place of every("[data-count]")) {
+    place.replaceChildren(amount(String(total.count), false), ` ${entries(total.count)}`);
+  }
+  for (const place of every("[data-when]")) {
+    place.hidden = place.dataset.when !== (total.count === 0 ? "empty" : "filled");
+  }
+  if (moved) announce();
+  if (past && shown !== `${total.sum}/${total.count}/${total.last_id}`) refresh();
+}
+
+function showLink(state) {
+  const place = document.querySelector("[data-link]");
+  if (place.dataset.link === state) return;
+  place.dataset.link = state;
+  place.textContent = state === "live" ? "Live" : "Reconnecting… numbers may be out of date";
+}
+
+let stream = null;
+let notice;
+
+function lost() {
+  // A moment's grace: a server that restarts is back before anyone needs to know.
+  notice ??= setTimeout(showLink, NOTICE_AFTER_MS, "lost");
+  // The browser retries by itself, except after an answer that is no stream.
+  if (stream.readyState === EventSource.CLOSED) {
+    disconnect();
+    setTimeout(connect, RETRY_AFTER_MS * (0.5 + Math.random()));
+  }
+}
+
+function connect() {
+  if (stream || document.hidden) return;
+  stream = new EventSource(readout.dataset.events);
+  stream.addEventListener("error", lost);
+  // The display lives, but its database does not answer.
+  stream.addEventListener("unavailable", lost);
+  stream.addEventListener("total", (event) => {
+    clearTimeout(notice);
+    notice = undefined;
+    showLink("live");
+    show(JSON.parse(event.data));
+  });
+}
+
+function disconnect() {
+  stream?.close();
+  stream = null;
+}
+
+if (readout) {
+  let sleep;
+  connect();
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(sleep);
+    if (document.hidden) sleep = setTimeout(disconnect, SLEEP_AFTER_MS);
+    else connect();
+    if (!document.hidden && past && latest) show(latest);
+  });
+  addEventListener("pagehide", disconnect);
+}
+
+// ---- forms and addresses ----
+
+for (const form of every("form[data-once]")) {
+  form.addEventListener("submit", () => {
+    for (const button of form.querySelectorAll("button")) {
+      button.disabled = true;
+      // Should the answer never come, the form's key makes a second try harmless.
+      setTimeout(() => (button.disabled = false), SUBMIT_AGAIN_AFTER_MS);
+    }
+  });
+}
+
+for (const button of every("[data-sign]")) {
+  const field = button.form.elements.value;
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    field.value = field.value.startsWith("-") ? field.value.slice(1) : `-${field.value.replace(/^\+/, "")}`;
+    field.focus();
+  });
+}
+
+// A page that comes back from the browser's memory holds a key that was used and an old total.
+addEventListener("pageshow", (event) => event.persisted && location.reload());
+
+const address = new URL(location.href);
+for (const said of ["added", "done", "undone"]) address.searchParams.delete(said);
+if (address.href !== location.href) history.replaceState(history.state, "", address);

@@ -1,0 +1,82 @@
+"""How numbers and times are written on a page."""
+
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+from markupsafe import Markup
+
+_PLAIN_NUMBER: Final = re.compile(r"(-?)([0-9]+)(\.[0-9]+)?")
+_WHOLE_GROUP: Final = re.compile(r"[0-9]{1,3}(?=(?:[0-9]{3})*$)")
+_FRACTION_GROUP: Final = re.compile(r"\.?[0-9]{1,3}")
+# How many characters each size holds; the short ones fit half a phone's width and never wrap.
+_SIZES: Final = ((11, "short"), (18, "medium"), (27, "long"))
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+
+
+def groups(number: str) -> tuple[list[str], list[str]]:
+    """Split "-1234.5678" into (["-1", "234"], [".567", "8"]), which join to the number again."""
+    match = _PLAIN_NUMBER.fullmatch(number)
+    if match is None:
+        return [number], []
+    sign, whole, fraction = match.groups(default="")
+    first, *rest = _WHOLE_GROUP.findall(whole)
+    return [sign + first, *rest], _FRACTION_GROUP.findall(fraction)
+
+
+def amount(number: str | int, *, split: bool = False) -> Markup:
+    """Write a number with its digits in threes, set apart by CSS alone.
+
+    No separators, so a copy is exact. A number of several parts is announced as one, not part by
+    part. `split` sets the fraction apart even in a number too short to need groups.
+    """
+    plain = str(number)
+    whole, fraction = groups(plain)
+    if len(whole) == 1 and (not fraction or (len(fraction) == 1 and not split)):
+        return Markup('<data class="amount" value="{0}">{0}</data>').format(plain)
+    return Markup(
+        '<data class="amount {0}" value="{1}" role="img" aria-label="{1}">'
+        '<span class="whole">{2}</span>{3}</data>'
+    ).format(size(plain), plain, _spans(whole), _fraction(fraction))
+
+
+def size(number: str) -> str:
+    """Name how much room a number takes: it decides its size in the readout and where it wraps."""
+    return next((name for most, name in _SIZES if len(number) <= most), "huge")
+
+
+def time(moment: datetime) -> Markup:
+    """Write a moment in UTC to the second; the element's attribute has all of it.
+
+    Raises `ValueError` for a moment without a time zone.
+    """
+    if moment.tzinfo is None:
+        raise ValueError("a time without a zone could mean any moment")
+    utc = moment.astimezone(UTC)
+    return Markup(
+        '<time datetime="{}"><span>{:%Y-%m-%d}</span> <span>{:%H:%M:%S}</span></time>'
+    ).format(utc.isoformat().replace("+00:00", "Z"), utc, utc)
+
+
+def duration(seconds: float) -> str:
+    """Write a number of seconds in the largest unit that fits, rounded down."""
+    whole = int(seconds)
+    for unit_seconds, unit in ((_HOUR, "hour"), (_MINUTE, "minute")):
+        if whole >= unit_seconds:
+            return _counted(whole // unit_seconds, unit)
+    return _counted(whole, "second")
+
+
+def _counted(count: int, unit: str) -> str:
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+
+
+def _spans(parts: list[str]) -> Markup:
+    return Markup("").join(Markup("<span>{}</span>").format(part) for part in parts)
+
+
+def _fraction(parts: list[str]) -> Markup:
+    if not parts:
+        return Markup("")
+    return Markup('<span class="fraction">{}</span>').format(_spans(parts))

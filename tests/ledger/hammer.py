@@ -1,0 +1,55 @@
+"""One adder among several: adds as fast as it can, then tells each answer as a line of JSON.
+
+Run as a script: hammer.py URL SECONDS. Keys are shared by all that run at once, and so are
+the values under them, so that the same request reaches the database from several sides.
+"""
+
+import asyncio
+import itertools
+import json
+import random
+import sys
+import time
+
+from tally.ledger.database import Database
+from tally.ledger.writer import Key, Writer
+
+LARGEST = 10**27 - 1
+CLIENTS = 12
+
+
+def request(turn):
+    """A request without a key, or one that every other adder makes as well."""
+    if random.random() < 0.5:
+        values = [random.randrange(-LARGEST, LARGEST) for _ in range(random.choice([1, 1, 1, 20]))]
+        return values, None
+    name = f"shared-{turn // 4}"
+    values = [random.Random(name).randrange(-LARGEST, LARGEST)]
+    return values, Key.of(name, values, batch=False)
+
+
+async def client(writer, turns, until, done):
+    while time.monotonic() < until:
+        values, key = request(next(turns))
+        added = await writer.add(values, key)
+        done.append((values, added.first_id, added.last_id, added.sum, added.count, added.replayed))
+
+
+async def main(url, seconds):
+    database = Database(url, timeout=10)
+    writer = Writer(database, queue_limit=10_000)
+    writer.start()
+    # So that all begin at once, each waits for the word.
+    await asyncio.to_thread(sys.stdin.readline)
+    until = time.monotonic() + seconds
+    done = []
+    turns = itertools.count()
+    await asyncio.gather(*(client(writer, turns, until, done) for _ in range(CLIENTS)))
+    await writer.close(grace=5)
+    await database.close()
+    for answer in done:
+        print(json.dumps(answer))  # noqa: T201 - the output is the purpose
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], float(sys.argv[2])))

@@ -1,0 +1,365 @@
+"""Reading: pages, history, CSV, each of one moment, and reads that many share."""
+
+import asyncio
+import csv
+import io
+import random
+import time
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import pytest
+
+from tally.amount import format_amount
+from tally.ledger.database import Unavailable
+from tally.ledger.reader import CSV_HEADER, NEWEST, POINTS, Overview, Reader, SingleFlight, Total
+
+ONE = 10**9
+
+
+def ids(entries):
+    return [entry.id for entry in entries]
+
+
+async def read_csv(reader):
+    chunks = []
+
+    async def write(chunk):
+        chunks.append(chunk)
+
+    await reader.export_csv(write)
+    return b"".join(chunks), len(chunks)
+
+
+# An empty ledger
+
+
+async def test_an_empty_ledger_reads_as_nothing(reader):
+    before = datetime.now(UTC)
+    assert await reader.total() == Total(0, 0, 0)
+    assert await reader.entries(None, 50) == []
+    overview = await reader.overview()
+    assert overview == Overview(Total(0, 0, 0), [], [], overview.at)
+    assert before <= overview.at <= datetime.now(UTC)
+    assert await read_csv(reader) == (CSV_HEADER, 1)
+
+
+# Totals and pages
+
+
+async def test_the_total_is_what_the_last_add_told(reader, writer):
+    added = await writer.add([12_500_000_000, -3 * ONE])
+    assert await reader.total() == Total(added.sum, added.count, added.last_id)
+
+
+async def test_an_entry_is_read_as_it_was_added(reader, writer):
+    before = datetime.now(UTC)
+    await writer.add([ONE])
+    await writer.add([-(10**27) + 1])
+    newest, oldest = await reader.entries(None, 50)
+    assert (newest.id, newest.value, newest.sum_after) == (2, -(10**27) + 1, ONE - 10**27 + 1)
+    assert (oldest.id, oldest.value, oldest.sum_after) == (1, ONE, ONE)
+    assert before <= oldest.added_at <= newest.added_at <= datetime.now(UTC)
+
+
+async def test_pages_follow_each_other_to_the_oldest_entry(reader, writer):
+    await writer.add([ONE] * 10)
+    pages = [await reader.entries(before, 4) for before in (None, 7, 3, 1)]
+    assert list(map(ids, pages)) == [[10, 9, 8, 7], [6, 5, 4, 3], [2, 1], []]
+
+
+async def test_a_page_is_not_moved_by_what_is_added_meanwhile(reader, writer):
+    await writer.add([ONE] * 5)
+    first = await reader.entries(None, 2)
+    await writer.add([ONE] * 5)
+    assert ids(await reader.entries(first[-1].id, 2)) == [3, 2]
+
+
+async def test_pages_begin_wherever_they_are_asked_to(reader, writer):
+    await writer.add([ONE] * 3)
+    assert ids(await reader.entries(2**63 - 1, 2)) == [3, 2]
+    assert ids(await reader.entries(0, 2)) == []
+
+
+# After a reset, and after its undo
+
+
+async def test_cleared_entries_are_not_shown(reader, writer, resets):
+    await writer.add([ONE] * 3)
+    await resets.reset()
+    assert await reader.total() == Total(0, 0, 3)
+    assert await reader.entries(None, 50) == []
+    assert (await reader.overview()).history == []
+    assert (await read_csv(reader))[0] == CSV_HEADER
+    await writer.add([5 * ONE])
+    assert await reader.total() == Total(5 * ONE, 1, 4)
+    assert ids(await reader.entries(None, 50)) == [4]
+    assert await reader.entries(4, 50) == []
+    overview = await reader.overview()
+    assert (ids(overview.newest), ids(overview.history)) == ([4], [4])
+
+
+async def test_entries_come_back_with_their_reset_undone(reader, writer, resets):
+    await writer.add([ONE] * 3)
+    reset, _ = await resets.reset()
+    await writer.add([5 * ONE])
+    await resets.undo(reset.id)
+    assert await reader.total() == Total(8 * ONE, 4, 4)
+    assert ids(await reader.entries(None, 50)) == [4, 3, 2, 1]
+    assert ids((await reader.overview()).history) == [1, 2, 3, 4]
+
+
+# What the page shows
+
+
+@pytest.mark.parametrize("count", [1, 2, POINTS - 1, POINTS, POINTS + 1, 3 * POINTS + 7])
+async def test_history_is_spread_over_all_entries_and_bounded(reader, writer, count):
+    await writer.add([ONE] * count)
+    overview = await reader.overview()
+    shown = ids(overview.history)
+    assert len(shown) == min(count, POINTS)
+    assert (shown[0], shown[-1]) == (1, count)
+    steps = [after - before for before, after in pairwise(shown)]
+    assert max(steps, default=1) - min(steps, default=1) <= 1
+    assert [entry.sum_after for entry in overview.history] == [number * ONE for number in shown]
+    assert ids(overview.newest) == list(range(count, 0, -1))[:NEWEST]
+
+
+async def test_an_overview_is_of_one_moment(reader, writer, resets):
+    running = True
+
+    async def add_and_reset():
+        while running:
+            await writer.add([random.randrange(-ONE, ONE)])
+            if random.random() < 0.1:
+                await resets.reset()
+
+    adding = asyncio.create_task(add_and_reset())
+    until = time.monotonic() + 1
+    seen = set()
+    while time.monotonic() < until:
+        overview = await reader.overview()
+        seen.add(overview.total.last_id)
+        if overview.total.count == 0:
+            assert overview.newest == overview.history == []
+            continue
+        assert overview.newest[0].id == overview.history[-1].id == overview.total.last_id
+        assert overview.newest[0].sum_after == overview.total.sum
+        assert overview.total.count == overview.total.last_id - overview.history[0].id + 1
+    running = False
+    await adding
+    assert len(seen) > 10
+
+
+# CSV
+
+
+async def test_csv_is_exact_and_oldest_first(reader, writer, owner):
+    values = [12_500_000_000, -3 * ONE, 1, 10**27 - 1, 1000 * ONE, 0]
+    await writer.add(values)
+    await owner.execute("UPDATE tally.entry SET added_at = '2026-01-02 03:04:05.000006+02'")
+    text, _ = await read_csv(reader)
+    running = 0
+    lines = ["id,value,sum_after,added_at"]
+    for number, value in enumerate(values, start=1):
+        running += value
+        lines.append(
+            f"{number},{format_amount(value)},{format_amount(running)},2026-01-02T01:04:05.000006Z"
+        )
+    assert text.decode() == "\n".join(lines) + "\n"
+
+
+async def test_csv_is_streamed_at_the_reader_s_pace_and_of_one_moment(reader, writer):
+    await writer.add([ONE] * 10_000)
+    await writer.add([ONE] * 10_000)
+    chunks = []
+
+    async def write_slowly(chunk):
+        chunks.append(chunk)
+        if len(chunks) == 3:
+            await writer.add([ONE] * 10_000)
+
+    await reader.export_csv(write_slowly)
+    assert len(chunks) > 10
+    assert max(map(len, chunks)) < 200_000
+    rows = list(csv.DictReader(io.StringIO(b"".join(chunks).decode())))
+    assert [row["id"] for row in rows] == [str(number) for number in range(1, 20_001)]
+
+
+async def test_csv_without_a_database_is_unavailable(reader, owner):
+    async with owner.outage():
+        with pytest.raises(Unavailable):
+            await read_csv(reader)
+
+
+async def test_csv_cut_short_is_said_to_be(reader, writer, owner):
+    await writer.add([ONE] * 10_000)
+    await writer.add([ONE] * 10_000)
+
+    async def write(chunk):
+        if chunk != CSV_HEADER:
+            await owner.cut()
+
+    with pytest.raises(Unavailable):
+        await reader.export_csv(write)
+
+
+async def test_a_csv_that_nobody_reads_to_the_end_leaves_no_connection(reader, writer, owner):
+    await writer.add([ONE] * 10_000)
+
+    async def hang_up(chunk):
+        raise KeyError(chunk)
+
+    with pytest.raises(KeyError):
+        await reader.export_csv(hang_up)
+    query = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'tally_display'"
+    async with asyncio.timeout(5):
+        while await owner.fetchval(query):  # noqa: ASYNC110 - PostgreSQL has no event
+            await asyncio.sleep(0.01)
+
+
+# When the database goes away
+
+
+async def test_a_read_waits_for_the_database_to_come_back(reader, writer, owner):
+    await writer.add([ONE])
+    assert (await reader.total()).sum == ONE
+    async with owner.outage():
+        waiting = asyncio.create_task(reader.total())
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+    assert (await waiting).sum == ONE
+
+
+async def test_a_read_gives_up_in_time(connect, owner):
+    reader = Reader(connect("tally_display", timeout=0.5))
+    async with owner.outage():
+        began = time.monotonic()
+        with pytest.raises(Unavailable):
+            await reader.total()
+        assert 0.4 < time.monotonic() - began < 2
+    assert (await reader.total()).sum == 0
+
+
+async def test_reads_survive_their_connections(reader, owner):
+    until = time.monotonic() + 1.5
+
+    async def read():
+        reads = 0
+        while time.monotonic() < until:
+            assert await reader.total() == Total(0, 0, 0)
+            assert (await reader.overview()).total == Total(0, 0, 0)
+            assert await reader.entries(None, 5) == []
+            reads += 1
+        return reads
+
+    readers = [asyncio.create_task(read()) for _ in range(4)]
+    while time.monotonic() < until:
+        await asyncio.sleep(0.05)
+        await owner.cut()
+    assert min(await asyncio.gather(*readers)) > 3
+
+
+# Single flight
+
+
+class Work:
+    """Counts its runs; each waits until it is let go."""
+
+    def __init__(self):
+        self.began = 0
+        self.gates = []
+
+    async def __call__(self):
+        self.began += 1
+        number = self.began
+        self.gates.append(asyncio.get_running_loop().create_future())
+        await self.gates[-1]
+        return number
+
+    async def let_go(self, number, error=None):
+        await settle()
+        gate = self.gates[number - 1]
+        if error is None:
+            gate.set_result(None)
+        else:
+            gate.set_exception(error)
+        await settle()
+
+
+async def settle():
+    """Let everything run that can."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_those_who_ask_during_a_run_share_the_next():
+    work = Work()
+    flight = SingleFlight(work)
+    first = asyncio.create_task(flight())
+    await settle()
+    others = [asyncio.create_task(flight()) for _ in range(50)]
+    await work.let_go(1)
+    assert await first == 1
+    assert not any(other.done() for other in others)
+    await work.let_go(2)
+    assert set(await asyncio.gather(*others)) == {2}
+    assert work.began == 2
+
+
+async def test_nobody_gets_an_answer_begun_before_they_asked():
+    work = Work()
+    flight = SingleFlight(work)
+    asked = []
+    for number in range(1, 6):
+        asked.append((number, asyncio.create_task(flight())))
+        await settle()
+        if number > 1:
+            await work.let_go(number - 1)
+    await work.let_go(5)
+    for number, task in asked:
+        assert await task == number
+
+
+async def test_after_a_pause_a_run_begins_at_once():
+    work = Work()
+    flight = SingleFlight(work)
+    for number in (1, 2):
+        task = asyncio.create_task(flight())
+        await work.let_go(number)
+        assert task.done()
+        assert await task == number
+
+
+async def test_an_error_reaches_all_who_share_it_and_nobody_else():
+    work = Work()
+    flight = SingleFlight(work)
+    first = asyncio.create_task(flight())
+    await settle()
+    others = [asyncio.create_task(flight()) for _ in range(2)]
+    await work.let_go(1, KeyError("broken"))
+    with pytest.raises(KeyError):
+        await first
+    await work.let_go(2)
+    assert await asyncio.gather(*others) == [2, 2]
+
+
+async def test_who_goes_away_stops_nobody_else_s_run():
+    work = Work()
+    flight = SingleFlight(work)
+    leaving, staying = (asyncio.create_task(flight()) for _ in range(2))
+    await settle()
+    leaving.cancel()
+    await work.let_go(1)
+    assert await staying == 1
+    assert leaving.cancelled()
+
+
+async def test_reads_never_lag_behind_an_acknowledged_add(reader, writer):
+    async def add_and_read():
+        for _ in range(40):
+            added = await writer.add([ONE])
+            assert (await reader.total()).last_id >= added.last_id
+
+    await asyncio.gather(*(add_and_read() for _ in range(8)))
+    assert await reader.total() == Total(320 * ONE, 320, 320)

@@ -1,0 +1,228 @@
+"""Each service's role suffices for the service, and PostgreSQL refuses it everything else."""
+
+import re
+
+import asyncpg
+import pytest
+
+from tally.ledger.migrate import ROLES
+from tally.ledger.reader import Reader
+from tally.ledger.resets import Resets
+from tally.ledger.schema import metadata
+from tally.ledger.writer import Key, Writer, recall_single
+
+ONE = 10**9
+
+MAY_READ = {
+    "tally_adder": {"total", "alembic_version"},
+    "tally_display": {"total", "entry", "alembic_version"},
+    "tally_reset": {"total", "reset", "alembic_version"},
+}
+MAY_CALL = {
+    "tally_adder": {"register_writer", "add_batch", "settle_batch", "recall"},
+    "tally_display": set(),
+    "tally_reset": {"reset_total", "undo_reset"},
+}
+TABLES = {*(table.name for table in metadata.tables.values()), "alembic_version"}
+
+# One way to use each right on a table that changes nothing where it is allowed.
+USES = {
+    "SELECT": "SELECT * FROM tally.{table} LIMIT 0",
+    "INSERT": "INSERT INTO tally.{table} SELECT * FROM tally.{table} LIMIT 0",
+    "UPDATE": "UPDATE tally.{table} SET {column} = {column} WHERE false",
+    "DELETE": "DELETE FROM tally.{table} WHERE false",
+    "TRUNCATE": "TRUNCATE tally.{table}",
+    "TRIGGER": "CREATE TRIGGER spy AFTER INSERT ON tally.{table}"
+    " EXECUTE FUNCTION pg_catalog.suppress_redundant_updates_trigger()",
+    "LOCK": "LOCK TABLE tally.{table} IN ACCESS EXCLUSIVE MODE",
+    "ALTER": "ALTER TABLE tally.{table} ADD COLUMN more int",
+    "DROP": "DROP TABLE tally.{table} CASCADE",
+    "COPY": "COPY tally.{table} TO STDOUT",
+}
+READS = {"SELECT", "COPY"}
+
+
+@pytest.fixture
+async def as_role(ledger):
+    """Runs one statement under a role, and undoes it."""
+    connections = {}
+
+    async def run(role, statement):
+        if role not in connections:
+            connections[role] = await asyncpg.connect(ledger.url(role))
+        transaction = connections[role].transaction()
+        await transaction.start()
+        try:
+            if statement.startswith("COPY"):
+                table = re.search(r"tally\.(\w+)", statement).group(1)
+
+                async def drop(data):
+                    pass
+
+                await connections[role].copy_from_table(table, schema_name="tally", output=drop)
+            else:
+                await connections[role].execute(statement)
+        finally:
+            await transaction.rollback()
+
+    yield run
+    for connection in connections.values():
+        await connection.close()
+
+
+async def column_of(owner, table):
+    return await owner.fetchval(
+        "SELECT quote_ident(attname) FROM pg_attribute"
+        f" WHERE attrelid = 'tally.{table}'::regclass AND attnum = 1"
+    )
+
+
+async def test_the_tables_named_here_are_all_there_are(owner):
+    rows = await owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'tally'")
+    assert {row["tablename"] for row in rows} == TABLES
+    assert set(MAY_READ) == set(MAY_CALL) == set(ROLES)
+
+
+@pytest.mark.parametrize("table", sorted(TABLES))
+@pytest.mark.parametrize("role", ROLES)
+async def test_a_role_reads_what_it_needs_and_changes_no_table(owner, as_role, role, table):
+    column = await column_of(owner, table)
+    for use, template in USES.items():
+        statement = template.format(table=table, column=column)
+        if use in READS and table in MAY_READ[role]:
+            await as_role(role, statement)
+            continue
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await as_role(role, statement)
+
+
+@pytest.mark.parametrize("table", sorted(TABLES))
+async def test_what_is_tried_above_is_possible_for_the_owner(owner, as_role, table):
+    """Otherwise a statement could be refused for another reason than the role."""
+    column = await column_of(owner, table)
+    for statement in USES.values():
+        await as_role("postgres", statement.format(table=table, column=column))
+
+
+@pytest.mark.parametrize("role", [*ROLES, "public"])
+async def test_no_role_has_a_right_that_is_not_listed(owner, role):
+    """PostgreSQL's own list, which has also the rights on columns and those granted to all."""
+    rows = await owner.fetch(
+        """
+        SELECT relname AS name, privilege_type AS right
+          FROM pg_class, aclexplode(relacl) AS acl
+         WHERE relnamespace = 'tally'::regnamespace AND grantee = to_regrole($1)
+            OR relnamespace = 'tally'::regnamespace AND $1 = 'public' AND grantee = 0
+        UNION ALL
+        SELECT attname, 'column ' || privilege_type
+          FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid, aclexplode(attacl) AS acl
+         WHERE relnamespace = 'tally'::regnamespace
+        """,
+        role,
+    )
+    expected = {(table, "SELECT") for table in MAY_READ.get(role, ())}
+    assert {(row["name"], row["right"]) for row in rows} == expected
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_a_role_calls_its_functions_and_no_others(owner, as_role, role):
+    functions = await owner.fetch(
+        """
+        SELECT proname AS name, prosecdef AS definer, proconfig AS settings,
+               (SELECT coalesce(string_agg('NULL', ','), '')
+                  FROM generate_series(1, pronargs)) AS arguments
+          FROM pg_proc WHERE pronamespace = 'tally'::regnamespace
+        """
+    )
+    assert {function["name"] for function in functions} == set().union(*MAY_CALL.values())
+    for function in functions:
+        # Whoever calls must not choose what names inside mean, at the owner's rights.
+        assert function["definer"]
+        assert function["settings"] == ["search_path=pg_catalog, pg_temp"]
+        call = f"SELECT tally.{function['name']}({function['arguments']})"
+        if function["name"] not in MAY_CALL[role]:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await as_role(role, call)
+            continue
+        try:
+            await as_role(role, call)
+        except asyncpg.PostgresError as error:
+            assert not isinstance(error, asyncpg.InsufficientPrivilegeError)  # noqa: PT017
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE tally.mine (id int)",
+        "CREATE FUNCTION tally.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE TABLE public.mine (id int)",
+        "CREATE SCHEMA mine",
+        "DROP SCHEMA tally CASCADE",
+        "CREATE ROLE friend SUPERUSER",
+        "GRANT SELECT ON tally.answer TO public",
+        "SET ROLE postgres",
+        "SET SESSION AUTHORIZATION postgres",
+        "SELECT pg_read_file('postgresql.conf')",
+    ],
+)
+async def test_a_role_makes_nothing_and_becomes_nobody_else(as_role, role, statement):
+    with pytest.raises(asyncpg.PostgresError, match=r"permission denied|must be owner"):
+        await as_role(role, statement)
+
+
+async def test_no_role_has_special_powers(owner):
+    rows = await owner.fetch(
+        """
+        SELECT rolname FROM pg_roles
+         WHERE rolname LIKE 'tally%'
+           AND NOT (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls)
+           AND NOT EXISTS (SELECT FROM pg_auth_members WHERE member = pg_roles.oid)
+        """
+    )
+    assert {row["rolname"] for row in rows} == set(ROLES)
+
+
+async def test_the_adder_s_role_suffices_for_the_adder(connect):
+    database = connect("tally_adder")
+    await database.check()
+    writer = Writer(database, queue_limit=10)
+    writer.start()
+    key = Key.of("key", [ONE], batch=False)
+    added = await writer.add([ONE], key)
+    assert (await writer.add([ONE], key)).replayed
+    assert (await recall_single(database, "key"))[1] == ONE
+    # A connection ended from outside makes it settle its last batch.
+    writer._connection.terminate()
+    assert (await writer.add([ONE])).sum == added.sum + ONE
+    assert (await Reader(database).total()).count == 2
+    await writer.close(grace=1)
+
+
+async def test_the_display_s_role_suffices_for_the_display(connect, writer):
+    await writer.add([ONE])
+    database = connect("tally_display")
+    await database.check()
+    reader = Reader(database)
+    assert (await reader.total()).sum == ONE
+    assert len((await reader.overview()).history) == 1
+    assert len(await reader.entries(None, 10)) == 1
+    written = []
+
+    async def write(chunk):
+        written.append(chunk)
+
+    await reader.export_csv(write)
+    assert len(written) == 2
+
+
+async def test_the_reset_s_role_suffices_for_reset(connect, writer):
+    await writer.add([ONE])
+    database = connect("tally_reset")
+    await database.check()
+    resets = Resets(database)
+    reset, _ = await resets.reset("key")
+    assert [past.id for past in await resets.past()] == [reset.id]
+    assert (await resets.undo(reset.id)).sum == ONE
+    assert (await resets.get(reset.id)).undone_at is not None
+    assert (await Reader(database).total()).sum == ONE

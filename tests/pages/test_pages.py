@@ -1,0 +1,239 @@
+"""The pages as a whole: complete, escaped, labelled, and free of anything inline."""
+
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from types import SimpleNamespace as Some
+
+import jinja2
+import pytest
+
+from tally import pages
+from tally.amount import Amount
+from tally.pages import Point
+
+AT = datetime(2026, 11, 24, 9, 58, 12, tzinfo=UTC)
+STATIC = "/adder_service/static/"
+HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}&lt;"
+VOID = {"input", "link", "meta"}
+
+
+def total(amount="40.5", count=2):
+    return Some(sum=amount, count=count, last_id=count)
+
+
+def entry(amount="12.5"):
+    return Some(id=2, value=amount, sum_after=amount, added_at=AT)
+
+
+def past(amount="40.5", *, undone_at=None, undoable=False):
+    return Some(id=3, sum=amount, count=2, at=AT, undone_at=undone_at, undoable=undoable)
+
+
+def contexts(amount="40.5", text="some text"):
+    """Every page in its fullest states: amounts and free texts as given."""
+    now = total(amount)
+    added = Some(id=2, value=amount, sum=amount)
+    resets = [past(amount, undoable=True), past(amount, undone_at=AT), past(amount)]
+    resetting = {"key": text, "resets": resets, "done": past(amount), "undone": past(amount)}
+    points = [Point(AT, 1, Amount(5))]
+    problem = {"status": 503, "title": text, "detail": text, "request_id": text}
+    return [
+        ("home", {"total": now}),
+        ("home", {"total": None}),
+        ("adder", {"total": now, "key": text, "value": text, "error": text, "added": None}),
+        ("adder", {"total": None, "key": text, "value": "", "error": None, "added": added}),
+        ("display", {"total": now, "entries": [entry(amount)], "points": points, "stale": 75.5}),
+        ("display", {"total": now, "entries": [], "points": [], "stale": None}),
+        ("display", {"total": None, "entries": [], "points": [], "stale": None}),
+        ("reset", {"total": now, "confirming": True, "error": text, **resetting}),
+        ("reset", {"total": now, "confirming": False, "error": None, **resetting}),
+        ("reset", {"total": None, "confirming": True, "error": None, **resetting, "resets": []}),
+        ("error", {**problem, "retry_after": 5}),
+        ("error", {**problem, "retry_after": None}),
+    ]
+
+
+EVERY = [pytest.param(*pair, id=f"{pair[0]}-{n}") for n, pair in enumerate(contexts())]
+
+
+def html(name, context):
+    return pages.render(name, static=STATIC, **context).decode()
+
+
+class Document(HTMLParser):
+    """Elements with their attributes, and a check that each one is closed."""
+
+    def __init__(self, markup):
+        super().__init__()
+        self.elements = []
+        self._open = []
+        self.feed(markup)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def all(self, *tags):
+        return [attributes for tag, attributes in self.elements if tag in tags]
+
+
+@pytest.mark.parametrize(("name", "context"), EVERY)
+def test_nothing_is_inline_and_nothing_comes_from_elsewhere(name, context):
+    document = Document(html(name, context))
+    for tag, attributes in document.elements:
+        assert tag != "style"
+        assert "style" not in attributes
+        assert not [attribute for attribute in attributes if attribute.startswith("on")]
+        for link in ("href", "src", "action"):
+            assert re.fullmatch(r"(/[^/].*|/|#main|)", attributes.get(link) or "")
+    assert [script["src"] for script in document.all("script")] == [
+        f"{STATIC}tally.js?v={pages.static_files()['tally.js'].version}"
+    ]
+
+
+@pytest.mark.parametrize(("name", "context"), EVERY)
+def test_a_page_has_one_heading_its_landmarks_and_unique_ids(name, context):
+    document = Document(html(name, context))
+    for tag in ("h1", "main", "nav", "header", "footer"):
+        assert len(document.all(tag)) == 1
+    ids = [attributes["id"] for _, attributes in document.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    named = " ".join(
+        attributes.get(reference, "")
+        for _, attributes in document.elements
+        for reference in ("aria-labelledby", "aria-describedby", "for")
+    )
+    assert set(named.split()) <= set(ids)
+
+
+@pytest.mark.parametrize(("name", "context"), EVERY)
+def test_every_visible_field_has_a_label(name, context):
+    document = Document(html(name, context))
+    labelled = [label["for"] for label in document.all("label")]
+    fields = [field for field in document.all("input") if field["type"] != "hidden"]
+    assert [field["id"] for field in fields] == labelled
+    assert len(labelled) == (name == "adder")
+
+
+@pytest.mark.parametrize("name", ["home", "adder", "display", "reset"])
+def test_the_navigation_marks_the_page_one_is_on(name):
+    context = next(context for page, context in contexts() if page == name)
+    marked = [
+        link["href"] for link in Document(html(name, context)).all("a") if "aria-current" in link
+    ]
+    assert marked == ["/" if name == "home" else f"/{name}_service"]
+
+
+@pytest.mark.parametrize(
+    ("name", "context"),
+    [pytest.param(*pair, id=f"{pair[0]}-{n}") for n, pair in enumerate(contexts(HOSTILE, HOSTILE))],
+)
+def test_hostile_text_stays_text(name, context):
+    page = html(name, context)
+    assert "<script>alert" not in page
+    assert "<img" not in page
+    Document(page)
+    shows_text = name == "error" or context["total"] is not None or context.get("done")
+    assert ("&lt;script&gt;alert(1)" in page) == bool(shows_text or context.get("added"))
+    assert "{{ 7 * 7 }}" in page or not shows_text
+
+
+def test_a_hostile_prefix_stays_an_address():
+    page = pages.render("home", static=HOSTILE, total=None).decode()
+    assert "<script>alert" not in page
+    Document(page)
+
+
+@pytest.mark.parametrize("name", ["home", "adder", "display", "reset", "error"])
+def test_whatever_a_page_is_not_told_is_an_error(name):
+    context = next(context for page, context in contexts() if page == name)
+    for left_out in context:
+        partial = {key: value for key, value in context.items() if key != left_out}
+        with pytest.raises(jinja2.UndefinedError):
+            html(name, partial)
+
+
+def test_an_unknown_name_is_refused():
+    with pytest.raises(ValueError, match=r"no page named '\.\./base'"):
+        pages.render("../base", static=STATIC)
+
+
+def test_a_bad_value_is_kept_and_explained():
+    document = Document(
+        html("adder", {"total": None, "key": "k", "value": "1,5", "error": "No.", "added": None})
+    )
+    field = next(field for field in document.all("input") if field.get("id") == "value")
+    assert (field["value"], field["aria-invalid"]) == ("1,5", "true")
+    assert field["aria-describedby"].split()[0] == "error"
+
+
+def test_what_was_added_is_said_exactly():
+    page = html("adder", contexts("-1234.000000001")[3][1])
+    assert 'aria-label="-1234.000000001"' in page
+    assert "Added <data" in page
+
+
+def test_confirming_shows_the_form_that_clears_and_a_way_out():
+    context = {"confirming": True, "key": "once", "resets": [], "done": None, "undone": None}
+    page = html("reset", {**context, "total": total(), "error": None})
+    assert 'name="action" value="reset"' in page
+    assert 'name="key" value="once"' in page
+    assert '<a class="button quiet" href="/reset_service">Cancel</a>' in page
+
+
+def test_nothing_can_be_cleared_from_an_empty_total():
+    context = {"confirming": True, "key": "once", "resets": [], "done": None, "undone": None}
+    page = html("reset", {**context, "total": total("0", 0), "error": None})
+    shown = {
+        section["data-when"]: "hidden" not in section
+        for section in Document(page).all("section")
+        if "data-when" in section
+    }
+    assert shown == {"empty": True, "filled": False}
+
+
+def test_only_an_undoable_reset_offers_undo():
+    context = {"confirming": False, "key": "k", "done": None, "undone": None, "error": None}
+    resets = [past(undoable=True), past(undone_at=AT), past()]
+    assert html("reset", {**context, "total": total(), "resets": resets}).count('value="undo"') == 1
+    assert 'value="undo"' not in html("reset", {**context, "total": total(), "resets": resets[1:]})
+
+
+def test_without_scripts_the_display_renews_itself():
+    page = html("display", contexts()[4][1])
+    assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in page
+
+
+def test_static_files_carry_types_and_tags_of_their_content():
+    files = pages.static_files()
+    assert {name: file.content_type.split(";")[0] for name, file in files.items()} == {
+        "tally.css": "text/css",
+        "tally.js": "text/javascript",
+        "favicon.svg": "image/svg+xml",
+    }
+    assert len({file.etag for file in files.values()}) == len(files)
+    assert all(re.fullmatch(r'"[0-9a-f]{16}"', file.etag) for file in files.values())
+    assert pages.static_files() is files
+
+
+def test_static_files_fetch_nothing_and_stay_small():
+    for name, file in pages.static_files().items():
+        body = file.body.decode()
+        assert re.findall(r"https?://(?!www\.w3\.org/2000/svg)", body) == []
+        assert "url(" not in body
+        assert len(file.body) < 16_384, name
+
+
+def test_the_script_never_turns_an_amount_into_a_float():
+    script = pages.static_files()["tally.js"].body.decode()
+    assert re.findall(r"\b(Number|parseFloat|parseInt|innerHTML|eval)\b", script) == []
