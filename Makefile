@@ -20,6 +20,7 @@ lint: .venv/installed-dev ## Run the static checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/shellcheck .ci/run scripts/pin
 
 format: .venv/installed-dev ## Format the code
 	$(BIN)/ruff check --fix .
