@@ -1,0 +1,268 @@
+"""What people do with Tally, in a real browser."""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+PAGES = {
+    "home": "/",
+    "adder": "/adder_service",
+    "display": "/display_service",
+    "reset": "/reset_service",
+}
+FLAGS = [
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no chromium on this machine: install it to run the browser tests")
+    # Chromium's own sandbox needs an ordinary user.
+    flags = [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else FLAGS
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def tally(tally_up: Callable):
+    return tally_up()
+
+
+@pytest.fixture(autouse=True)
+def _empty(tally) -> None:
+    """Each test begins with nothing to show, but with history behind it."""
+    httpx.post(f"{tally.url}/reset_service/resets").raise_for_status()
+
+
+@pytest.fixture
+def open_page(browser: Browser, tally) -> Iterator[Callable[..., Page]]:
+    """Open windows; whatever a page logs as an error, or asks of another host, fails the test."""
+    contexts: list[BrowserContext] = []
+    wrong: list[str] = []
+
+    def opened(path: str, **options) -> Page:
+        context = browser.new_context(base_url=tally.url, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(5000)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda request: note_request(request.url))
+        page.on("console", lambda said: said.type == "error" and note_console(said.text))
+        page.goto(path)
+        return page
+
+    def note_request(url: str) -> None:
+        if not url.startswith(tally.url):
+            wrong.append(f"asked {url}")
+
+    def note_console(text: str) -> None:
+        # A refusal that the page shows is also logged by the browser itself.
+        if "status of 4" not in text:
+            wrong.append(text)
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert not wrong
+
+
+def add(page: Page, value: str) -> None:
+    page.get_by_label("Value").fill(value)
+    page.get_by_role("button", name="Add", exact=True).click()
+
+
+def add_by_api(tally, *values: str) -> None:
+    httpx.post(
+        f"{tally.url}/adder_service/entries", json={"values": list(values)}
+    ).raise_for_status()
+
+
+def shows(page: Page, total: str, count: int) -> None:
+    expect(page.locator(".sum data")).to_have_attribute("value", total)
+    noun = "entry" if count == 1 else "entries"
+    expect(page.locator("[data-count]").first).to_have_text(re.compile(rf"{count}\s+{noun}"))
+
+
+def count(tally) -> int:
+    return httpx.get(f"{tally.url}/display_service/total").json()["count"]
+
+
+with_and_without_script = pytest.mark.parametrize(
+    "options", [{}, {"java_script_enabled": False}], ids=["script", "no-script"]
+)
+
+
+@with_and_without_script
+def test_add_says_what_was_added(open_page, options) -> None:
+    page = open_page("/adder_service", **options)
+    add(page, " 12.5 ")
+    expect(page.get_by_text("Added 12.5. It brought the total to 12.5.")).to_be_visible()
+    shows(page, "12.5", 1)
+
+
+@with_and_without_script
+def test_reload_after_an_add_adds_nothing(open_page, tally, options) -> None:
+    page = open_page("/adder_service", **options)
+    add(page, "3")
+    expect(page.get_by_text("Added 3")).to_be_visible()
+    page.reload()
+    assert count(tally) == 1
+
+
+@with_and_without_script
+def test_double_click_adds_once(open_page, tally, options) -> None:
+    page = open_page("/adder_service", **options)
+    page.get_by_label("Value").fill("7")
+    page.get_by_role("button", name="Add", exact=True).dblclick()
+    expect(page.get_by_text("Added 7")).to_be_visible()
+    assert count(tally) == 1
+
+
+@with_and_without_script
+def test_bad_value_is_kept_with_the_rule_beside_it(open_page, tally, options) -> None:
+    page = open_page("/adder_service", **options)
+    add(page, "1,000")
+    field = page.get_by_label("Value")
+    expect(field).to_have_value("1,000")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_have_accessible_description(re.compile("must be a plain decimal number"))
+    assert count(tally) == 0
+    add(page, "1000")
+    expect(page.get_by_text("Added 1000", exact=False)).to_be_visible()
+    assert count(tally) == 1
+
+
+def test_hostile_input_is_shown_as_text(open_page) -> None:
+    page = open_page("/adder_service")
+    hostile = '"><script>document.title="owned"</script>'
+    add(page, hostile)
+    expect(page.get_by_label("Value")).to_have_value(hostile)
+    assert "owned" not in page.title()
+
+
+def test_another_window_sees_the_total_move(open_page, tally) -> None:
+    display, adder, home = (open_page(PAGES[name]) for name in ("display", "adder", "home"))
+    expect(display.get_by_text("No entries yet")).to_be_visible()
+    add(adder, "41.5")
+    for page in (display, adder, home):
+        shows(page, "41.5", 1)
+    # The picture and the table follow.
+    expect(display.get_by_role("row")).to_have_count(2)
+    add_by_api(tally, "0.5", "100")
+    for page in (display, adder, home):
+        shows(page, "142", 3)
+    expect(display.get_by_role("row")).to_have_count(4)
+    expect(
+        display.get_by_role("img", name=re.compile("total", re.IGNORECASE)).first
+    ).to_be_visible()
+
+
+@with_and_without_script
+def test_reset_asks_first_and_can_be_undone(open_page, tally, options) -> None:
+    add_by_api(tally, "5", "6")
+    page = open_page("/reset_service", **options)
+    page.get_by_role("link", name="Clear the total").click()
+    expect(page.get_by_role("heading", name="Clear 2 entries?")).to_be_visible()
+    assert count(tally) == 2
+    page.get_by_role("link", name="Cancel").click()
+    assert count(tally) == 2
+    page.get_by_role("link", name="Clear the total").click()
+    page.get_by_role("button", name="Clear the total").click()
+    expect(page.get_by_text("Cleared 2 entries totalling 11.")).to_be_visible()
+    assert count(tally) == 0
+    add_by_api(tally, "1")
+    page.get_by_role("button", name="Undo").first.click()
+    expect(page.get_by_text("2 entries totalling 11 came back")).to_be_visible()
+    assert count(tally) == 3
+
+
+def test_keyboard_alone_is_enough(open_page, tally) -> None:
+    page = open_page("/adder_service")
+    expect(page.get_by_label("Value")).to_be_focused()
+    page.keyboard.type("8.25")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Added 8.25")).to_be_visible()
+    assert count(tally) == 1
+    page.goto("/")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+
+
+def test_pages_lead_to_each_other(open_page) -> None:
+    page = open_page("/")
+    for name, path in (
+        ("Add", "adder"),
+        ("Display", "display"),
+        ("Reset", "reset"),
+        ("Home", "home"),
+    ):
+        page.get_by_role("navigation").get_by_role("link", name=name, exact=True).click()
+        expect(page).to_have_url(re.compile(f"{PAGES[path]}$"))
+
+
+def test_unknown_address_is_a_readable_page(open_page) -> None:
+    page = open_page("/nowhere")
+    expect(page.get_by_role("heading", level=1)).to_have_text("There is nothing here")
+    page.get_by_role("main").get_by_role("link", name="Home").click()
+    expect(page).to_have_url(re.compile("/$"))
+
+
+def test_says_when_the_numbers_may_be_old_and_recovers(open_page, tally_up, browser) -> None:
+    own = tally_up()
+    port = own.url.rpartition(":")[2]
+    context = browser.new_context(base_url=own.url)
+    page = context.new_page()
+    page.goto("/display_service")
+    expect(page.locator("[data-link]")).to_have_text("Live")
+    own.stop()
+    expect(page.locator("[data-link]")).to_have_text(re.compile("Reconnecting"))
+    again = tally_up(own.folder, PORT=port)
+    add_by_api(again, "9")
+    expect(page.locator("[data-link]")).to_have_text("Live", timeout=15_000)
+    expect(page.locator(".sum data")).to_have_attribute("value", "9")
+    context.close()
+    again.stop()
+
+
+@pytest.mark.parametrize("width", [320, 360])
+@pytest.mark.parametrize("name", PAGES)
+def test_fits_a_phone_even_with_the_largest_numbers(open_page, tally, name, width) -> None:
+    add_by_api(tally, *["999999999999999999.999999999"] * 10_000)
+    page = open_page(PAGES[name], viewport={"width": width, "height": 700})
+    expect(page.locator(".sum data")).to_have_attribute("value", "9999999999999999999999.99999")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "path", [*PAGES.values(), "/reset_service?confirm=1", "/nowhere"], ids=lambda path: path
+)
+def test_no_accessibility_rule_is_broken(open_page, tally, path, scheme) -> None:
+    add_by_api(tally, "1234567.125", "-3", "0.5")
+    page = open_page(path, color_scheme=scheme)
+    page.wait_for_timeout(300)
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_a_refused_value_breaks_no_accessibility_rule(open_page) -> None:
+    page = open_page("/adder_service")
+    add(page, "many")
+    expect(page.get_by_label("Value")).to_have_attribute("aria-invalid", "true")
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
