@@ -1,6 +1,6 @@
 -- The only ways to change the ledger. They run with the owner's rights, so that a service needs no
 -- right on the tables it changes: the adder can add and nothing else, even from psql.
--- All lock the row of tally.total first, so all changes are in one order and none deadlock.
+-- Those that change the total lock its row first: all changes are in one order and none deadlock.
 
 CREATE FUNCTION tally.register_writer(p_writer uuid) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
