@@ -1,6 +1,8 @@
 """uvicorn's HTTP protocol with limits on what a request's head may be and how long it may take."""
 
 import asyncio
+import uuid
+from http import HTTPStatus
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -85,7 +87,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Answer a head that can't be served as every other error is answered."""
         problem = self._refusal
-        body = problem_json(problem, "Bad Request", "")
+        title = HTTPStatus(problem.status).phrase
+        body = problem_json(problem, title, uuid.uuid4().hex)
         self.transport.write(
             STATUS_LINE[problem.status]
             + b"content-type: application/problem+json\r\nconnection: close\r\n"

@@ -1,0 +1,53 @@
+"""What the services' tests share."""
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+
+ENTRIES = "/adder_service/entries"
+
+
+@pytest.fixture
+def client(server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url) as client:
+        yield client
+
+
+@pytest.fixture
+def add(client) -> Callable[..., httpx.Response]:
+    def add(value: object = 1, **headers: str) -> httpx.Response:
+        return client.post(ENTRIES, json={"value": value}, headers=headers)
+
+    return add
+
+
+@pytest.fixture
+def count(client) -> Callable[[], int]:
+    return lambda: client.get("/display_service/total").json()["count"]
+
+
+@pytest.fixture
+def raw(server) -> Callable[..., bytes]:
+    """Send bytes as they are, and read until the server has nothing more to say."""
+
+    def raw(data: bytes, seconds: float = 2) -> bytes:
+        host, _, port = server.url.removeprefix("http://").partition(":")
+        received = b""
+        with socket.create_connection((host, int(port)), timeout=seconds) as connection:
+            try:
+                connection.sendall(data)
+                while part := connection.recv(65536):
+                    received += part
+            except (TimeoutError, ConnectionResetError, BrokenPipeError):
+                pass
+        return received
+
+    return raw
+
+
+def logged(running) -> list[dict]:
+    """Every line of a server's log: each must be JSON."""
+    return [json.loads(line) for line in running.log.read_text().splitlines()]

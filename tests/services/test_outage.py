@@ -1,0 +1,100 @@
+"""What clients are told while the database is away, and how service resumes."""
+
+import asyncio
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tally.local import postgres
+
+from .conftest import ENTRIES, logged
+
+
+@pytest.fixture
+def database():
+    """A PostgreSQL that a test may stop and start."""
+    folder = Path(tempfile.mkdtemp(prefix="tally-outage-"))
+    folder.chmod(0o755)
+    servers = [postgres.start(folder / "data")]
+    yield servers
+    servers[-1].stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_waits_a_set_time_then_says_so_and_resumes_by_itself(database, tally_up) -> None:
+    running = tally_up(TALLY_DATABASE_URL=database[0].admin_url, TALLY_REQUEST_TIMEOUT="1")
+    with httpx.Client(base_url=running.url, timeout=20) as client:
+        assert client.post(ENTRIES, json={"value": 1}).status_code == 201
+        folder = database[0].folder
+        database[0].stop()
+
+        started = time.monotonic()
+        response = client.post(ENTRIES, json={"value": 2})
+        assert 0.5 < time.monotonic() - started < 3
+        assert response.status_code == 503
+        assert int(response.headers["Retry-After"]) >= 1
+        assert response.json()["outcome"] in ("not stored", "unknown")
+        for path in (
+            "/display_service/total",
+            "/display_service/entries",
+            "/display_service/events",
+        ):
+            assert client.get(path).status_code == 503
+        assert client.post("/reset_service/resets").json()["outcome"] == "not stored"
+        for name in ("adder", "display", "reset"):
+            assert client.get(f"/{name}_service/healthz").status_code == 200
+            assert client.get(f"/{name}_service/readyz").status_code == 503
+        html = client.get("/adder_service", headers={"Accept": "text/html"})
+        assert html.status_code == 200, "the form stays; the page says that there is no total"
+
+        database.append(postgres.start(folder))
+        deadline = time.monotonic() + 10
+        while client.post(ENTRIES, json={"value": 4}).status_code != 201:
+            assert time.monotonic() < deadline
+        for name in ("adder", "display", "reset"):
+            assert client.get(f"/{name}_service/readyz").status_code == 200
+        values = [e["value"] for e in client.get("/display_service/entries").json()["entries"]]
+        assert "2" not in values
+    running.stop()
+    said = [line for line in logged(running) if line["event"].startswith("database ")]
+    adder = [line["event"] for line in said if line["service"] == "adder"]
+    assert adder == ["database lost", "database regained"]
+    assert all(line["reason"] for line in said if line["event"] == "database lost")
+
+
+async def test_a_full_queue_is_refused_at_once(database, tally_up) -> None:
+    running = tally_up(
+        TALLY_DATABASE_URL=database[0].admin_url,
+        TALLY_QUEUE_LIMIT="10",
+        TALLY_REQUEST_TIMEOUT="3",
+    )
+    database[0].stop()
+    async with httpx.AsyncClient(base_url=running.url, timeout=20) as http:
+        # One may be on its way to the database already; then the other fills the queue.
+        full = {"values": [1] * 10}
+        waiting = [asyncio.create_task(http.post(ENTRIES, json=full)) for _ in range(2)]
+        await asyncio.sleep(0.5)
+        started = time.monotonic()
+        response = await http.post(ENTRIES, json={"value": 2})
+        assert time.monotonic() - started < 1
+        assert (response.status_code, response.json()["outcome"]) == (503, "not stored")
+        assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {503}
+    running.stop()
+
+
+def test_metrics_are_off_unless_asked_for_and_then_on_loopback(tally_up, unused_tcp_port) -> None:
+    running = tally_up(TALLY_METRICS_PORT=str(unused_tcp_port))
+    httpx.post(running.url + ENTRIES, json={"values": [1, 2, 3]}).raise_for_status()
+    httpx.get(f"{running.url}/nowhere")
+    assert httpx.get(f"{running.url}/metrics").status_code == 404
+    figures = httpx.get(f"http://127.0.0.1:{unused_tcp_port}/metrics").text
+    assert "tally_values_added_total 3.0" in figures
+    assert "tally_adds_committed_total 1.0" in figures
+    assert 'tally_errors_total{service="display",status="404"} 2.0' in figures
+    for name in ("batch_values_bucket", "commit_seconds_sum", "queued_values", "viewers"):
+        assert f"tally_{name}" in figures
+    running.stop()

@@ -1,0 +1,65 @@
+"""Every knob: its default, what it takes, and what it says to anything else."""
+
+from pathlib import Path
+
+import pytest
+
+from tally.settings import InvalidSetting, Settings, read_settings
+
+
+def test_nothing_set_means_the_defaults() -> None:
+    assert read_settings({}) == Settings()
+    assert read_settings({"TALLY_PORT": "", "PATH": "/bin"}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "read"),
+    [
+        ("DATABASE_URL", "postgresql://me:pw@host/tally", "postgresql://me:pw@host/tally"),
+        ("DATABASE_URL", "postgres:///tally?host=/run", "postgres:///tally?host=/run"),
+        ("DATA_DIR", "/var/lib/my tally", Path("/var/lib/my tally")),
+        ("HOST", "0.0.0.0", "0.0.0.0"),
+        ("PORT", "0", 0),
+        ("PORT", "65535", 65535),
+        ("ADD_TOKEN", "s3cret!", "s3cret!"),
+        ("RESET_TOKEN", "s3cret!", "s3cret!"),
+        ("REQUEST_TIMEOUT", "0.5", 0.5),
+        ("QUEUE_LIMIT", "1", 1),
+        ("MAX_VIEWERS", "5", 5),
+        ("LOG", "text", "text"),
+        ("METRICS_PORT", "9100", 9100),
+    ],
+)
+def test_takes(name, given, read) -> None:
+    settings = read_settings({f"TALLY_{name}": given})
+    assert getattr(settings, name.lower()) == read
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "rule"),
+    [
+        ("DATABASE_URL", "mysql://me:pw@host/tally", "must be an address"),
+        ("DATABASE_URL", "host=localhost password=pw", "must be an address"),
+        ("DATABASE_URL", "postgresql://[pw", "must be an address"),
+        ("PORT", "65536", "must be a port"),
+        ("PORT", "-1", "must be a port"),
+        ("PORT", "http", "must be a port"),
+        ("PORT", "٨", "must be a port"),
+        ("ADD_TOKEN", "two words", "visible ASCII"),
+        ("RESET_TOKEN", "geheimß", "visible ASCII"),
+        ("REQUEST_TIMEOUT", "0", "must be from 0.1 to 8 seconds"),
+        ("REQUEST_TIMEOUT", "9", "must be from 0.1 to 8 seconds"),
+        ("REQUEST_TIMEOUT", "nan", "must be from 0.1 to 8 seconds"),
+        ("REQUEST_TIMEOUT", "soon", "must be from 0.1 to 8 seconds"),
+        ("QUEUE_LIMIT", "0", "whole number above 0"),
+        ("MAX_VIEWERS", "1.5", "whole number above 0"),
+        ("LOG", "xml", "must be one of auto, json, text"),
+        ("METRICS_PORT", "x", "must be a port"),
+    ],
+)
+def test_refuses_and_names_the_variable_and_the_rule(name, given, rule) -> None:
+    with pytest.raises(InvalidSetting) as refusal:
+        read_settings({f"TALLY_{name}": given})
+    assert str(refusal.value).startswith(f"TALLY_{name} ")
+    assert rule in str(refusal.value)
+    assert "pw" not in str(refusal.value)
