@@ -57,5 +57,7 @@ def test_local_links_and_pictures_exist() -> None:
 
 def test_every_make_target_of_the_readme_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"`?make ([a-z]+)", README):
+    targets = re.findall(r"(?:^|`|=\d+ )make ([a-z]+)", README, re.MULTILINE)
+    assert {"run", "test", "help"} <= set(targets)
+    for target in targets:
         assert f"\n{target}:" in makefile
