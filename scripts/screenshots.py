@@ -59,12 +59,12 @@ def add_a_day_of_sales(address: str) -> None:
 def take(page: Page, name: str, scheme: str) -> None:
     """Take one picture once the page is at rest."""
     page.wait_for_timeout(800)
-    page.screenshot(path=PICTURES / f"{name}-{scheme}.png", full_page=name == "display")
+    page.screenshot(path=PICTURES / f"{name}-{scheme}.png")
 
 
 def take_all(browser: Browser, address: str, scheme: str) -> None:
     """Walk through the pages as the README's tour does."""
-    context = browser.new_context(viewport=SIZE, color_scheme=scheme)  # type: ignore[arg-type]
+    context = browser.new_context(viewport=SIZE, color_scheme=scheme)
     page = context.new_page()
     page.goto(address)
     take(page, "home", scheme)
@@ -73,8 +73,10 @@ def take_all(browser: Browser, address: str, scheme: str) -> None:
     page.get_by_role("button", name="Add", exact=True).click()
     page.get_by_text("Added").first.wait_for()
     take(page, "adder", scheme)
+    page.set_viewport_size({**SIZE, "height": 900})
     page.goto(f"{address}/display_service")
     take(page, "display", scheme)
+    page.set_viewport_size(SIZE)
     page.goto(f"{address}/reset_service?confirm=1")
     take(page, "reset", scheme)
     context.close()

@@ -109,6 +109,17 @@ async def test_every_viewer_sees_every_change_soon_and_at_most_four_a_second(tal
     running.stop()
 
 
+def test_a_quiet_stream_carries_a_comment(tally_up) -> None:
+    running = tally_up()
+    with httpx.stream("GET", f"{running.url}/display_service/events", timeout=20) as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == "event: total"
+        started = time.monotonic()
+        assert next(line for line in lines if line.startswith(":")) == ": still here"
+        assert time.monotonic() - started < 16
+    running.stop()
+
+
 def test_streams_end_at_once_when_the_service_stops(tally_up) -> None:
     running = tally_up()
     with httpx.stream("GET", f"{running.url}/display_service/events") as stream:

@@ -77,6 +77,17 @@ def test_a_body_cut_short_adds_nothing(server, count) -> None:
     assert count() == before
 
 
+def test_clients_that_hang_up_lose_nothing_of_others(server, add, count) -> None:
+    before = count()
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    whole = HEAD + b'Content-Length: 12\r\n\r\n{"value": 1}'
+    for _ in range(50):
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(whole)
+        assert add(1).status_code == 201
+    assert 50 <= count() - before <= 100
+
+
 def test_many_idle_connections_are_in_nobodys_way(server, add) -> None:
     host, _, port = server.url.removeprefix("http://").partition(":")
     idle = [socket.create_connection((host, int(port))) for _ in range(1000)]

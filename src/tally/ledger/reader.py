@@ -70,6 +70,8 @@ class SingleFlight(Generic[T]):
         """Wait for the next run that begins, and return its answer or raise its error."""
         if self._next is None:
             self._next = asyncio.create_task(self._run(self._running))
+            # An error that nobody waits for any more is nobody's.
+            self._next.add_done_callback(lambda task: task.cancelled() or task.exception())
         # Shielded, because others may wait for the same run.
         return await asyncio.shield(self._next)
 

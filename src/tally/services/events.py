@@ -1,6 +1,7 @@
 """Live totals for many viewers at the price of one: one read serves all of them."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -20,6 +21,8 @@ SEND_EVERY: Final = 0.25
 COMMENT_EVERY: Final = 15.0
 # A stream ends after an hour, so that none is held for ever; browsers open the next by themselves.
 STREAM_SECONDS: Final = 3600.0
+
+_log = logging.getLogger(__name__)
 
 _COMMENT: Final = b": still here\n\n"
 _UNAVAILABLE: Final = b"event: unavailable\ndata: {}\n\n"
@@ -69,6 +72,13 @@ class Events:
     async def start(self) -> None:
         """Begin to look for changes whenever somebody watches."""
         self._task = asyncio.create_task(self._look())
+        self._task.add_done_callback(self._note_end)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        """End the streams if looking fails, rather than leave viewers with an old total."""
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("live totals ended by a defect", exc_info=task.exception())
+            self.end_streams()
 
     def end_streams(self) -> None:
         """End every stream at once and open no more."""
@@ -77,13 +87,11 @@ class Events:
             viewer.leave()
 
     async def stop(self) -> None:
-        """Stop looking; raise what went wrong with it."""
+        """Stop looking."""
         self.end_streams()
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-            if not self._task.cancelled():
-                self._task.result()
 
     async def stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one viewer until it leaves."""
