@@ -598,3 +598,10 @@ async def test_nobody_is_told_of_a_batch_whose_ledger_is_gone(start_writer, owne
         await writer.add([ONE])
     await owner.execute("ALTER FUNCTION tally.away RENAME TO register_writer")
     assert (await writer.add([ONE])).sum == 2 * ONE
+
+
+async def test_a_damaged_ledger_is_an_error_and_not_an_endless_wait(writer, owner):
+    await writer.add([ONE])
+    await owner.execute("UPDATE tally.total SET last_id = 0, count = 0")
+    with pytest.raises(asyncpg.UniqueViolationError, match="entry_pkey"):
+        await writer.add([ONE])

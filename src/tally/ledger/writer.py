@@ -30,6 +30,8 @@ _ADD: Final = "SELECT * FROM tally.add_batch($1, $2, $3, $4, $5, $6, $7)"
 _SETTLE: Final = "SELECT * FROM tally.settle_batch($1, $2)"
 _REGISTER: Final = "SELECT tally.register_writer($1)"
 _RECALL: Final = "SELECT * FROM tally.recall($1)"
+# What PostgreSQL names when a key was answered before.
+_KEYS: Final = "answer_pkey"
 _RECALL_ONE: Final = text(
     "SELECT first_id, last_id, sum, count AS count_then, value FROM tally.recall(:keys)"
 ).columns(sum=AmountType, value=AmountType)
@@ -231,7 +233,9 @@ class Writer:
         started = time.monotonic()
         try:
             before = await self._store(requests)
-        except asyncpg.UniqueViolationError:
+        except asyncpg.UniqueViolationError as error:
+            if error.constraint_name != _KEYS:
+                raise
             await self._recall(requests)
         except (asyncpg.CheckViolationError, asyncpg.NumericValueOutOfRangeError):
             # Somebody's values take the sum out of its range: find out whose, refuse only those.
