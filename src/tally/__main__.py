@@ -17,6 +17,7 @@ from tally.settings import InvalidSetting, Settings, read_settings
 
 if TYPE_CHECKING:
     from tally.ledger.database import Database
+    from tally.ledger.resets import Reset
 
 # What a command needs is imported when it runs, so that --help answers at once.
 
@@ -429,16 +430,10 @@ def undo(reset_id: int | None, as_json: bool) -> None:
     _print(as_json, fields, f"gave back {made.count} entries totalling {fields['sum']}")
 
 
-def _reset_fields(made: Any) -> dict[str, object]:  # noqa: ANN401
-    from tally.amount import format_amount
+def _reset_fields(made: "Reset") -> dict[str, object]:
+    from tally.services import shown
 
-    return {
-        "id": made.id,
-        "sum": format_amount(made.sum),
-        "count": made.count,
-        "at": made.at,
-        "undone_at": made.undone_at,
-    }
+    return shown.in_json(shown.reset(made))
 
 
 @main.command(epilog=_example("tally audit --json"))

@@ -15,7 +15,7 @@ from tally.amount import InvalidAmount, format_amount, parse_text
 from tally.ledger.database import Database, Unavailable
 from tally.ledger.reader import SingleFlight, read_total
 from tally.ledger.writer import Key, KeyReused, QueueFull, SumOutOfRange, Writer, recall_single
-from tally.services import metrics
+from tally.services import metrics, shown
 from tally.services.body import (
     is_key,
     read_body,
@@ -25,7 +25,6 @@ from tally.services.body import (
     require_content_type,
 )
 from tally.services.guard import refuse_other_sites, require_token
-from tally.services.home import shown_total
 from tally.services.problem import problem_of
 from tally.services.service import PageResponse, Service
 from tally.settings import Settings
@@ -121,7 +120,7 @@ class Adder:
 
     async def _page(self, request: Request) -> Response:
         key = request.query_params.get("added", "")
-        total = await shown_total(self._total)
+        total = await shown.total_or_none(self._total)
         added = None
         if total is not None and is_key(key):
             added = await self._shown_added(key)
@@ -178,7 +177,7 @@ class Adder:
     ) -> Response:
         """Show the form again, with what was typed; `key` where it may have been added already."""
         page = self._render(
-            total=await shown_total(self._total), value=value, error=message, key=key
+            total=await shown.total_or_none(self._total), value=value, error=message, key=key
         )
         page.status_code = status
         page.headers.update(headers or {})

@@ -1,7 +1,6 @@
 """The display: shows the values and their sum. Its role can only read."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -10,13 +9,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tally import pages
-from tally.amount import format_amount
 from tally.ledger.database import Database
-from tally.ledger.reader import Entry, Overview, Reader, SingleFlight
+from tally.ledger.reader import Overview, Reader, SingleFlight
 from tally.pages.chart import Point
+from tally.services import shown
 from tally.services.body import read_page
 from tally.services.events import Events
-from tally.services.home import home, page_total
+from tally.services.home import home
 from tally.services.problem import RETRY_AFTER, Problem
 from tally.services.service import JSONResponse, PageResponse, Service
 from tally.settings import Settings
@@ -66,7 +65,7 @@ class Display:
         await self._database.close()
 
     async def _read_total_json(self) -> bytes:
-        return msgspec.json.encode(page_total(await self._reader.total()))
+        return msgspec.json.encode(shown.total(await self._reader.total()))
 
     async def _total(self, request: Request) -> Response:
         return Response(await self._total_json(), media_type="application/json")
@@ -79,8 +78,8 @@ class Display:
         return pages.render(
             "display",
             static=STATIC,
-            total=page_total(overview.total),
-            entries=_shown(overview.newest, text_times=False),
+            total=shown.total(overview.total),
+            entries=[shown.entry(entry) for entry in overview.newest],
             points=_points(overview),
             stale=None,
         )
@@ -88,7 +87,7 @@ class Display:
     async def _entries(self, request: Request) -> Response:
         before, limit = read_page(request.scope["query_string"], most=MAX_LIMIT, usual=USUAL_LIMIT)
         entries = await self._reader.entries(before, limit)
-        return JSONResponse({"entries": _shown(entries, text_times=True)})
+        return JSONResponse({"entries": [shown.in_json(shown.entry(entry)) for entry in entries]})
 
     @staticmethod
     def _raw(app: ASGIApp) -> "_Endpoint":
@@ -138,22 +137,6 @@ class _Endpoint:
 
     async def __call__(self, request: Request) -> Response:
         return self._answer
-
-
-def _shown(entries: Sequence[Entry], *, text_times: bool) -> list[dict[str, object]]:
-    return [
-        {
-            "id": entry.id,
-            "value": format_amount(entry.value),
-            "sum_after": format_amount(entry.sum_after),
-            "added_at": _iso(entry) if text_times else entry.added_at,
-        }
-        for entry in entries
-    ]
-
-
-def _iso(entry: Entry) -> str:
-    return entry.added_at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _points(overview: Overview) -> list[Point]:

@@ -1,18 +1,17 @@
 """Reset: clears the values, and gives them back. Its role can't add."""
 
 import secrets
-from datetime import datetime
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from tally import pages
-from tally.amount import format_amount
 from tally.ledger.database import Database, Unavailable
 from tally.ledger.reader import SingleFlight, read_total
 from tally.ledger.resets import MAX_LISTED, NotUndoable, Reset, Resets
 from tally.ledger.writer import SumOutOfRange
+from tally.services import shown
 from tally.services.body import (
     is_key,
     read_body,
@@ -23,7 +22,6 @@ from tally.services.body import (
     require_content_type,
 )
 from tally.services.guard import refuse_other_sites, require_token
-from tally.services.home import shown_total
 from tally.services.problem import Problem, problem_of, refused
 from tally.services.service import JSONResponse, PageResponse, Service
 from tally.settings import Settings
@@ -75,16 +73,19 @@ class Resetter:
                 raise refused("unknown-field", "the body must be empty or {}")
         made, replayed = await self._resets.reset(key)
         headers = {"Idempotency-Replayed": "true"} if replayed else None
-        return JSONResponse(_shown(made, undo=False), 201, headers)
+        answer = shown.in_json(shown.reset(made))
+        del answer["undone_at"]  # just made, so it can't have been
+        return JSONResponse(answer, 201, headers)
 
     async def _undo(self, request: Request) -> Response:
         self._authorize(request)
-        return JSONResponse(_shown(await self._resets.undo(request.path_params["id"])))
+        undone = await self._resets.undo(request.path_params["id"])
+        return JSONResponse(shown.in_json(shown.reset(undone)))
 
     async def _past(self, request: Request) -> Response:
         before, limit = read_page(request.scope["query_string"], most=MAX_LISTED, usual=MAX_LISTED)
         past = await self._resets.past(before, limit)
-        return JSONResponse({"resets": [_shown(made) for made in past]})
+        return JSONResponse({"resets": [shown.in_json(shown.reset(made)) for made in past]})
 
     async def _page(self, request: Request) -> Response:
         query = request.query_params
@@ -133,7 +134,7 @@ class Resetter:
         undone: Reset | None = None,
         error: str | None = None,
     ) -> Response:
-        total = await shown_total(self._total)
+        total = await shown.total_or_none(self._total)
         past: list[Reset] = []
         if total is not None:
             past = await self._resets.past(limit=_SHOWN)
@@ -156,28 +157,5 @@ def _is_id(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < _MAX_DIGITS
 
 
-def _shown(made: Reset, *, undo: bool = True) -> dict[str, object]:
-    shown: dict[str, object] = {
-        "id": made.id,
-        "sum": format_amount(made.sum),
-        "count": made.count,
-        "at": _iso(made.at),
-    }
-    if undo:
-        shown["undone_at"] = made.undone_at and _iso(made.undone_at)
-    return shown
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _for_page(made: Reset) -> dict[str, object]:
-    return {
-        "id": made.id,
-        "sum": format_amount(made.sum),
-        "count": made.count,
-        "at": made.at,
-        "undone_at": made.undone_at,
-        "undoable": made.undoable,
-    }
+def _for_page(made: Reset) -> shown.Shown:
+    return {**shown.reset(made), "undoable": made.undoable}
