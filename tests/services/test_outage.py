@@ -74,10 +74,12 @@ async def test_a_full_queue_is_refused_at_once(database, tally_up) -> None:
     )
     database[0].stop()
     async with httpx.AsyncClient(base_url=running.url, timeout=20) as http:
-        # One may be on its way to the database already; then the other fills the queue.
+        # The first leaves the queue for the batch that waits for the database; the second fills it.
         full = {"values": [1] * 10}
-        waiting = [asyncio.create_task(http.post(ENTRIES, json=full)) for _ in range(2)]
-        await asyncio.sleep(0.5)
+        waiting = []
+        for _ in range(2):
+            waiting.append(asyncio.create_task(http.post(ENTRIES, json=full)))
+            await asyncio.sleep(0.5)
         started = time.monotonic()
         response = await http.post(ENTRIES, json={"value": 2})
         assert time.monotonic() - started < 1

@@ -12,10 +12,11 @@ from starlette.datastructures import Headers
 from starlette.types import Receive
 
 from tally.amount import TEXT_PATTERN, Amount, InvalidAmount, parse_number, parse_text
+from tally.ledger.writer import MAX_BATCH_VALUES
 from tally.services.problem import Problem, refused
 
 MAX_BODY: Final = 1024 * 1024
-MAX_VALUES: Final = 10_000
+MAX_VALUES: Final = MAX_BATCH_VALUES
 BODY_SECONDS: Final = 10.0
 _MAX_KEY: Final = 255
 _MAX_FIELDS: Final = 20
