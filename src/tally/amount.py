@@ -11,7 +11,6 @@ Amount = NewType("Amount", int)
 
 FRACTION_DIGITS: Final = 9
 WHOLE_DIGITS: Final = 18
-_UNITS_PER_ONE: Final = 10**FRACTION_DIGITS
 
 # [0-9] and not \d: \d also matches the digits of other scripts.
 TEXT_PATTERN: Final = r"[+-]?(?:[0-9]{1,18}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})"
@@ -36,9 +35,13 @@ def parse_text(text: str) -> Amount:
     """Read an amount from a string such as "12.5", "-3" or ".5"; raise `InvalidAmount`."""
     if _TEXT.fullmatch(text) is None:
         raise _text_refusal(text)
-    sign = -1 if text[0] == "-" else 1
-    whole, _, fraction = text.lstrip("+-").partition(".")
-    return Amount(sign * int(whole + fraction.ljust(FRACTION_DIGITS, "0")))
+    return read_matched(text)
+
+
+def read_matched(text: str) -> Amount:
+    """Read an amount from a string that is known to match `TEXT_PATTERN`."""
+    whole, _, fraction = text.partition(".")
+    return Amount(int(whole + fraction.ljust(FRACTION_DIGITS, "0")))
 
 
 def parse_number(text: str) -> Amount:
@@ -68,11 +71,11 @@ def parse_number(text: str) -> Amount:
 
 def format_amount(amount: Amount) -> str:
     """Write an amount in canonical plain notation: no exponent, no trailing zeros, no "-0"."""
-    whole, fraction = divmod(abs(amount), _UNITS_PER_ONE)
-    sign = "-" if amount < 0 else ""
-    if not fraction:
-        return f"{sign}{whole}"
-    return f"{sign}{whole}." + f"{fraction:09d}".rstrip("0")
+    # At least one digit before the point, after the sign if there is one.
+    digits = f"{amount:010d}" if amount >= 0 else f"{amount:011d}"
+    fraction = digits[-FRACTION_DIGITS:].rstrip("0")
+    whole = digits[:-FRACTION_DIGITS]
+    return f"{whole}.{fraction}" if fraction else whole
 
 
 def _text_refusal(text: str) -> InvalidAmount:

@@ -63,23 +63,41 @@ class SingleFlight(Generic[T]):
     def __init__(self, work: Callable[[], Awaitable[T]]) -> None:
         """Remember the work."""
         self._work = work
-        self._running: asyncio.Task[T] | None = None
-        self._next: asyncio.Task[T] | None = None
+        self._waiting: list[Callable[[T | Exception], None]] = []
+        self._task: asyncio.Task[None] | None = None
 
     async def __call__(self) -> T:
         """Wait for the next run that begins, and return its answer or raise its error."""
-        if self._next is None:
-            self._next = asyncio.create_task(self._run(self._running))
-            # An error that nobody waits for any more is nobody's.
-            self._next.add_done_callback(lambda task: task.cancelled() or task.exception())
-        # Shielded, because others may wait for the same run.
-        return await asyncio.shield(self._next)
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
-    async def _run(self, before: asyncio.Task[T] | None) -> T:
-        if before is not None:
-            await asyncio.wait([before])
-        self._running, self._next = self._next, None
-        return await self._work()
+        def finish(outcome: T | Exception) -> None:
+            if future.done():  # whoever waited has gone away
+                return
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+        self.submit(finish)
+        return await future
+
+    def submit(self, finish: Callable[[T | Exception], None]) -> None:
+        """Have `finish` called with the answer or the error of the next run that begins."""
+        self._waiting.append(finish)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        while self._waiting:
+            sharers, self._waiting = self._waiting, []
+            outcome: T | Exception
+            try:
+                outcome = await self._work()
+            except Exception as error:
+                outcome = error
+            for finish in sharers:
+                finish(outcome)
+        self._task = None
 
 
 class Reader:

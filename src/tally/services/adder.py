@@ -1,6 +1,7 @@
 """The adder: takes values in."""
 
 import secrets
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import quote
 
@@ -11,20 +12,30 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tally import pages
-from tally.amount import InvalidAmount, format_amount, parse_text
+from tally.amount import Amount, InvalidAmount, format_amount, parse_text
 from tally.ledger.database import Database, Unavailable
 from tally.ledger.reader import SingleFlight, read_total
-from tally.ledger.writer import Key, KeyReused, QueueFull, SumOutOfRange, Writer, recall_single
+from tally.ledger.writer import (
+    Added,
+    Key,
+    KeyReused,
+    QueueFull,
+    SumOutOfRange,
+    Writer,
+    recall_single,
+)
 from tally.services import metrics, shown
 from tally.services.body import (
     is_key,
     read_body,
     read_form,
     read_key,
+    read_plain,
     read_values,
     require_content_type,
 )
-from tally.services.guard import refuse_other_sites, require_token
+from tally.services.edge import Answer, Taker
+from tally.services.guard import plainly_allowed, refuse_other_sites, require_token
 from tally.services.problem import problem_of
 from tally.services.service import PageResponse, Service
 from tally.settings import Settings
@@ -70,6 +81,43 @@ class Adder:
         """What skips the router: a request is almost all of what an add costs."""
         return {("POST", ENTRIES): self._add}
 
+    def lanes(self) -> dict[tuple[str, str], Taker]:
+        """What need not go through ASGI at all."""
+        return {("POST", ENTRIES): self._take}
+
+    def _take(
+        self,
+        headers: dict[bytes, bytes],
+        body: bytes,
+        finish: Callable[[Answer | Exception], None],
+    ) -> bool:
+        value = read_plain(body)
+        given_key = headers.get(b"idempotency-key")
+        if (
+            value is None
+            or headers.get(b"content-type") != b"application/json"
+            or not plainly_allowed(headers, self._token)
+            or not (given_key is None or is_key(given_key.decode("latin-1")))
+        ):
+            return False
+
+        def added(outcome: Added | Exception) -> None:
+            if isinstance(outcome, Added):
+                lines = _REPLAYED_LINES if outcome.replayed else _JSON_LINES
+                finish((201, lines, _single(value, outcome)))
+            else:
+                finish(outcome)
+
+        values = (value,)
+        key = None
+        if given_key is not None:
+            key = Key.of(given_key.decode("ascii"), values, batch=False)
+        try:
+            self._writer.submit(values, key, added)
+        except (QueueFull, Unavailable) as error:
+            finish(error)
+        return True
+
     async def _start(self) -> None:
         self._writer.start()
 
@@ -98,14 +146,7 @@ class Adder:
                 }
             )
         else:
-            answer = _encode(
-                {
-                    "id": added.first_id,
-                    "value": format_amount(given.values[0]),
-                    "sum": format_amount(added.sum),
-                    "count": added.count,
-                }
-            )
+            answer = _single(given.values[0], added)
         answer_headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(answer)).encode()),
@@ -206,3 +247,16 @@ class Adder:
 
 
 _encode = msgspec.json.Encoder().encode
+_JSON_LINES: Final = b"content-type: application/json\r\n"
+_REPLAYED_LINES: Final = _JSON_LINES + b"idempotency-replayed: true\r\n"
+
+
+def _single(value: Amount, added: Added) -> bytes:
+    return _encode(
+        {
+            "id": added.first_id,
+            "value": format_amount(value),
+            "sum": format_amount(added.sum),
+            "count": added.count,
+        }
+    )

@@ -11,7 +11,14 @@ from urllib.parse import parse_qsl
 from starlette.datastructures import Headers
 from starlette.types import Receive
 
-from tally.amount import TEXT_PATTERN, Amount, InvalidAmount, parse_number, parse_text
+from tally.amount import (
+    TEXT_PATTERN,
+    Amount,
+    InvalidAmount,
+    parse_number,
+    parse_text,
+    read_matched,
+)
 from tally.ledger.writer import MAX_BATCH_VALUES
 from tally.services.problem import Problem, refused
 
@@ -23,7 +30,7 @@ _MAX_FIELDS: Final = 20
 _MAX_ID: Final = 2**63 - 1
 _SHOWN_NAME: Final = 50
 
-# The plainest bodies, read in one step; every other goes the careful way and means the same.
+# What it takes means the same to the careful reader.
 _PLAIN_BODY: Final = re.compile(
     rb'[ \t\r\n]*\{[ \t\r\n]*"value"[ \t\r\n]*:[ \t\r\n]*'
     rb'(?:"(%b)"|(-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,9})?))[ \t\r\n]*\}[ \t\r\n]*'
@@ -79,11 +86,14 @@ def require_content_type(headers: Headers, expected: str) -> None:
         raise Problem(415, f"the content type must be {expected}", rule="content-type")
 
 
+def read_plain(body: bytes) -> Amount | None:
+    """Read a plain {"value": ...} in one step; None for all else, which `read_values` reads."""
+    plain = _PLAIN_BODY.fullmatch(body)
+    return None if plain is None else read_matched((plain[1] or plain[2]).decode())
+
+
 def read_values(body: bytes) -> Values:
     """Read {"value": ...} or {"values": [...]}; raise `Problem` naming the field and the rule."""
-    plain = _PLAIN_BODY.fullmatch(body)
-    if plain is not None:
-        return Values((parse_text((plain[1] or plain[2]).decode()),), batch=False)
     document = read_json(body)
     if not isinstance(document, dict):
         raise refused("wrong-type", "the body must be a JSON object")

@@ -1,6 +1,7 @@
 """The display: shows the values and their sum. Its role can only read."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -14,6 +15,7 @@ from tally.ledger.reader import Overview, Reader, SingleFlight
 from tally.pages.chart import Point
 from tally.services import shown
 from tally.services.body import read_page
+from tally.services.edge import Answer, Taker
 from tally.services.events import Events
 from tally.services.home import home
 from tally.services.problem import RETRY_AFTER, Problem
@@ -22,6 +24,7 @@ from tally.settings import Settings
 
 PATH: Final = "/display_service"
 STATIC: Final = f"{PATH}/static/"
+_JSON_LINES: Final = b"content-type: application/json\r\n"
 MAX_LIMIT: Final = 1000
 USUAL_LIMIT: Final = 50
 
@@ -59,6 +62,25 @@ class Display:
             self.events.start,
             self._stop,
         )
+
+    def lanes(self) -> dict[tuple[str, str], Taker]:
+        """What need not go through ASGI at all."""
+        return {("GET", f"{PATH}/total"): self._take_total}
+
+    def _take_total(
+        self,
+        headers: dict[bytes, bytes],
+        body: bytes,
+        finish: Callable[[Answer | Exception], None],
+    ) -> bool:
+        def read(outcome: bytes | Exception) -> None:
+            if isinstance(outcome, Exception):
+                finish(outcome)
+            else:
+                finish((200, _JSON_LINES, outcome))
+
+        self._total_json.submit(read)
+        return True
 
     async def _stop(self) -> None:
         await self.events.stop()

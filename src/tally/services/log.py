@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -14,6 +15,22 @@ _COLOURS: Final = {"info": "\033[32m", "warning": "\033[33m", "error": "\033[31m
 _DIM: Final = "\033[2m"
 _PLAIN: Final = "\033[0m"
 _STDOUT: Final = 1
+_SERVER_ERROR: Final = 500
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class RequestLine(msgspec.Struct):
+    """What is logged of a request: a fixed shape, because encoding it is part of every answer."""
+
+    time: str
+    level: str
+    event: str
+    service: str
+    method: str
+    route: str | None
+    status: int
+    duration_ms: float
+    request_id: str
 
 
 class Log:
@@ -22,15 +39,50 @@ class Log:
     def __init__(self, form: LogFormat = "auto", descriptor: int = _STDOUT) -> None:
         """Choose the form: with `auto`, text on a terminal and JSON elsewhere."""
         text = form == "text" or (form == "auto" and os.isatty(descriptor))
-        self._encode = _text_line if text else _json_line
+        self._encode: Callable[[object], bytes] = _text_line if text else _json_line
         self._descriptor = descriptor
         self._lines: list[bytes] = []
+        self._now = ""
 
     def write(self, level: str, event: str, **fields: object) -> None:
         """Log an event at level info, warning or error."""
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = self._encode({"time": now, "level": level, "event": event, **fields})
-        self._lines.append(line)
+        now = self._moment()
+        self._append({"time": now, "level": level, "event": event, **fields})
+
+    def write_request(
+        self,
+        *,
+        service: str,
+        method: str,
+        route: str | None,
+        status: int,
+        seconds: float,
+        request_id: str,
+    ) -> None:
+        """Log a request that was answered, in so many seconds."""
+        level = "error" if status >= _SERVER_ERROR else "info"
+        self._append(
+            RequestLine(
+                self._moment(),
+                level,
+                "request",
+                service,
+                method,
+                route,
+                status,
+                int(seconds * 100_000) / 100,
+                request_id,
+            )
+        )
+
+    def _moment(self) -> str:
+        # One turn of the loop is one moment; asking the clock costs as much as a line.
+        if not self._lines:
+            self._now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        return self._now
+
+    def _append(self, line: object) -> None:
+        self._lines.append(self._encode(line))
         if len(self._lines) == 1:
             try:
                 asyncio.get_running_loop().call_soon(self.flush)
@@ -49,11 +101,12 @@ class Log:
             return
 
 
-def _json_line(fields: dict[str, object]) -> bytes:
-    return msgspec.json.encode(fields) + b"\n"
+def _json_line(line: object) -> bytes:
+    return _encode(line) + b"\n"
 
 
-def _text_line(fields: dict[str, object]) -> bytes:
+def _text_line(line: object) -> bytes:
+    fields = msgspec.to_builtins(line)
     rest = {name: fields[name] for name in fields if name not in ("time", "level", "event")}
     moment = str(fields["time"])[11:23]
     colour = _COLOURS[str(fields["level"])]

@@ -5,8 +5,9 @@ import uuid
 from http import HTTPStatus
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from tally.services.lane import LaneProtocol
 from tally.services.problem import Problem, problem_json
 
 MAX_URL: Final = 8 * 1024
@@ -15,20 +16,25 @@ MAX_HEADERS: Final = 100
 HEAD_SECONDS: Final = 10.0
 
 _BAD_REQUEST: Final = Problem(400, "the request is not valid HTTP/1.1", rule="invalid-http")
+_TOO_LARGE: Final = Problem(
+    431,
+    f"the headers may be at most {MAX_HEADERS} and have {MAX_HEAD} bytes",
+    rule="headers-too-large",
+)
 
 
 class _HeadRefused(Exception):
     """Stops the parser."""
 
 
-class LimitedProtocol(HttpToolsProtocol):
+class LimitedProtocol(LaneProtocol):
     """Refuses heads that are too large, and connections that send theirs too slowly."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         """Take what uvicorn gives."""
         super().__init__(*args, **kwargs)
-        self._head_size = 0
         self._in_head = True
+        self._received = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._refusal = _BAD_REQUEST
 
@@ -40,10 +46,18 @@ class LimitedProtocol(HttpToolsProtocol):
         )
 
     def data_received(self, data: bytes) -> None:
-        """Parse, then time the head if it is not all there yet."""
+        """Parse, then bound and time the head if it is not all there yet."""
+        if self._in_head:
+            self._received += len(data)
         super().data_received(data)
         if self._in_head:
-            if self._head_timer is None and not self.transport.is_closing():
+            if self.transport.is_closing():
+                return
+            if self._received > MAX_URL + MAX_HEAD:
+                # Which of the two is too large does not show before its end.
+                self._refusal = _TOO_LARGE
+                self.send_400_response("")
+            elif self._head_timer is None:
                 self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_too_slow)
         elif self._head_timer is not None:
             self._head_timer.cancel()
@@ -59,29 +73,21 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin to count."""
         super().on_message_begin()
-        self._head_size = 0
+        self._received = 0
         self._in_head = True
 
-    def on_url(self, url: bytes) -> None:
-        """Count the URL."""
-        super().on_url(url)
-        if len(self.url) > MAX_URL:
-            self._refuse(414, f"the URL may have at most {MAX_URL} bytes", "url-too-long")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a header."""
-        super().on_header(name, value)
-        self._head_size += len(name) + len(value)
-        if self._head_size > MAX_HEAD or len(self.headers) > MAX_HEADERS:
-            self._refuse(
-                431,
-                f"the headers may be at most {MAX_HEADERS} and have {MAX_HEAD} bytes",
-                "headers-too-large",
-            )
-
     def on_headers_complete(self) -> None:
-        """Stop counting."""
+        """Refuse what is too large."""
         self._in_head = False
+        if len(self._url) > MAX_URL:
+            self._refuse(
+                Problem(414, f"the URL may have at most {MAX_URL} bytes", rule="url-too-long")
+            )
+        size = 0
+        for name, value in self._head:
+            size += len(name) + len(value)
+        if size > MAX_HEAD or len(self._head) > MAX_HEADERS:
+            self._refuse(_TOO_LARGE)
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -97,8 +103,8 @@ class LimitedProtocol(HttpToolsProtocol):
         )
         self.transport.close()
 
-    def _refuse(self, status: int, detail: str, rule: str) -> None:
-        self._refusal = Problem(status, detail, rule=rule)
+    def _refuse(self, problem: Problem) -> None:
+        self._refusal = problem
         raise _HeadRefused
 
     def _head_too_slow(self) -> None:

@@ -24,7 +24,7 @@ from tally.ledger.database import Database
 from tally.services import metrics
 from tally.services.adder import Adder
 from tally.services.display import Display
-from tally.services.edge import Edge
+from tally.services.edge import Edge, Taker
 from tally.services.log import Bridge, Log
 from tally.services.protocol import LimitedProtocol
 from tally.services.reset import Resetter
@@ -50,6 +50,7 @@ class _Parts:
 
     services: list[Service] = field(default_factory=list)
     fast: dict[tuple[str, str], ASGIApp] = field(default_factory=dict)
+    lanes: dict[tuple[str, str], Taker] = field(default_factory=dict)
     on_signal: list[Callable[[], None]] = field(default_factory=list)
 
 
@@ -93,9 +94,13 @@ async def _serve(  # noqa: PLR0917
 ) -> None:
     parts = _gather(names, settings, url_of, log)
     app = _application(parts, names, log)
+    lanes = {
+        (method.encode(), path.encode()): app.lane(method, path, take)
+        for (method, path), take in parts.lanes.items()
+    }
     config = uvicorn.Config(
         app,
-        http=LimitedProtocol,
+        http=partial(LimitedProtocol, lanes=lanes),  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
         loop="none",
@@ -129,9 +134,11 @@ def _gather(
             adder = Adder(database, settings)
             parts.services.append(adder.service())
             parts.fast |= adder.fast()
+            parts.lanes |= adder.lanes()
         elif name == "display":
             display = Display(database, settings)
             parts.services.append(display.service())
+            parts.lanes |= display.lanes()
             parts.on_signal.append(display.events.end_streams)
         else:
             parts.services.append(Resetter(database, settings).service())
@@ -146,7 +153,7 @@ def _note_connection(log: Log, service: str, connected: bool, reason: str) -> No
         log.write("warning", "database lost", service=service, reason=reason)
 
 
-def _application(parts: _Parts, names: Sequence[str], log: Log) -> ASGIApp:
+def _application(parts: _Parts, names: Sequence[str], log: Log) -> Edge:
     routes = [route for service in parts.services for route in service.routes()]
     if set(names) == set(NAMES):
         routes.append(Route("/openapi.json", _openapi))
