@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -51,3 +52,14 @@ def raw(server) -> Callable[..., bytes]:
 def logged(running) -> list[dict]:
     """Every line of a server's log: each must be JSON."""
     return [json.loads(line) for line in running.log.read_text().splitlines()]
+
+
+def line_of(server, request_id: str) -> dict:
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        lines = [line for line in logged(server) if line.get("request_id") == request_id]
+        if lines:
+            assert len(lines) == 1
+            return lines[0]
+        time.sleep(0.02)
+    raise AssertionError("the request was not logged")

@@ -7,7 +7,7 @@ import threading
 import httpx
 import pytest
 
-from .conftest import ENTRIES, logged
+from .conftest import ENTRIES, line_of
 
 BODY = b'{"value": "1.25"}'
 HEAD = (
@@ -70,8 +70,7 @@ def test_the_lane_answers_as_the_careful_way_does(connection, server, form) -> N
     assert what_all_say(careful_headers) == what_all_say(headers)
     assert careful.keys() == plain.keys()
     assert (careful["id"], careful["count"]) == (plain["id"] + 1, plain["count"] + 1)
-    lines = {line.get("request_id"): line for line in logged(server)}
-    ours = [dict(lines[h["x-request-id"]]) for h in (headers, careful_headers)]
+    ours = [line_of(server, h["x-request-id"]) for h in (headers, careful_headers)]
     for line in ours:
         for differs in ("time", "request_id", "duration_ms"):
             del line[differs]

@@ -9,7 +9,7 @@ import pytest
 
 from tally.services.log import Log
 
-from .conftest import logged
+from .conftest import line_of, logged
 
 FIELDS = {
     "time",
@@ -22,17 +22,6 @@ FIELDS = {
     "duration_ms",
     "request_id",
 }
-
-
-def line_of(server, request_id: str) -> dict:
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        lines = [line for line in logged(server) if line.get("request_id") == request_id]
-        if lines:
-            assert len(lines) == 1
-            return lines[0]
-        time.sleep(0.02)
-    raise AssertionError("the request was not logged")
 
 
 @pytest.mark.parametrize(
