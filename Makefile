@@ -5,7 +5,7 @@ PORT ?= 8080
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format pin screenshots clean
+.PHONY: help run test bench lint format pin screenshots clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ run: .venv/installed-local ## Run everything at http://127.0.0.1:8080 (PORT=9000
 
 test: .venv/installed-dev ## Run all tests (STRICT=1: whatever is left out fails)
 	@TALLY_TEST_STRICT="$(STRICT)" $(BIN)/python -m pytest $(ARGS)
+
+bench: .venv/installed-bench ## Measure Tally beside its peers (QUICK=1: two minutes; ARGS="--only adds")
+	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(ARGS)
 
 lint: .venv/installed-dev ## Run the static checks
 	$(BIN)/ruff check .

@@ -1,0 +1,2 @@
+-- The same page or figure, again and again; the address says which.
+require("summary")

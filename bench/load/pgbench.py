@@ -1,0 +1,68 @@
+"""PostgreSQL's own load: transactions from scripts, without HTTP and without Tally."""
+
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+from bench.rounds import Figures, Invalid
+
+# As the comparison asks for; a single client can use but one.
+_THREADS = 2
+_SETTLE_SECONDS = 60
+
+
+class Failed(Invalid):
+    """pgbench ended with an error, or lost transactions."""
+
+
+def pgbench(program: Path, url: str, script: Path, *, clients: int, seconds: int) -> Figures:
+    """Run a script's one transaction for some seconds, prepared; returns its figures.
+
+    Every transaction's latency is logged, as that is the only way to their percentiles.
+    """
+    with tempfile.TemporaryDirectory(prefix="tally-pgbench-") as folder:
+        ran = subprocess.run(
+            [
+                *(str(program), "--no-vacuum", "--protocol=prepared", f"--client={clients}"),
+                *(f"--jobs={min(_THREADS, clients)}", f"--time={seconds}", f"--file={script}"),
+                *("--log", "--log-prefix=log", url),
+            ],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=seconds + _SETTLE_SECONDS,
+            check=False,
+        )
+        if ran.returncode != 0:
+            raise Failed(ran.stderr.strip()[-500:])
+        logs = [log.read_text() for log in Path(folder).glob("log.*")]
+    return {"rate": parse_rate(ran.stdout), **percentiles(parse_latencies("".join(logs)))}
+
+
+def parse_rate(output: str) -> float:
+    """Transactions a second, connecting not counted; raises `Failed` if any failed."""
+    failed = re.search(r"number of failed transactions: (\d+)", output)
+    if failed is None or failed[1] != "0":
+        raise Failed(output)
+    rate = re.search(r"tps = ([\d.]+) \(without initial connection time\)", output)
+    if rate is None:
+        raise Failed(output)
+    return float(rate[1])
+
+
+def parse_latencies(log: str) -> list[float]:
+    """Each transaction's latency in milliseconds, from `client number microseconds ...` lines."""
+    return [int(line.split(" ", 3)[2]) / 1e3 for line in log.splitlines()]
+
+
+def percentiles(latencies: list[float]) -> Figures:
+    """The percentiles that wrk gives, too."""
+    ordered = sorted(latencies)
+    if not ordered:
+        raise Failed("no transaction was logged")
+    at = {name: min(int(len(ordered) * share), len(ordered) - 1) for name, share in _SHARES.items()}
+    return {name: ordered[position] for name, position in at.items()}
+
+
+_SHARES = {"p50": 0.50, "p90": 0.90, "p99": 0.99, "max": 1.0}

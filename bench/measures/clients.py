@@ -1,0 +1,36 @@
+"""Throughput and latency of single adds by the number of clients."""
+
+from contextlib import ExitStack
+
+from bench.goals import Measure, at_most
+from bench.stand import ENTRIES, NAIVE_TABLES, PGBENCH_TABLES, Stand
+
+NUMBERS = (1, 4, 16, 64, 256)
+
+ONE_CLIENT = Measure(
+    "clients/one",
+    "one client, median latency, against pgbench's with one client",
+    must=at_most(4),
+    aim=at_most(2),
+)
+
+
+def run(stand: Stand) -> None:
+    """Tally, the naive peer and pgbench at each number of clients."""
+    with ExitStack() as stack:
+        use = stack.enter_context
+        adds = use(stand.tally("adder", use(stand.ledger("clients")))).url + ENTRIES
+        tables = use(stand.tables("clients-naive", *NAIVE_TABLES))
+        naive = use(stand.flask("naive", tables)).url + "/entries"
+        pgbench = use(stand.tables("clients-pgbench", *PGBENCH_TABLES))
+        candidates = {}
+        for number in NUMBERS:
+            candidates |= {
+                f"Tally, {number}": lambda number=number: stand.load("add", adds, number),
+                f"naive, {number}": lambda number=number: stand.load("add", naive, number),
+                f"pgbench, {number}": lambda number=number: stand.pgbench(
+                    pgbench, "insert.sql", number
+                ),
+            }
+        rounds = stand.interleave("clients", candidates, stand.pace.heavy_rounds)
+    stand.findings.add(ONE_CLIENT, rounds.ratio("Tally, 1", "pgbench, 1", "p50"), rounds)

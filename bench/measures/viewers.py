@@ -1,0 +1,102 @@
+"""A thousand live viewers: how soon they see a change, and what they cost."""
+
+import json
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+
+from bench.goals import Measure, at_least, at_most
+from bench.rig import HOST, ROOT, NotStarted, Process
+from bench.rounds import Figures
+from bench.stand import ENTRIES, Stand
+
+NUMBER = 1000
+# Adds whose arrival is timed, at random moments so that none follow the display's own beat.
+_ADDS = 20
+_PAUSES = (0.2, 0.6)
+_CLOSE_SECONDS = 30
+
+SEEN = Measure(
+    "viewers/seen",
+    "1,000 live viewers: a change is seen, 99th percentile",
+    "ms",
+    must=at_most(500),
+    aim=at_most(300),
+)
+ADDS = Measure(
+    "viewers/adds",
+    "... add throughput, against without viewers",
+    must=at_least(0.9),
+    aim=at_least(0.97),
+)
+MEMORY = Measure("viewers/memory", "... memory a viewer", "KB", must=at_most(60), aim=at_most(20))
+
+
+def run(stand: Stand) -> None:
+    """Adds with and without viewers, and single changes that all of them wait for."""
+    with (
+        stand.ledger("viewers") as ledger,
+        stand.tally("adder", ledger) as adder,
+        stand.tally("display", ledger) as display,
+    ):
+
+        def watched() -> Figures:
+            with _viewers(display):
+                return stand.load("add", adder.url + ENTRIES)
+
+        def seen() -> Figures:
+            before = display.memory()
+            with _viewers(display) as crowd:
+                memory = (display.memory() - before) * 1024 / NUMBER
+                late = _changes(crowd, adder)
+            return {**late, "memory": memory}
+
+        # First, while the display has not yet kept memory from earlier viewers.
+        changes = stand.interleave("viewers", {"seen": seen}, 1)
+        rounds = stand.interleave(
+            "adds with viewers",
+            {"without": lambda: stand.load("add", adder.url + ENTRIES), "with": watched},
+        )
+    stand.findings.add(SEEN, changes.spread("seen", "p99"), changes)
+    stand.findings.add(ADDS, rounds.ratio("with", "without"), rounds)
+    stand.findings.add(MEMORY, changes.spread("seen", "memory"), changes)
+
+
+@contextmanager
+def _viewers(display: Process) -> Iterator[subprocess.Popen[str]]:
+    """Have the viewers watch for the block."""
+    crowd = subprocess.Popen(
+        [sys.executable, "-m", "bench.viewers", str(display.port), str(NUMBER)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert crowd.stdout
+    try:
+        if crowd.stdout.readline() != "ready\n":
+            raise NotStarted("the viewers could not all watch")
+        yield crowd
+        crowd.communicate(timeout=_CLOSE_SECONDS)
+    finally:
+        crowd.kill()
+        crowd.wait()
+
+
+def _changes(crowd: subprocess.Popen[str], adder: Process) -> Figures:
+    """Add now and then; returns in milliseconds how long after each answer the viewers saw it."""
+    said = []
+    connection = HTTPConnection(HOST, adder.port)
+    for _ in range(_ADDS):
+        time.sleep(random.uniform(*_PAUSES))
+        body = b'{"value": 1}'
+        connection.request("POST", ENTRIES, body, {"Content-Type": "application/json"})
+        answer = json.loads(connection.getresponse().read())
+        said.append(f"{time.monotonic()} {answer['count']}\n")
+    connection.close()
+    output, _ = crowd.communicate("".join(said), timeout=_CLOSE_SECONDS)
+    return json.loads(output)

@@ -1,0 +1,1 @@
+"""What Tally is measured against, each as its own users would write it."""

@@ -1,0 +1,1 @@
+INSERT INTO entry (value) VALUES (12.5);

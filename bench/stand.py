@@ -1,0 +1,213 @@
+"""Where a measurement finds everything: the cluster, the pace, and the candidates' servers."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.database import Cluster
+from bench.filling import fill_ledger, fill_naive
+from bench.goals import Measure, Result
+from bench.load.wrk import wrk
+from bench.rig import Process, free_port, serving
+from bench.rounds import Figures, Rounds, Spread, interleave
+
+CLIENTS = 64
+ENTRIES = "/adder_service/entries"
+TOTAL = "/display_service/total"
+PAGE = "/display_service"
+EVENTS = "/display_service/events"
+EXPORT = "/display_service/entries.csv"
+RESETS = "/reset_service/resets"
+_PEERS = Path(__file__).parent / "peers"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long and how often things are measured."""
+
+    rounds: int = 5
+    seconds: int = 5
+    warm_up: int = 1
+    """Seconds of load before each run that count for nothing."""
+    slow_seconds: int = 10
+    """Seconds of load on what may take seconds to answer, such as a sum of `many` values."""
+    many: int = 10**7
+    """Entries of a large ledger."""
+    heavy_rounds: int = 3
+    """Rounds of what takes most of a minute each."""
+
+
+FULL = Pace()
+# wrk counts in whole seconds, and pgbench too.
+QUICK = Pace(rounds=3, seconds=1, slow_seconds=2, many=10**6, heavy_rounds=1)
+
+
+@dataclass
+class Findings:
+    """All that was found, in the order in which it was."""
+
+    results: list[Result] = field(default_factory=list)
+    rounds: dict[str, Rounds] = field(default_factory=dict)
+    series: dict[str, object] = field(default_factory=dict)
+    """What only plots show, by name."""
+    failed: bool = False
+    """Whether anything went wrong."""
+    left_out: list[dict[str, str]] = field(default_factory=list)
+
+    def add(self, measure: Measure, spread: Spread, rounds: Rounds) -> None:
+        """Keep a line of the table."""
+        self.results.append(Result.of(measure, spread, rounds))
+
+    def leave_out(self, what: str, because: object) -> None:
+        """Say that something was not measured, and why."""
+        self.left_out.append({"what": what, "because": str(because)})
+        progress(f"left out: {what}, because {because}")
+
+
+def progress(text: str) -> None:
+    """Tell who waits how far it is."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class Stand:
+    """What every measurement gets."""
+
+    cluster: Cluster
+    folder: Path
+    pace: Pace
+    findings: Findings
+
+    def interleave(
+        self, name: str, candidates: Mapping[str, Callable[[], Figures]], rounds: int | None = None
+    ) -> Rounds:
+        """Measure candidates round by round, and keep their figures under a name."""
+        measured = interleave(
+            candidates,
+            rounds or self.pace.rounds,
+            lambda text: progress(f"{name}: {text}"),
+            self.cluster.settle,
+        )
+        self.findings.rounds[name] = measured
+        return measured
+
+    def load(self, script: str, url: str, connections: int = CLIENTS) -> Figures:
+        """Warm up with a script of wrk's, then load; returns the figures."""
+        wrk(script, url, connections=connections, seconds=self.pace.warm_up)
+        return wrk(script, url, connections=connections, seconds=self.pace.seconds)
+
+    def load_slow(self, url: str, connections: int) -> Figures:
+        """Read what may take seconds to answer: for longer, and without a warm-up."""
+        return wrk("get", url, connections=connections, seconds=self.pace.slow_seconds)
+
+    def pgbench(self, database: str, script: str, clients: int = CLIENTS) -> Figures:
+        """The same by pgbench, with a script of the peers'."""
+        run, pace = self.cluster.pgbench, self.pace
+        run(database, _PEERS / script, clients=clients, seconds=pace.warm_up)
+        return run(database, _PEERS / script, clients=clients, seconds=pace.seconds)
+
+    @contextmanager
+    def ledger(self, name: str) -> Iterator[str]:
+        """A database with an empty ledger, for the block."""
+        self.cluster.create_ledger(name)
+        yield name
+        self.cluster.drop(name)
+
+    def tally(self, service: str, ledger: str) -> AbstractContextManager[Process]:
+        """One service of Tally's, as a service manager runs it, with default settings."""
+        port = free_port()
+        return serving(
+            service,
+            [sys.executable, "-m", "tally", "serve", service, "--port", str(port)],
+            self.folder,
+            port=port,
+            path=f"/{service}_service/healthz",
+            environment={"TALLY_DATABASE_URL": self.cluster.url(ledger, f"tally_{service}")},
+        )
+
+    def no_ledger(self, ledger: str) -> AbstractContextManager[Process]:
+        """Tally's adder without its ledger."""
+        port = free_port()
+        return serving(
+            "no-ledger",
+            [sys.executable, "-m", "bench.peers.no_ledger", str(port)],
+            self.folder,
+            port=port,
+            path="/adder_service/healthz",
+            environment={"TALLY_DATABASE_URL": self.cluster.url(ledger, "tally_adder")},
+        )
+
+    def bare(self) -> AbstractContextManager[Process]:
+        """The HTTP server with the smallest handler."""
+        port = free_port()
+        command = [sys.executable, "-m", "bench.peers.bare", str(port)]
+        return serving("bare", command, self.folder, port=port, path="/")
+
+    @contextmanager
+    def tables(self, database: str, *statements: str) -> Iterator[str]:
+        """A database with tables of a peer's, for the block."""
+        self.cluster.create(database)
+        self.cluster.execute(database, *statements)
+        yield database
+        self.cluster.drop(database)
+
+    def flask(self, peer: str, database: str) -> AbstractContextManager[Process]:
+        """A Flask peer on its tables, under gunicorn as gunicorn's documentation advises."""
+        port = free_port()
+        command = [
+            *(sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}"),
+            *("--workers", str(flask_workers()), f"bench.peers.{peer}:app"),
+        ]
+        url = self.cluster.url(database).replace("postgresql:", "postgresql+psycopg:", 1)
+        return serving(
+            peer,
+            command,
+            self.folder,
+            port=port,
+            path="/total",
+            environment={"DATABASE_URL": url},
+        )
+
+    def filled(self, count: int) -> str:
+        """A ledger of so many entries, made when first asked for; leave it as it was."""
+        database = f"filled-{count}"
+        if self._is_new(database):
+            progress(f"filling a ledger with {count:,} entries")
+            self.cluster.create_ledger(database)
+            fill_ledger(self.cluster, database, count)
+        return database
+
+    def filled_naive(self, count: int) -> str:
+        """The naive peer's table with as many entries; leave it as it was."""
+        database = f"filled-naive-{count}"
+        if self._is_new(database):
+            progress(f"filling the naive peer's table with {count:,} entries")
+            self.cluster.create(database)
+            self.cluster.execute(database, *NAIVE_TABLES)
+            fill_naive(self.cluster, database, count)
+        return database
+
+    def _is_new(self, database: str) -> bool:
+        query = f"SELECT count(*) FROM pg_database WHERE datname = '{database}'"
+        return self.cluster.value("postgres", query) == 0
+
+
+def flask_workers() -> int:
+    """Gunicorn's advice: twice the cores, and one."""
+    return 2 * (os.cpu_count() or 1) + 1
+
+
+# As SQLAlchemy's `create_all` makes them from the peers' models.
+NAIVE_TABLES = (
+    "CREATE TABLE entry (id serial PRIMARY KEY, value numeric NOT NULL, added_at timestamp"
+    " NOT NULL)",
+)
+HOT_ROW_TABLES = (
+    *NAIVE_TABLES,
+    "CREATE TABLE total (id serial PRIMARY KEY, sum numeric NOT NULL)",
+    "INSERT INTO total (sum) VALUES (0)",
+)
+PGBENCH_TABLES = ((_PEERS / "tables.sql").read_text(),)

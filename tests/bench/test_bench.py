@@ -1,0 +1,155 @@
+"""The benchmark itself, on a small scale: real servers, real load."""
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import __main__ as main
+from bench import report
+from bench.database import Cluster, NotDurable
+from bench.filling import fill_ledger
+from bench.goals import Measure
+from bench.load.wrk import Refused
+from bench.rig import ROOT, Missing, NotStarted, free_port, need, running, serving
+from bench.stand import QUICK
+
+
+def test_a_run_gives_results(tmp_path):
+    try:
+        need("wrk")
+    except Missing as missing:
+        pytest.skip(str(missing))
+    out = tmp_path / "results.json"
+    command = [sys.executable, "-m", "bench", "--quick", "--only", "adders", "start"]
+    ran = subprocess.run(
+        [*command, "--out", str(out)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    results = json.loads(out.read_text())
+    lines = {line["name"]: line for line in results["results"]}
+    assert lines.keys() == {"adders", "start"}
+    for line in lines.values():
+        assert 0 < line["low"] <= line["median"] <= line["high"]
+        assert len(line["rounds"]) == 3
+    assert results["durability"] == dict.fromkeys(
+        ("fsync", "synchronous_commit", "full_page_writes"), "on"
+    )
+    assert results["quick"]
+    assert not results["failed"]
+    assert results["left_out"] == []
+    assert results["machine"]["cores"] == os.cpu_count()
+    for candidate in ("one", "two"):
+        assert all(
+            figures["rate"] > 0 for figures in results["rounds"]["adders"]["figures"][candidate]
+        )
+    assert report.table(results) in ran.stdout
+
+
+def test_a_filled_ledger_is_as_the_adder_would_have_made_it(postgres_server):
+    cluster = Cluster(postgres_server, Path())
+    cluster.create_ledger("bench_filled")
+    try:
+        fill_ledger(cluster, "bench_filled", 2000, keys=True)
+        audit = subprocess.run(
+            [sys.executable, "-m", "tally", "audit", "--json"],
+            env={**os.environ, "TALLY_DATABASE_URL": cluster.url("bench_filled")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert audit.returncode == 0, audit.stdout + audit.stderr
+        assert cluster.value("bench_filled", "SELECT count FROM tally.total") == 2000
+        assert cluster.value("bench_filled", "SELECT count(*) FROM tally.answer") == 2000
+    finally:
+        cluster.drop("bench_filled")
+
+
+def test_the_ceiling_answers_like_the_adder_and_stores_nothing(ledger, tmp_path):
+    port = free_port()
+    with serving(
+        "no-ledger",
+        [sys.executable, "-m", "bench.peers.no_ledger", str(port)],
+        tmp_path,
+        port=port,
+        path="/adder_service/healthz",
+        environment={"TALLY_DATABASE_URL": ledger.url("tally_adder")},
+    ):
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        for count in (1, 2):
+            connection.request(
+                "POST",
+                "/adder_service/entries",
+                b'{"value": 12.5}',
+                {"Content-Type": "application/json"},
+            )
+            response = connection.getresponse()
+            assert response.status == 201
+            assert json.loads(response.read()) == {
+                "id": count,
+                "value": "12.5",
+                "sum": ("12.5", "25")[count - 1],
+                "count": count,
+            }
+        connection.close()
+
+
+def test_a_server_that_is_not_durable_is_refused(postgres_server):
+    cluster = Cluster(postgres_server, Path())
+    assert set(cluster.durability().values()) == {"on"}
+    cluster.execute("postgres", "ALTER ROLE postgres SET synchronous_commit = off")
+    try:
+        with pytest.raises(NotDurable, match="synchronous_commit"):
+            cluster.durability()
+    finally:
+        cluster.execute("postgres", "ALTER ROLE postgres RESET synchronous_commit")
+
+
+def test_a_server_that_ends_says_why(tmp_path):
+    command = [sys.executable, "-c", "raise SystemExit('out of luck')"]
+    with (
+        pytest.raises(NotStarted, match="out of luck"),
+        running("unlucky", command, tmp_path, lambda: False),
+    ):
+        pass
+
+
+def test_the_table():
+    line = {
+        "what": "single adds",
+        "unit": "x",
+        "median": 31.25,
+        "low": 28.0,
+        "high": 33.0,
+        "must": "at least 40 x",
+        "aim": None,
+        "verdict": "missed",
+        "disturbed": 2,
+    }
+    assert report.table({"results": [line]}).splitlines()[2] == (
+        "| single adds | 31.2 x (28 - 33) *2 | at least 40 x |  | **missed** |"
+    )
+
+
+def test_a_failure_is_told_and_keeps_the_other_figures(monkeypatch):
+    def fail(stand):
+        raise Refused("1 answer was an error")
+
+    def measure_one(stand):
+        rounds = stand.interleave("one", {"it": lambda: {"rate": 1.0}})
+        stand.findings.add(Measure("one", "one"), rounds.spread("it"), rounds)
+
+    monkeypatch.setattr(main, "GROUPS", {"fail": fail, "one": measure_one})
+    results = main.measure(QUICK, ["fail", "one"])
+    assert results["failed"]
+    assert results["left_out"] == [{"what": "fail", "because": "1 answer was an error"}]
+    assert [line["name"] for line in results["results"]] == ["one"]
