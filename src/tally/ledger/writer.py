@@ -89,11 +89,20 @@ class Request:
     deadline: float
     finished: bool = False
 
+    def claim(self) -> Callable[[Added | Exception], None]:
+        """Take over the duty to answer, unless the request was answered before."""
+        if self.finished:
+            return _no_answer
+        self.finished = True
+        return self.finish
+
     def settle(self, outcome: Added | Exception) -> None:
         """Answer the request unless it was answered before."""
-        if not self.finished:
-            self.finished = True
-            self.finish(outcome)
+        self.claim()(outcome)
+
+
+def _no_answer(outcome: Added | Exception) -> None:
+    """Answer one who had an answer already."""
 
 
 class Writer:
@@ -248,8 +257,13 @@ class Writer:
             self._one_by_one = True
         else:
             if before is not None:
-                values = self._answer(requests, before)
-                self._on_commit(len(requests), values, time.monotonic() - started)
+                size = sum(len(request.values) for request in requests)
+                self._on_commit(len(requests), size, time.monotonic() - started)
+                # Claimed now, answered only in the loop's next turn: the next batch is on its way
+                # to the database before the first of these answers is written.
+                asyncio.get_running_loop().call_soon(
+                    _answer, [(request, request.claim()) for request in requests], before
+                )
 
     async def _store(self, requests: list[Request]) -> Any:  # noqa: ANN401
         """Store requests; return the total before them, or None where they were not stored."""
@@ -367,20 +381,6 @@ class Writer:
             self._connection = None
         self._database.note_lost(error)
 
-    @staticmethod
-    def _answer(requests: list[Request], before: Any) -> int:  # noqa: ANN401
-        """Give each request its own ids and its own running sum; return how many values."""
-        last_id, count = before["before_id"], before["before_count"]
-        running = from_numeric(before["before_sum"])
-        for request in requests:
-            size = len(request.values)
-            first_id = last_id + 1
-            last_id += size
-            count += size
-            running = Amount(running + sum(request.values))
-            request.settle(Added(first_id, last_id, running, count))
-        return int(last_id - before["before_id"])
-
     def _fail_batch(self, error: Exception) -> None:
         for request in self._batch:
             request.settle(error)
@@ -411,6 +411,22 @@ class Writer:
             request = self._queue.popleft()
             self._queued_values -= len(request.values)
             request.settle(Unavailable("the database did not answer in time"))
+
+
+def _answer(
+    claimed: list[tuple[Request, Callable[[Added | Exception], None]]],
+    before: Any,  # noqa: ANN401
+) -> None:
+    """Give each request of a batch its own ids and its own running sum."""
+    last_id, count = before["before_id"], before["before_count"]
+    running = from_numeric(before["before_sum"])
+    for request, finish in claimed:
+        size = len(request.values)
+        first_id = last_id + 1
+        last_id += size
+        count += size
+        running = Amount(running + sum(request.values))
+        finish(Added(first_id, last_id, running, count))
 
 
 def _without_repeated_keys(requests: list[Request]) -> list[Request]:

@@ -35,7 +35,10 @@ class LimitedProtocol(LaneProtocol):
         super().__init__(*args, **kwargs)
         self._in_head = True
         self._received = 0
+        self._chunk = 0
         self._head_timer: asyncio.TimerHandle | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._answered_at = 0.0
         self._refusal = _BAD_REQUEST
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -47,8 +50,9 @@ class LimitedProtocol(LaneProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse, then bound and time the head if it is not all there yet."""
+        self._chunk = len(data)
         if self._in_head:
-            self._received += len(data)
+            self._received += self._chunk
         super().data_received(data)
         if self._in_head:
             if self.transport.is_closing():
@@ -67,8 +71,9 @@ class LimitedProtocol(LaneProtocol):
         """Forget the timers."""
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
-        if self._head_timer is not None:
-            self._head_timer.cancel()
+        for timer in (self._head_timer, self._idle_timer):
+            if timer is not None:
+                timer.cancel()
 
     def on_message_begin(self) -> None:
         """Begin to count."""
@@ -79,6 +84,36 @@ class LimitedProtocol(LaneProtocol):
     def on_headers_complete(self) -> None:
         """Refuse what is too large."""
         self._in_head = False
+        if self._received + self._chunk > MAX_URL or len(self._head) > MAX_HEADERS:
+            self._check_sizes()
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """Begin to wait for the next request.
+
+        One timer outlives many requests: to set one for each costs more than parsing it.
+        """
+        if self.pipeline:
+            super().on_response_complete()
+        elif not self.transport.is_closing():
+            self.flow.resume_reading()
+            self._answered_at = self.loop.time()
+            if self._idle_timer is None:
+                self._watch_idleness(self.timeout_keep_alive)
+
+    def _watch_idleness(self, seconds: float) -> None:
+        self._idle_timer = self.loop.call_later(seconds, self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        left = self._answered_at + self.timeout_keep_alive - self.loop.time()
+        if self._in_head or not self.cycle.response_complete:
+            left = self.timeout_keep_alive
+        if left > 0:
+            self._watch_idleness(left)
+        else:
+            self.transport.close()
+
+    def _check_sizes(self) -> None:
         if len(self._url) > MAX_URL:
             self._refuse(
                 Problem(414, f"the URL may have at most {MAX_URL} bytes", rule="url-too-long")
@@ -88,7 +123,6 @@ class LimitedProtocol(LaneProtocol):
             size += len(name) + len(value)
         if size > MAX_HEAD or len(self._head) > MAX_HEADERS:
             self._refuse(_TOO_LARGE)
-        super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Answer a head that can't be served as every other error is answered."""
