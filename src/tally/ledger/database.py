@@ -92,6 +92,7 @@ class Database:
             pool_timeout=timeout,
             pool_use_lifo=True,
         )
+        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def connect(self) -> Any:  # noqa: ANN401 - asyncpg is untyped
         """Open a connection of asyncpg's own."""
@@ -110,19 +111,25 @@ class Database:
             self._on_connection(True, "")
 
     async def run(
-        self, work: Callable[[AsyncConnection], Awaitable[T]], *, changes: bool = False
+        self,
+        work: Callable[[AsyncConnection], Awaitable[T]],
+        *,
+        changes: bool = False,
+        one_statement: bool = False,
     ) -> T:
         """Run `work` in a transaction, again while the database is away; raise `Unavailable`.
 
         Only for work that may run twice: reads, and changes that carry a key. `changes` tells
-        which: once a change has begun, nobody knows its outcome if no answer comes.
+        which: once a change has begun, nobody knows its outcome if no answer comes. Work of
+        `one_statement` is a transaction by itself, and saves the round trips around it.
         """
+        engine = self._autocommit if one_statement else self.engine
         begun = False
         try:
             async with asyncio.timeout(self.timeout):
                 while True:
                     try:
-                        async with self.engine.begin() as connection:
+                        async with engine.begin() as connection:
                             begun = True
                             result = await work(connection)
                     except Exception as error:

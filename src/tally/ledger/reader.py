@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Generic, TypeVar
 
-from sqlalchemy import Row, select, text
+from sqlalchemy import BigInteger, Row, any_, literal, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tally.amount import Amount
@@ -95,9 +96,14 @@ class SingleFlight(Generic[T]):
                 outcome = await self._work()
             except Exception as error:
                 outcome = error
-            for finish in sharers:
-                finish(outcome)
+            # In the loop's next turn: the next run has begun before these answers are written.
+            asyncio.get_running_loop().call_soon(_finish_all, sharers, outcome)
         self._task = None
+
+
+def _finish_all(sharers: list[Callable[[T | Exception], None]], outcome: T | Exception) -> None:
+    for finish in sharers:
+        finish(outcome)
 
 
 class Reader:
@@ -106,12 +112,14 @@ class Reader:
     def __init__(self, database: Database) -> None:
         """Read from this database."""
         self._database = database
-        self.total = SingleFlight(lambda: database.run(read_total))
+        self.total = SingleFlight(lambda: database.run(read_total, one_statement=True))
         self.overview = SingleFlight(lambda: database.run(_read_overview))
 
     async def entries(self, before: int | None, limit: int) -> list[Entry]:
         """Read current entries with ids below `before`, newest first, at most `limit`."""
-        return await self._database.run(lambda connection: _read_entries(connection, before, limit))
+        return await self._database.run(
+            lambda connection: _read_entries(connection, before, limit), one_statement=True
+        )
 
     async def export_csv(self, write: Callable[[bytes], Awaitable[None]]) -> None:
         """Write every current entry as CSV, oldest first, as of one moment.
@@ -174,7 +182,10 @@ async def _read_overview(connection: AsyncConnection) -> Overview:
     newest = await _read_entries(connection, None, NEWEST)
     sampled = _spread(now.last_id - now.count + 1, now.last_id, POINTS)
     rows = await connection.execute(
-        select(entry).where(entry.c.id.in_(sampled)).order_by(entry.c.id)
+        # One array, where IN would be a statement with a parameter for each id.
+        select(entry)
+        .where(entry.c.id == any_(literal(sampled, ARRAY(BigInteger))))
+        .order_by(entry.c.id)
     )
     return Overview(now, newest, [_entry(row) for row in rows], datetime.now(UTC))
 

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from markupsafe import Markup
@@ -11,6 +12,8 @@ _WHOLE_GROUP: Final = re.compile(r"[0-9]{1,3}(?=(?:[0-9]{3})*$)")
 _FRACTION_GROUP: Final = re.compile(r"\.?[0-9]{1,3}")
 # How many characters each size holds; the short ones fit half a phone's width and never wrap.
 _SIZES: Final = ((11, "short"), (18, "medium"), (27, "long"))
+# The newest entries are on page after page; writing them anew is most of what a page costs.
+_REMEMBERED: Final = 4096
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 
@@ -25,6 +28,7 @@ def groups(number: str) -> tuple[list[str], list[str]]:
     return [sign + first, *rest], _FRACTION_GROUP.findall(fraction)
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def amount(number: str | int, *, split: bool = False) -> Markup:
     """Write a number with its digits in threes, set apart by CSS alone.
 
@@ -46,6 +50,7 @@ def size(number: str) -> str:
     return next((name for most, name in _SIZES if len(number) <= most), "huge")
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def time(moment: datetime) -> Markup:
     """Write a moment in UTC to the second; the element's attribute has all of it.
 

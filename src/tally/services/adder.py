@@ -56,7 +56,7 @@ class Adder:
 
         self._database = database
         self._token = settings.add_token
-        self._total = SingleFlight(lambda: database.run(read_total))
+        self._total = SingleFlight(lambda: database.run(read_total, one_statement=True))
         self._writer = Writer(
             database,
             queue_limit=settings.queue_limit,

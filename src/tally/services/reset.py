@@ -40,7 +40,7 @@ class Resetter:
         self._database = database
         self._token = settings.reset_token
         self._resets = Resets(database)
-        self._total = SingleFlight(lambda: database.run(read_total))
+        self._total = SingleFlight(lambda: database.run(read_total, one_statement=True))
 
     def service(self) -> Service:
         """Describe the service."""
