@@ -1,19 +1,24 @@
 """Any PostgreSQL from 14 on will do: here the distribution's, reached by TALLY_DATABASE_URL."""
 
+import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 OLDEST = 14
 NOBODY = 65534
+# PostgreSQL refuses to run as root.
+AS_NOBODY: dict[str, Any] = (
+    {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+)
 
 
 def installed() -> list[Path]:
@@ -21,35 +26,53 @@ def installed() -> list[Path]:
     return sorted(path.parent for path in found if int(path.parts[-3]) >= OLDEST)
 
 
+@contextlib.contextmanager
+def serving(folder: Path | None = None) -> Iterator[str]:
+    """The address of a server of the distribution's, on a new cluster unless one is given."""
+    binaries = installed()[0]
+    with contextlib.ExitStack() as stack:
+        if folder is None:
+            new = tempfile.TemporaryDirectory(prefix="tally-other-")
+            folder = Path(stack.enter_context(new))
+            if AS_NOBODY:
+                os.chown(folder, NOBODY, NOBODY)
+            subprocess.run(
+                [
+                    binaries / "initdb",
+                    "-D",
+                    folder / "data",
+                    "-U",
+                    "me",
+                    "-A",
+                    "trust",
+                    "-E",
+                    "UTF8",
+                ],
+                check=True,
+                capture_output=True,
+                cwd="/",
+                **AS_NOBODY,
+            )
+        server = subprocess.Popen(
+            [binaries / "postgres", "-D", folder / "data", "-k", folder, "-h", ""],
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd="/",
+            **AS_NOBODY,
+        )
+        assert server.stderr is not None
+        assert any("ready to accept" in line for line in server.stderr)
+        yield f"postgresql://me@/postgres?host={folder}"
+        server.send_signal(signal.SIGINT)
+        server.communicate(timeout=30)
+
+
 @pytest.fixture
 def other_postgres() -> Iterator[str]:
     if not installed():
         pytest.skip("no PostgreSQL of the distribution's is installed: apt install postgresql")
-    binaries = installed()[0]
-    as_root = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
-    folder = Path(tempfile.mkdtemp(prefix="tally-other-"))
-    if as_root:
-        os.chown(folder, NOBODY, NOBODY)
-    subprocess.run(
-        [binaries / "initdb", "-D", folder / "data", "-U", "me", "-A", "trust", "-E", "UTF8"],
-        check=True,
-        capture_output=True,
-        cwd="/",
-        **as_root,
-    )
-    server = subprocess.Popen(
-        [binaries / "postgres", "-D", folder / "data", "-k", folder, "-h", ""],
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd="/",
-        **as_root,
-    )
-    assert server.stderr is not None
-    assert any("ready to accept connections" in line for line in server.stderr)
-    yield f"postgresql://me@/postgres?host={folder}"
-    server.send_signal(signal.SIGINT)
-    server.communicate(timeout=30)
-    shutil.rmtree(folder)
+    with serving() as url:
+        yield url
 
 
 def test_everything_works_on_it(other_postgres: str, tally_up) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Generic, TypeVar
 
-from sqlalchemy import BigInteger, Row, any_, literal, select, text
+from sqlalchemy import BigInteger, Float, Row, any_, literal, literal_column, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -24,11 +24,16 @@ CSV_HEADER: Final = b"id,value,sum_after,added_at\n"
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """The sum and count of the current entries, up to the entry `last_id`."""
+    """The sum and count of the current entries, up to the entry `last_id`.
+
+    `behind` is how many seconds a standby may be behind its primary, at most; None where the
+    ledger itself was read.
+    """
 
     sum: Amount
     count: int
     last_id: int
+    behind: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +166,23 @@ _CSV_QUERY: Final = """
 """
 
 
+# A standby that has replayed all it received is not behind, while its receiver runs: any role may
+# see that it does, and nothing else of it. Without, it is as old as the last commit it replayed.
+_BEHIND: Final = """
+    CASE WHEN NOT pg_is_in_recovery() THEN NULL
+         WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
+              AND EXISTS (SELECT FROM pg_stat_wal_receiver WHERE pid IS NOT NULL) THEN 0
+         ELSE greatest(0, extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()))
+    END::float8
+"""
+_TOTAL: Final = select(
+    total.c.sum, total.c["count"], total.c.last_id, literal_column(_BEHIND, Float)
+)
+
+
 async def read_total(connection: AsyncConnection) -> Total:
     """Read the total."""
-    row = (await connection.execute(select(total.c.sum, total.c["count"], total.c.last_id))).one()
-    return Total(*row)
+    return Total(*(await connection.execute(_TOTAL)).one())
 
 
 async def _read_entries(connection: AsyncConnection, before: int | None, limit: int) -> list[Entry]:

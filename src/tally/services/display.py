@@ -103,7 +103,7 @@ class Display:
             total=shown.total(overview.total),
             entries=[shown.entry(entry) for entry in overview.newest],
             points=_points(overview),
-            stale=None,
+            behind=overview.total.behind,
         )
 
     async def _entries(self, request: Request) -> Response:

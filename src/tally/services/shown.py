@@ -12,8 +12,15 @@ Shown = dict[str, object]
 
 
 def total(found: Total) -> Shown:
-    """Write a total."""
-    return {"sum": format_amount(found.sum), "count": found.count, "last_id": found.last_id}
+    """Write a total; one that was read from a standby says how old it may be."""
+    shown: Shown = {
+        "sum": format_amount(found.sum),
+        "count": found.count,
+        "last_id": found.last_id,
+    }
+    if found.behind is not None:
+        shown["behind_seconds"] = round(found.behind, 3)
+    return shown
 
 
 async def total_or_none(read: Callable[[], Awaitable[Total]]) -> Shown | None:

@@ -1,0 +1,120 @@
+"""A display that reads a streaming standby: the same totals, and it says how old they may be."""
+
+import asyncio
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+
+from .test_other_postgres import AS_NOBODY, installed, serving
+
+TOTAL = "/display_service/total"
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[str, str]]:
+    """The addresses of a primary and of a standby that follows it."""
+    if not installed():
+        pytest.skip("no PostgreSQL of the distribution's is installed: apt install postgresql")
+    with serving() as primary, tempfile.TemporaryDirectory(prefix="tally-standby-") as name:
+        folder = Path(name)
+        if AS_NOBODY:
+            os.chown(folder, AS_NOBODY["user"], AS_NOBODY["group"])
+        host = primary.partition("host=")[2]
+        subprocess.run(
+            [
+                installed()[0] / "pg_basebackup",
+                "-h",
+                host,
+                "-U",
+                "me",
+                "-R",
+                "-c",
+                "fast",
+                "-D",
+                folder / "data",
+            ],
+            check=True,
+            capture_output=True,
+            cwd="/",
+            **AS_NOBODY,
+        )
+        (folder / "data").chmod(0o700)
+        with serving(folder) as standby:
+            yield primary, standby
+
+
+@contextlib.contextmanager
+def display(url: str, folder: Path) -> Iterator[httpx.Client]:
+    """A display by itself."""
+    notes = folder / "display.err"
+    with notes.open("wb") as stderr, (folder / "display.log").open("wb") as stdout:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tally", "serve", "display", "--port", "0"],
+            env={**os.environ, "TALLY_DATABASE_URL": url},
+            stdout=stdout,
+            stderr=stderr,
+        )
+    deadline = time.monotonic() + 30
+    while " at http" not in (said := notes.read_text()):
+        assert process.poll() is None, said
+        assert time.monotonic() < deadline, said
+        time.sleep(0.02)
+    with httpx.Client(base_url=said.partition(" at ")[2].split()[0]) as client:
+        yield client
+    process.terminate()
+    assert process.wait(timeout=30) == 0
+
+
+def until(client: httpx.Client, wanted: dict[str, object]) -> dict[str, object]:
+    deadline = time.monotonic() + 20
+    while True:
+        total = client.get(TOTAL).json()
+        if wanted.items() <= total.items():
+            return total
+        assert time.monotonic() < deadline, total
+        time.sleep(0.02)
+
+
+def execute(url: str, statement: str) -> None:
+    async def run() -> None:
+        connection = await asyncpg.connect(url)
+        await connection.execute(statement)
+        await connection.close()
+
+    asyncio.run(run())
+
+
+def test_a_display_on_a_standby_says_how_far_behind_it_may_be(pair, tally_up, tmp_path) -> None:
+    primary, standby = pair
+    running = tally_up(TALLY_DATABASE_URL=primary)
+    add = f"{running.url}/adder_service/entries"
+    assert httpx.post(add, json={"values": ["0.1", "0.2"]}).status_code == 201
+    assert "behind_seconds" not in httpx.get(running.url + TOTAL).json()
+    with display(standby, tmp_path) as client:
+        until(client, {"sum": "0.3", "count": 2, "behind_seconds": 0})
+        assert "standby, which is up to date" in client.get("/display_service").text
+        assert client.get("/display_service/entries").json()["entries"][0]["value"] == "0.2"
+        assert client.get("/display_service/entries.csv").text.count("\n") == 3
+
+        execute(standby, "SELECT pg_wal_replay_pause()")
+        httpx.post(add, json={"value": 5})
+        time.sleep(1.2)
+        behind = client.get(TOTAL).json()
+        assert (behind["sum"], behind["count"]) == ("0.3", 2)
+        assert 1.2 <= behind["behind_seconds"] < 60
+        page = client.get("/display_service").text
+        assert re.search("standby, which is up to [2-9] seconds behind", page)
+
+        execute(standby, "SELECT pg_wal_replay_resume()")
+        until(client, {"sum": "5.3", "count": 3, "behind_seconds": 0})
+    running.stop()
