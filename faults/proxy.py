@@ -1,0 +1,246 @@
+"""A proxy between an adder and PostgreSQL that cuts connections at chosen moments of a commit.
+
+An adder commits a batch by running one prepared statement that calls `tally.add_batch`, outside
+any transaction of its own: PostgreSQL commits it when it reads the Sync message, and says so with
+ReadyForQuery. The proxy reads both directions of the protocol (version 3) far enough to know
+these messages, so it can cut right before the batch, within it, or after its commit.
+"""
+
+import asyncio
+import enum
+import struct
+from pathlib import Path
+from typing import Final
+
+_PIECE_BYTES: Final = 64 << 10
+# SSLRequest and GSSENCRequest: either is answered by one byte, and another first message follows.
+_ENCRYPTION_REQUESTS: Final = frozenset({80877103, 80877104})
+_PARSE, _BIND, _SYNC = b"P", b"B", b"S"
+_ERROR, _READY = b"E", b"Z"
+_COMMITTING: Final = b"add_batch"
+
+
+class Cut(enum.Enum):
+    """When to lose the connection that carries a batch."""
+
+    BEFORE_COMMIT = "before commit"
+    """PostgreSQL never sees the batch."""
+    DURING_COMMIT = "during commit"
+    """PostgreSQL has got the batch; the connection is lost at once, whatever comes of it."""
+    AFTER_COMMIT = "after commit"
+    """PostgreSQL has committed the batch; the adder is not told."""
+
+
+class Proxy:
+    """Listens on a loopback TCP port and passes on to PostgreSQL's socket, or misbehaves."""
+
+    def __init__(self, socket: Path) -> None:
+        """`socket` is PostgreSQL's; nothing listens yet."""
+        self._socket = socket
+        self._server: asyncio.Server | None = None
+        self._sessions: set[_Session] = set()
+        self._armed: tuple[Cut, asyncio.Event] | None = None
+        self.delay = 0.0
+        """Seconds by which each piece is late, each way."""
+        self.refuse = False
+        """Whether new connections are closed as soon as they come."""
+
+    async def start(self, port: int = 0) -> None:
+        """Listen; raises OSError where the port is taken."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+
+    @property
+    def port(self) -> int:
+        """The port listened on."""
+        assert self._server is not None, "start the proxy first"  # noqa: S101
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    async def close(self) -> None:
+        """Cut everything and stop listening."""
+        if self._server is not None:
+            self._server.close()
+            self.cut_all()
+            await self._server.wait_closed()
+
+    def arm(self, cut: Cut) -> asyncio.Event:
+        """Cut the next batch's connection so; the event tells that it has happened."""
+        happened = asyncio.Event()
+        self._armed = (cut, happened)
+        return happened
+
+    def disarm(self) -> None:
+        """Cut nothing after all."""
+        self._armed = None
+
+    @property
+    def armed(self) -> Cut | None:
+        """The cut that waits for its batch."""
+        return None if self._armed is None else self._armed[0]
+
+    def note_cut(self) -> None:
+        """Told by the session that has carried out the armed cut."""
+        if self._armed is not None:
+            self._armed[1].set()
+            self._armed = None
+
+    def cut_all(self) -> None:
+        """Lose every open connection."""
+        for session in tuple(self._sessions):
+            session.cut()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.refuse:
+            writer.transport.abort()
+            return
+        try:
+            upstream = await asyncio.open_unix_connection(str(self._socket))
+        except OSError:  # PostgreSQL is down, which is for the adder to find out
+            writer.transport.abort()
+            return
+        session = _Session(self, (reader, writer), upstream)
+        self._sessions.add(session)
+        try:
+            await session.run()
+        finally:
+            self._sessions.discard(session)
+
+
+class _Session:
+    """One connection of an adder, and the one to PostgreSQL that belongs to it."""
+
+    def __init__(
+        self,
+        proxy: Proxy,
+        client: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        server: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    ) -> None:
+        self._proxy = proxy
+        self._from_client, self._to_client = client
+        self._from_server, self._to_server = server
+        for writer in (self._to_client, self._to_server):
+            # `drain` then means that the kernel has it all, so that a cut takes nothing back.
+            writer.transport.set_write_buffer_limits(0)
+        self._in_startup = True
+        self._encryption_asked = False
+        self._committing: set[bytes] = set()
+        self._cut: Cut | None = None
+
+    async def run(self) -> None:
+        """Pass on both ways until either side ends."""
+        pumps = (
+            asyncio.create_task(self._pass_requests()),
+            asyncio.create_task(self._pass_replies()),
+        )
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            self._to_client.close()
+            self._to_server.close()
+        for outcome in await asyncio.gather(*pumps, return_exceptions=True):
+            # A lost connection is how sessions end here; anything else is a defect.
+            if isinstance(outcome, Exception) and not isinstance(outcome, ConnectionError):
+                raise outcome
+
+    def cut(self) -> None:
+        """Lose both sides at once, without a goodbye."""
+        self._to_client.transport.abort()
+        self._to_server.transport.abort()
+
+    def _cut_batch(self) -> None:
+        self._proxy.note_cut()
+        self.cut()
+
+    async def _pass_requests(self) -> None:
+        messages = _Messages()
+        while piece := await self._from_client.read(_PIECE_BYTES):
+            await asyncio.sleep(self._proxy.delay)
+            messages.feed(piece)
+            passed = bytearray()
+            synced = False
+            while message := messages.take(typed=not self._in_startup):
+                if self._in_startup:
+                    self._note_first(message)
+                elif message.startswith(_PARSE):
+                    self._note_statement(message)
+                elif message.startswith(_BIND) and _bound(message) in self._committing:
+                    self._cut = self._proxy.armed
+                    if self._cut is Cut.BEFORE_COMMIT:
+                        self._cut_batch()
+                        return
+                synced |= message.startswith(_SYNC)
+                passed += message
+            self._to_server.write(bytes(passed))
+            await self._to_server.drain()
+            if synced and self._cut is Cut.DURING_COMMIT:
+                self._cut_batch()
+                return
+
+    async def _pass_replies(self) -> None:
+        messages = _Messages()
+        passed = bytearray()
+        while piece := await self._from_server.read(_PIECE_BYTES):
+            await asyncio.sleep(self._proxy.delay)
+            if self._encryption_asked:
+                # PostgreSQL's local socket offers no encryption: one byte says so.
+                self._encryption_asked = False
+                self._to_client.write(piece)
+                continue
+            messages.feed(piece)
+            failed = ready = False
+            while message := messages.take(typed=True):
+                failed |= message.startswith(_ERROR)
+                ready |= message.startswith(_READY)
+                passed += message
+            if failed:
+                self._cut = None  # nothing was committed: the cut waits for a batch that is
+            if self._cut is Cut.AFTER_COMMIT:
+                if ready:
+                    self._cut_batch()
+                    return
+                continue  # kept from the adder until all of the answer has come
+            self._to_client.write(bytes(passed))
+            passed.clear()
+            await self._to_client.drain()
+
+    def _note_first(self, message: bytes) -> None:
+        (code,) = struct.unpack_from("!i", message, 4)
+        self._encryption_asked = code in _ENCRYPTION_REQUESTS
+        self._in_startup = self._encryption_asked
+
+    def _note_statement(self, message: bytes) -> None:
+        name, query, _ = message[5:].split(b"\0", 2)
+        if _COMMITTING in query:
+            self._committing.add(name)
+        else:
+            self._committing.discard(name)  # the name now means another statement
+
+
+class _Messages:
+    """Cuts a stream into the protocol's messages."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    def feed(self, piece: bytes) -> None:
+        self._rest += piece
+
+    def take(self, *, typed: bool) -> bytes:
+        """Take the next whole message, or nothing; the first of a connection has no type byte."""
+        start = 1 if typed else 0
+        if len(self._rest) < start + 4:
+            return b""
+        (length,) = struct.unpack_from("!i", self._rest, start)  # counts itself, not the type
+        end = start + length
+        if len(self._rest) < end:
+            return b""
+        message = bytes(self._rest[:end])
+        del self._rest[:end]
+        return message
+
+
+def _bound(message: bytes) -> bytes:
+    """The statement that a Bind message names, after the portal."""
+    return message[5:].split(b"\0", 2)[1]
