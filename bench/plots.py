@@ -73,9 +73,10 @@ def _by_clients(axes: Axes, results: Results, figure: str, linestyle: str = "-")
     """A line for each candidate; only solid ones are named, others repeat their colours."""
     figures = results["rounds"]["clients"]["figures"]
     for name in ("Tally", "naive", "pgbench"):
-        rounds = [[each[figure] for each in figures[f"{name}, {number}"]] for number in NUMBERS]
+        numbers = [number for number in NUMBERS if f"{name}, {number}" in figures]
+        rounds = [[each[figure] for each in figures[f"{name}, {number}"]] for number in numbers]
         label = _LABELS.get(name, name) if linestyle == "-" else None
-        _line(axes, NUMBERS, rounds, colour=_COLOURS[name], label=label, linestyle=linestyle)
+        _line(axes, numbers, rounds, colour=_COLOURS[name], label=label, linestyle=linestyle)
     _scales(axes, NUMBERS, "clients (connections, each with one request at a time)")
 
 

@@ -1,14 +1,20 @@
 """Makes the documents of a results file, so that no figure in them is typed by hand."""
 
 import json
+import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from bench.goals import shown
+from bench.measures import adders, viewers
+from bench.measures.clients import NUMBERS
+from bench.measures.reads import SIZES
 from bench.rig import ROOT
 
-_TEMPLATE = Path(__file__).with_name("document.md")
+_BENCHMARKS = Path(__file__).with_name("document.md")
+_LIMITS = Path(__file__).with_name("limits.md")
 _PICTURES = {
     "throughput": "Durable adds a second, by clients",
     "latency": "Latency of an add, by clients",
@@ -20,7 +26,7 @@ Results = dict[str, Any]
 
 
 def write(file: Path, docs: Path = ROOT / "docs") -> None:
-    """Write docs/benchmarks.md and its pictures from a results file."""
+    """Write docs/benchmarks.md with its pictures and, of a whole run, docs/limits.md."""
     # Imported here, because measuring needs nothing to draw with.
     from bench.plots import draw  # noqa: PLC0415
 
@@ -32,7 +38,7 @@ def write(file: Path, docs: Path = ROOT / "docs") -> None:
         name: f"![{title}](pictures/{drawn[name].name})" if name in drawn else _ABSENT
         for name, title in _PICTURES.items()
     }
-    text = Template(_TEMPLATE.read_text()).substitute(
+    text = Template(_BENCHMARKS.read_text()).substitute(
         machine=_machine(results),
         table=table(results),
         left_out=_left_out(results),
@@ -40,6 +46,82 @@ def write(file: Path, docs: Path = ROOT / "docs") -> None:
         **shown_pictures,
     )
     (docs / "benchmarks.md").write_text(text)
+    if results["rounds"].keys() >= _CURVES:
+        (docs / "limits.md").write_text(Template(_LIMITS.read_text()).substitute(_limits(results)))
+
+
+_CURVES = {"clients", "sizes", "adders", "viewers", "adds with viewers", "keys"}
+
+
+def _limits(results: Results) -> dict[str, str]:
+    """The curves of docs/limits.md, as tables of medians."""
+    sizes = results["series"]["bytes"]
+    return {
+        "sizes": _grid(
+            results,
+            "entries",
+            SIZES,
+            {
+                "total, ms": ("sizes", "total, {}", "p50"),
+                "page, ms": ("sizes", "page, {}", "p50"),
+                "`SUM(value)` of the naive peer, ms": ("sizes", "naive total, {}", "p50"),
+            },
+        ),
+        "clients": _grid(
+            results,
+            "clients",
+            NUMBERS,
+            {
+                "adds a second": ("clients", "Tally, {}", "rate"),
+                "median, ms": ("clients", "Tally, {}", "p50"),
+                "99th percentile, ms": ("clients", "Tally, {}", "p99"),
+            },
+        ),
+        "adders": _grid(
+            results,
+            "adder processes",
+            adders.NUMBERS,
+            {
+                "adds a second": ("adders", "{}", "rate"),
+                "median, ms": ("adders", "{}", "p50"),
+                "99th percentile, ms": ("adders", "{}", "p99"),
+            },
+        ),
+        "viewers": _grid(
+            results,
+            "viewers",
+            viewers.NUMBERS,
+            {
+                "change seen, median, ms": ("viewers", "{}", "p50"),
+                "99th percentile, ms": ("viewers", "{}", "p99"),
+                "memory a viewer, KB": ("viewers", "{}", "memory"),
+                "adds a second meanwhile": ("adds with viewers", "{}", "rate"),
+            },
+        ),
+        "entry_bytes": f"{sizes['entry']:,}",
+        "key_bytes": f"{sizes['key']:,}",
+        "both_gigabytes": f"{(sizes['entry'] + sizes['key']) * 10**7 / 1e9:.1f}",
+    }
+
+
+def _grid(
+    results: Results,
+    head: str,
+    places: Sequence[int],
+    columns: Mapping[str, tuple[str, str, str]],
+) -> str:
+    """A row for each place; a column is a group of rounds, a candidate's name and a figure."""
+    rows = [f"| {' | '.join([head, *columns])} |", "|" + " --- |" * (len(columns) + 1)]
+    for place in places:
+        medians = [
+            statistics.median(
+                each[figure] for each in results["rounds"][group]["figures"][name.format(place)]
+            )
+            for group, name, figure in columns.values()
+        ]
+        cells = [f"{place:,}", *(shown(median, "").strip() for median in medians)]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
 
 
 _ABSENT = "(Not measured in this run.)"

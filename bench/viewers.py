@@ -6,9 +6,10 @@ monotonic clock (in seconds, the same in all processes) with the count it led to
 input, writes in JSON how many milliseconds later each viewer saw each add, in percentiles.
 """
 
-import asyncio
 import json
 import resource
+import selectors
+import socket
 import sys
 from bisect import bisect_left
 from time import monotonic
@@ -20,56 +21,93 @@ from bench.stand import EVENTS
 # Viewers that connect at once: fewer than the server lets wait.
 _AT_ONCE = 100
 _SPARE_FILES = 100
+_PIECE = 65536
 # Longer than the display may take to send a change.
 _LAST_SECONDS = 2.0
 
 
 class Viewer:
-    """One open stream, and when it said which count."""
+    """One open stream, and what came of it when.
 
-    def __init__(self) -> None:
-        """Nothing was seen yet."""
-        self.counts: list[int] = []
-        self.moments: list[float] = []
-        self.first = asyncio.Event()
+    Pieces are only kept while the streams run, and read in the end: a viewer must cost less than
+    what serves it, since they share the machine.
+    """
 
-    async def watch(self, port: int) -> None:
-        """Note every event until cancelled; raises EOFError if the stream ends."""
-        reader, writer = await asyncio.open_connection(HOST, port)
-        writer.write(f"GET {EVENTS} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
-        async for line in reader:
-            if line.startswith(b"data: "):
-                self.moments.append(monotonic())
-                self.counts.append(json.loads(line[6:])["count"])
-                self.first.set()
-        raise EOFError("a stream ended")
+    def __init__(self, port: int) -> None:
+        """Ask for the stream."""
+        self.socket = socket.create_connection((HOST, port))
+        self.socket.sendall(f"GET {EVENTS} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        self.pieces: list[tuple[float, bytes]] = []
 
-    def seen(self, count: int) -> float:
-        """The moment at which a count, or one after it, was seen; raises IndexError if never."""
-        return self.moments[bisect_left(self.counts, count)]
+    def receive(self) -> None:
+        """Keep what there is; raises EOFError if the stream has ended."""
+        piece = self.socket.recv(_PIECE)
+        if not piece:
+            raise EOFError("a stream ended")
+        self.pieces.append((monotonic(), piece))
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there was an event."""
+        return any(b"data: " in piece for _, piece in self.pieces)
+
+    def counts(self) -> tuple[list[int], list[float]]:
+        """The counts that were seen, and when the last piece of each came."""
+        counts, moments = [], []
+        rest = b""
+        for moment, piece in self.pieces:
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                if line.startswith(b"data: "):
+                    counts.append(json.loads(line[6:])["count"])
+                    moments.append(moment)
+        return counts, moments
 
 
-async def main(port: int, number: int) -> None:
+def main(port: int, number: int) -> None:
     """Open the streams, read the adds, write how late they were seen."""
     _allow_files(number + _SPARE_FILES)
-    viewers = [Viewer() for _ in range(number)]
-    async with asyncio.TaskGroup() as group:
-        tasks = []
-        for begin in range(0, number, _AT_ONCE):
-            some = viewers[begin : begin + _AT_ONCE]
-            tasks += [group.create_task(viewer.watch(port)) for viewer in some]
-            for viewer in some:
-                await viewer.first.wait()
-        print("ready", flush=True)
-        lines = await asyncio.to_thread(sys.stdin.readlines)
-        await asyncio.sleep(_LAST_SECONDS)
-        for task in tasks:
-            task.cancel()
+    selector = selectors.DefaultSelector()
+    viewers: list[Viewer] = []
+    while len(viewers) < number:
+        some = [Viewer(port) for _ in range(min(_AT_ONCE, number - len(viewers)))]
+        for viewer in some:
+            selector.register(viewer.socket, selectors.EVENT_READ, viewer.receive)
+        viewers += some
+        while not all(viewer.has_begun for viewer in some):
+            _receive(selector)
+    print("ready", flush=True)
+    said = bytearray()
+    ends = float("inf")
+
+    def listen() -> None:
+        nonlocal ends
+        piece = sys.stdin.buffer.read1()
+        said.extend(piece)
+        if not piece:
+            selector.unregister(sys.stdin)
+            ends = monotonic() + _LAST_SECONDS
+
+    selector.register(sys.stdin, selectors.EVENT_READ, listen)
+    while monotonic() < ends:
+        _receive(selector)
+    print(json.dumps(percentiles(_late(viewers, said.decode())) if said else {}), flush=True)
+
+
+def _receive(selector: selectors.BaseSelector) -> None:
+    for key, _ in selector.select(timeout=0.1):
+        key.data()
+
+
+def _late(viewers: list[Viewer], said: str) -> list[float]:
+    """Milliseconds from each add to each viewer's seeing it, or one after it."""
+    adds = [(float(moment), int(count)) for moment, count in map(str.split, said.splitlines())]
     late = []
-    for line in lines:
-        moment, count = line.split()
-        late += [(viewer.seen(int(count)) - float(moment)) * 1e3 for viewer in viewers]
-    print(json.dumps(percentiles(late) if late else {}), flush=True)
+    for viewer in viewers:
+        counts, moments = viewer.counts()
+        # Raises IndexError where an add was never seen.
+        late += [(moments[bisect_left(counts, count)] - at) * 1e3 for at, count in adds]
+    return late
 
 
 def _allow_files(number: int) -> None:
@@ -80,4 +118,4 @@ def _allow_files(number: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2])))
+    main(int(sys.argv[1]), int(sys.argv[2]))

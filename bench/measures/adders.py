@@ -1,9 +1,13 @@
-"""Two adder processes on one ledger: they take turns at the total's row."""
+"""Several adder processes on one ledger: they take turns at the total's row."""
+
+from contextlib import ExitStack
 
 from bench.goals import Measure, at_least
 from bench.load import wrk
 from bench.rounds import Figures
 from bench.stand import CLIENTS, ENTRIES, Stand
+
+NUMBERS = (1, 2, 4)
 
 TWO = Measure(
     "adders",
@@ -14,32 +18,35 @@ TWO = Measure(
 
 
 def run(stand: Stand) -> None:
-    """All clients at one adder, and half of them at each of two."""
-    with (
-        stand.ledger("adders") as ledger,
-        stand.tally("adder", ledger) as first,
-        stand.tally("adder", ledger) as second,
-    ):
-        addresses = [first.url + ENTRIES, second.url + ENTRIES]
+    """The same clients, spread over so many adders."""
+    with ExitStack() as stack:
+        ledger = stack.enter_context(stand.ledger("adders"))
+        addresses = [
+            stack.enter_context(stand.tally("adder", ledger)).url + ENTRIES
+            for _ in range(max(NUMBERS))
+        ]
         rounds = stand.interleave(
             "adders",
             {
-                "one": lambda: stand.load("add", addresses[0]),
-                "two": lambda: _both(addresses, stand.pace.warm_up, stand.pace.seconds),
+                str(number): lambda number=number: _all(
+                    addresses[:number], stand.pace.warm_up, stand.pace.seconds
+                )
+                for number in NUMBERS
             },
         )
-    stand.findings.add(TWO, rounds.ratio("two", "one"), rounds)
+    stand.findings.add(TWO, rounds.ratio("2", "1"), rounds)
 
 
-def _both(addresses: list[str], warm_up: int, seconds: int) -> Figures:
-    """Load both at once, after a warm-up; the rates add up, the slower latency counts."""
+def _all(addresses: list[str], warm_up: int, seconds: int) -> Figures:
+    """Load all at once, after a warm-up; the rates add up, the slowest latency counts."""
     for duration in (warm_up, seconds):
         loads = [
-            wrk.start("add", address, connections=CLIENTS // 2, seconds=duration)
+            wrk.start("add", address, connections=CLIENTS // len(addresses), seconds=duration)
             for address in addresses
         ]
-        halves = [wrk.finish(load, duration) for load in loads]
+        shares = [wrk.finish(load, duration) for load in loads]
     return {
-        "rate": sum(half["rate"] for half in halves),
-        "p99": max(half["p99"] for half in halves),
+        "rate": sum(share["rate"] for share in shares),
+        "p50": max(share["p50"] for share in shares),
+        "p99": max(share["p99"] for share in shares),
     }

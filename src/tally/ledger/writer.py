@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 from sqlalchemy import Row, text
@@ -60,8 +60,7 @@ class SumOutOfRange(Exception):
     """The total would leave its range; nothing was stored."""
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """An Idempotency-Key and what was sent under it, as 128-bit digests in hexadecimal."""
 
     key: str
