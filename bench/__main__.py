@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from bench import report
 from bench.database import NotDurable, cluster
@@ -24,6 +25,8 @@ def main() -> int:
         report.write(asked.file)
         return 0
     whole = not asked.quick and not asked.only
+    if asked.into and (asked.quick or not asked.only):
+        sys.exit("bench: --into goes with --only, and not with --quick")
     pace = QUICK if asked.quick else FULL
     names = asked.only or (QUICK_GROUPS if asked.quick else list(GROUPS))
     try:
@@ -38,10 +41,14 @@ def main() -> int:
     print(report.table(results))
     if whole:
         report.write(out)
+    if asked.into:
+        into = json.loads(asked.into.read_text())
+        replace(into, results, names)
+        asked.into.write_text(json.dumps(into, indent=1) + "\n")
     return 1 if results["failed"] else 0
 
 
-def measure(pace: Pace, names: list[str]) -> dict[str, object]:
+def measure(pace: Pace, names: list[str]) -> dict[str, Any]:
     """Measure these groups; returns the content of the results file."""
     findings = Findings()
     with cluster() as (running, folder):
@@ -75,11 +82,28 @@ def measure(pace: Pace, names: list[str]) -> dict[str, object]:
     }
 
 
+def replace(kept: dict[str, Any], results: dict[str, Any], groups: list[str]) -> None:
+    """Put what was measured again in its place; raises ValueError for another machine's results."""
+    for same in ("machine", "versions", "durability", "quick"):
+        if kept[same] != results[same]:
+            raise ValueError(f"measured with another {same}: {kept[same]}, not {results[same]}")
+    lines = {line["name"]: line for line in results["results"]}
+    kept["results"] = [lines.get(line["name"], line) for line in kept["results"]]
+    kept["rounds"] |= results["rounds"]
+    kept["series"] |= results["series"]
+    kept.setdefault("again", []).append(
+        {"groups": groups, **{name: results[name] for name in ("date", "commit", "dirty")}}
+    )
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="about two minutes, a part of it")
     parser.add_argument("--only", nargs="+", choices=GROUPS, help="only these groups")
     parser.add_argument("--out", type=Path, help="the results file")
+    parser.add_argument(
+        "--into", type=Path, help="a whole run's results, in which these groups are replaced"
+    )
     commands = parser.add_subparsers(dest="command")
     reports = commands.add_parser("report", help="make docs/benchmarks.md and its pictures")
     reports.add_argument("file", type=Path, help="a results file")

@@ -36,25 +36,37 @@ OTHER = "other"
 
 def run(stand: Stand) -> None:
     """Microseconds of processor time an add, by part of the adder, and PostgreSQL's beside it."""
-    seconds = stand.pace.seconds
     with stand.ledger("profile") as ledger, stand.tally("adder", ledger) as adder:
         url = adder.url + ENTRIES
-        wrk.wrk("add", url, connections=CLIENTS, seconds=stand.pace.warm_up)
-        families = {"adder": adder.pid, "PostgreSQL": stand.cluster.server.pid}
-        before = {name: family_seconds(pid) for name, pid in families.items()}
-        adds = wrk.wrk("add", url, connections=CLIENTS, seconds=seconds)["rate"] * seconds
-        cost = {
-            name: (family_seconds(pid) - before[name]) / adds * 1e6
-            for name, pid in families.items()
+        costs = {
+            script: _cost(stand, adder.pid, script, url)
+            for script in ("add", "add_with_header", "add_with_key")
         }
         samples = _record(adder.pid, url, stand.folder / "samples")
     total = sum(samples.values())
+    whole = costs["add"]["adder"]
     stand.findings.series["profile"] = {
-        "microseconds": {part: cost["adder"] * n / total for part, n in samples.most_common()},
-        "PostgreSQL": cost["PostgreSQL"],
+        "microseconds": {part: whole * n / total for part, n in samples.most_common()},
+        "PostgreSQL": costs["add"]["PostgreSQL"],
         "samples": total,
+        "costs": costs,
     }
-    progress(f"profile: an add costs the adder {cost['adder']:.1f} us, {dict(samples)}")
+    progress(f"profile: an add costs the adder {whole:.1f} us, {dict(samples)}")
+
+
+def _cost(stand: Stand, adder: int, script: str, url: str) -> dict[str, float]:
+    """Microseconds of processor time for one request of a script, by process."""
+    seconds = stand.pace.seconds
+    wrk.wrk(script, url, connections=CLIENTS, seconds=stand.pace.warm_up)
+    families = {"adder": adder, "PostgreSQL": stand.cluster.server.pid}
+    before = {name: family_seconds(pid) for name, pid in families.items()}
+    adds = wrk.wrk(script, url, connections=CLIENTS, seconds=seconds)["rate"] * seconds
+    cost = {
+        name: (family_seconds(pid) - before[name]) / adds * 1e6 for name, pid in families.items()
+    }
+    shown = ", ".join(f"{name} {microseconds:.1f} us" for name, microseconds in cost.items())
+    progress(f"profile: {script} costs {shown}")
+    return cost
 
 
 def _record(pid: int, url: str, file: Path) -> Counter[str]:

@@ -158,6 +158,11 @@ def _machine(results: Results) -> str:
         + ", ".join(f"`{name}` {value}" for name, value in results["durability"].items())
         + ".",
     ]
+    lines += [
+        f"Measured again on {again['date']}, commit {again['commit'][:12]}:"
+        f" {', '.join(again['groups'])}."
+        for again in results.get("again", [])
+    ]
     return "\n".join(f"- {line}" for line in lines)
 
 

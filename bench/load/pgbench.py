@@ -19,7 +19,8 @@ class Failed(Invalid):
 def pgbench(program: Path, url: str, script: Path, *, clients: int, seconds: int) -> Figures:
     """Run a script's one transaction for some seconds, prepared; returns its figures.
 
-    Every transaction's latency is logged, as that is the only way to their percentiles.
+    Every transaction's latency is logged, as that is the only way to their percentiles. They are
+    corrected as wrk corrects its own.
     """
     with tempfile.TemporaryDirectory(prefix="tally-pgbench-") as folder:
         ran = subprocess.run(
@@ -37,7 +38,9 @@ def pgbench(program: Path, url: str, script: Path, *, clients: int, seconds: int
         if ran.returncode != 0:
             raise Failed(ran.stderr.strip()[-500:])
         logs = [log.read_text() for log in Path(folder).glob("log.*")]
-    return {"rate": parse_rate(ran.stdout), **percentiles(parse_latencies("".join(logs)))}
+    latencies = parse_latencies("".join(logs))
+    interval = seconds * 1e3 * clients / max(len(latencies), 1)
+    return {"rate": parse_rate(ran.stdout), **percentiles(corrected(latencies, interval))}
 
 
 def parse_rate(output: str) -> float:
@@ -54,6 +57,24 @@ def parse_rate(output: str) -> float:
 def parse_latencies(log: str) -> list[float]:
     """Each transaction's latency in milliseconds, from `client number microseconds ...` lines."""
     return [int(line.split(" ", 3)[2]) / 1e3 for line in log.splitlines()]
+
+
+def corrected(latencies: list[float], interval: float) -> list[float]:
+    """Count those, too, who would have come while a client waited, as wrk does.
+
+    A client that waits long sends nothing meanwhile, so a stall shows once for each client however
+    long it is ("coordinated omission"). wrk adds what would have been sent every `interval`, the
+    average time from one request of a client to its next; without the same here a stall would
+    count for more on one side than on the other.
+    """
+    added = []
+    for latency in latencies:
+        if latency >= 2 * interval:
+            waited = latency - interval
+            while waited > interval:
+                added.append(waited)
+                waited -= interval
+    return latencies + added
 
 
 def percentiles(latencies: list[float]) -> Figures:

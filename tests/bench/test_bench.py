@@ -155,6 +155,28 @@ def test_a_failure_is_told_and_keeps_the_other_figures(monkeypatch):
     assert [line["name"] for line in results["results"]] == ["one"]
 
 
+def test_what_is_measured_again_takes_its_place():
+    def results(date, **medians):
+        return {
+            "machine": "this", "versions": {}, "durability": {}, "quick": False,
+            "date": date, "commit": date, "dirty": False, "series": {},
+            "results": [{"name": name, "median": value} for name, value in medians.items()],
+            "rounds": {name: [value] for name, value in medians.items()},
+        }  # fmt: skip
+
+    kept = results("monday", adds=1, keys=2)
+    main.replace(kept, results("tuesday", adds=3), ["adds"])
+    assert [(line["name"], line["median"]) for line in kept["results"]] == [
+        ("adds", 3),
+        ("keys", 2),
+    ]
+    assert kept["rounds"] == {"adds": [3], "keys": [2]}
+    assert kept["date"] == "monday"
+    assert [again["date"] for again in kept["again"]] == ["tuesday"]
+    with pytest.raises(ValueError, match="another machine"):
+        main.replace(kept, {**results("friday"), "machine": "that"}, ["adds"])
+
+
 def test_the_documents_are_those_of_the_results(tmp_path):
     """Whoever changes a template or a figure by hand is told so."""
     docs = ROOT / "docs"

@@ -51,6 +51,12 @@ def test_percentiles():
         pgbench.percentiles([])
 
 
+def test_who_would_have_come_during_a_stall_counts():
+    # One client, every 2 ms; then it waits 9 ms, in which four more would have come.
+    assert pgbench.corrected([1.0, 2.0, 3.9, 9.0], 2.0) == [1.0, 2.0, 3.9, 9.0, 7.0, 5.0, 3.0]
+    assert pgbench.corrected([4.0], 2.0) == [4.0]
+
+
 def test_redis():
     output = (
         '"test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms",'
