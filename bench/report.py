@@ -43,6 +43,7 @@ def write(file: Path, docs: Path = ROOT / "docs") -> None:
         table=table(results),
         left_out=_left_out(results),
         marked=_marked(results),
+        costs=_costs(results),
         **shown_pictures,
     )
     (docs / "benchmarks.md").write_text(text)
@@ -172,6 +173,22 @@ def _left_out(results: Results) -> str:
     return "Left out:\n\n" + "\n".join(
         f"- {each['what']}, because {each['because']}" for each in results["left_out"]
     )
+
+
+def _costs(results: Results) -> str:
+    profile = results["series"].get("profile")
+    if profile is None:
+        return _ABSENT
+    names = {
+        "add": "a single add",
+        "add_with_header": "... with another header that is new each time",
+        "add_with_key": "... with a new `Idempotency-Key`",
+    }
+    rows = ["| request | adder | PostgreSQL |", "| --- | --- | --- |"]
+    for script, name in names.items():
+        cost = profile["costs"][script]
+        rows.append(f"| {name} | {cost['adder']:.1f} | {cost['PostgreSQL']:.1f} |")
+    return "\n".join(rows)
 
 
 def _marked(results: Results) -> str:
