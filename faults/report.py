@@ -108,13 +108,15 @@ def _faults(struck: Iterable[Struck]) -> list[str]:
     return _table(
         "Faults",
         ("fault", "times struck", "longest until back, in seconds"),
-        (
-            (name, str(len(back)), "never" if None in back else f"{max(back):.2f}")
-            for name, back in sorted(seconds.items())
-        ),
+        ((name, str(len(back)), _longest(back)) for name, back in sorted(seconds.items())),
         "Back is when adds and reads that were sent after the fault are answered:"
         f" within {BACK_WITHIN:g} seconds.",
     )
+
+
+def _longest(back: Sequence[float | None]) -> str:
+    seen = [seconds for seconds in back if seconds is not None]
+    return f"{max(seen):.2f}" if len(seen) == len(back) else "never"
 
 
 def _requests(records: Iterable[Record]) -> list[str]:
