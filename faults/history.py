@@ -23,9 +23,10 @@ class Record:
     """One request and what came of it. Times are seconds of `time.monotonic`.
 
     `sent` is just before the request was sent, `ended` when its answer or its error came.
-    `values` are an add's, as sent; an undo may put the reset's id there. `status` and `answer`,
-    which is JSON that nobody has checked, are None where no answer came, `replayed` is whether it had the header Idempotency-Replayed,
-    and `never_sent` says that the connection was refused: certainly nothing was stored.
+    `values` are an add's, as sent; an undo may put the reset's id there. `status` and `answer` are
+    None where no answer came; an answer is any JSON, which nobody has checked. `replayed` is
+    whether it had the header Idempotency-Replayed, and `never_sent` says that the connection was
+    refused: certainly nothing was stored.
     `entries` and `resets` are reads of the newest page.
     """
 

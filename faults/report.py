@@ -72,7 +72,7 @@ def _introduction(
         "The same faults in the same order again:",
         "",
         "```sh",
-        f"python -m faults --seconds {seconds:g} --seed {seed}",
+        f"make faults SECONDS={seconds:g} SEED={seed}",
         "```",
         "",
     ]

@@ -71,7 +71,7 @@ def test_the_report_of_a_good_run(tmp_path, history, final):
     text = written(tmp_path, history, final, [Verdict("durable_once", "Once.", 1180, ())])
     assert "None: every promise was kept." in text
     assert "| durable once | Once | 1,180 | 0 |" in text
-    assert "python -m faults --seconds 60 --seed 7" in text
+    assert "make faults SECONDS=60 SEED=7" in text
     assert "202 requests, 0 entries, 3 faults. PostgreSQL 18.1." in text
     assert "| slow &#124; network | 2 | 1.50 |" in text
     assert "| add | 180 | 0 | 0 | 10 | 10 | 1 |" in text
