@@ -88,7 +88,7 @@ def _stops(history: History, final: FinalState, stopped: list[Stopping]) -> Iter
             unanswered = record.status is None and Decimal(record.values[0]) in stored
             yield (
                 f"{record.service} stored {record.values} and did not answer"
-                if (unanswered)
+                if unanswered
                 else None
             )
 
