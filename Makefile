@@ -2,10 +2,11 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 PORT ?= 8080
+SECONDS ?= 600
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint format pin screenshots clean
+.PHONY: help run test bench faults lint format pin screenshots clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +19,9 @@ test: .venv/installed-dev ## Run all tests (STRICT=1: whatever is left out fails
 
 bench: .venv/installed-bench ## Measure Tally beside its peers (QUICK=1: two minutes; ARGS="--only adds")
 	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(ARGS)
+
+faults: .venv/installed-dev ## Break everything under load and judge it (SECONDS=600, SEED=)
+	@$(BIN)/python -m faults --seconds "$(SECONDS)" $(if $(SEED),--seed "$(SEED)") $(ARGS)
 
 lint: .venv/installed-dev ## Run the static checks
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import tally
-from faults import checkers, report
+from faults import report
 from faults.misbehaving import raise_descriptor_limit
 from faults.rig import Outcome, Run
 from faults.schedule import FULL_DISK, draw
@@ -31,19 +31,21 @@ def main() -> int:
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
     document: Path = arguments.report or out / "faults.md"
+    picture = document.parent / "pictures" / f"{document.stem}.svg"
+    picture.parent.mkdir(parents=True, exist_ok=True)
     try:
         outcome = asyncio.run(_run(arguments.seed, arguments.seconds, out))
     except asyncio.CancelledError:
         _say("faults: stopped before the end")
         return 2
-    except (LocalError, NotReady) as error:
+    except (LocalError, NotReady, NoVolume) as error:
         _say(f"faults: {error}")
         return 2
     outcome.history.write(out / "history.jsonl")
-    verdicts = [*checkers.examine(outcome.history, outcome.final), *outcome.conduct]
+    verdicts = outcome.judge()
     report.write(
         document,
-        document.with_suffix(".svg"),
+        picture,
         seed=arguments.seed,
         seconds=arguments.seconds,
         versions={
@@ -73,7 +75,7 @@ def _arguments() -> argparse.Namespace:
         "--out", type=Path, default=Path(".cache/faults"), help="where history and logs are kept"
     )
     parser.add_argument(
-        "--report", type=Path, help="the report, with its picture beside it (in --out)"
+        "--report", type=Path, help="the report (faults.md in --out); its picture: pictures/*.svg"
     )
     return parser.parse_args()
 

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from faults.history import FinalState, History, Record
 from faults.timeline import (
+    CREATED,
     Bounds,
     Request,
     State,
@@ -88,8 +89,8 @@ class Evidence:
         self.adds = requests(history.records(), "add")
         self.resets = requests(history.records(), "reset")
         self.entry_ids: dict[Any, list[int]] = defaultdict(list)
-        for entry_id, value, _ in final.entries:
-            self.entry_ids[amount(value)].append(entry_id)
+        for entry_id, text, _ in final.entries:
+            self.entry_ids[amount(text)].append(entry_id)
         self.senders: dict[Any, Request] = {}
         for request in self.adds:
             for value in request.values:
@@ -114,9 +115,9 @@ class Evidence:
         for request in self.resets:
             for record in request.acknowledged:
                 reset_sent[_id(record)] = request.sent
-                state = self.timeline.made_by_reset.get(_id(record))
-                if state is not None:
-                    self.timeline.knows(state, sent=request.sent, done=request.done)
+                made = self.timeline.made_by_reset.get(_id(record))
+                if made is not None:
+                    self.timeline.knows(made, sent=request.sent, done=request.done)
         told: dict[Any, list[Record]] = defaultdict(list)
         for record in self.answered("undo"):
             told[_id(record)].append(record)
@@ -214,6 +215,17 @@ def unknown_once(evidence: Evidence) -> Facts:
         yield None if found == whole else f"{request} is there neither once nor not at all: {found}"
 
 
+def keys_settle(evidence: Evidence) -> Facts:
+    """An add with a key that nobody was told of is settled by sending it again with its key."""
+    for request in evidence.adds:
+        unheard = any(
+            record.status != CREATED and not known_without_effect(record)
+            for record in request.tries
+        )
+        if request.key is not None and unheard:
+            yield None if request.acknowledged else f"{request} was never answered"
+
+
 def nothing_else(evidence: Evidence) -> Facts:
     """Every entry of the ledger was sent by a client."""
     for entry_id, value, _ in evidence.final.entries:
@@ -286,6 +298,33 @@ def entries_existed(evidence: Evidence) -> Facts:
         elif not any(first <= state <= last for state in matching):
             newest = page[0] if page else "nothing"
             yield f"{who} {newest} as the newest of {len(page)}, which it was not"
+        else:
+            yield None
+
+
+def resets_existed(evidence: Evidence) -> Facts:
+    """Every page of newest resets was that at some moment while it was being read."""
+    stored = {
+        row["id"]: (row["id"], amount(row["sum"]), row["count"]) for row in evidence.final.resets
+    }
+    made = evidence.timeline.made_by_reset
+    for record in evidence.answered("resets"):
+        who = f"{record.service} listed resets at {record.sent:.3f}-{_ended(record):.3f}"
+        try:
+            page = [
+                (reset["id"], amount(reset["sum"]), reset["count"])
+                for reset in record.answer["resets"]
+            ]
+            newest = page[0][0] if page else 0
+            expected = [stored.get(number) for number in range(newest, newest - len(page), -1)]
+        except (KeyError, TypeError, ValueError) as error:
+            yield f"{who} against the contract: {error!r}"
+            continue
+        first, last = evidence.bounds.during(record.sent, _ended(record))
+        if page != expected:
+            yield f"{who} what is not in the ledger: {page}"
+        elif made.get(newest, 0) > last or made.get(newest + 1, inf) <= first:
+            yield f"{who} {newest} as the newest, which it was not"
         else:
             yield None
 
@@ -474,10 +513,12 @@ CHECKERS: Final[tuple[Callable[[Evidence], Facts], ...]] = (
     durable_once,
     refused_absent,
     unknown_once,
+    keys_settle,
     nothing_else,
     in_order,
     sums_existed,
     entries_existed,
+    resets_existed,
     monotonic_reads,
     chain,
     resets,
@@ -541,7 +582,7 @@ def _states_read(evidence: Evidence, record: Record) -> list[int]:
     ]
 
 
-def _id(record: Record) -> int | None:
+def _id(record: Record) -> Any:  # noqa: ANN401 - what an answer says is not checked yet
     return None if record.answer is None else record.answer.get("id")
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from faults.history import History, Record
 from faults.httpclient import Address, Answer, Connection, NoAnswer, NotSent, encode
 
-ADDING, READING = 11, 4  # and one that resets: 16 clients
+ADDING, READING = 11, 3  # and one that resets, one that lists resets: 16 clients
 # Seconds between two requests of a client, on average: some hundreds a second from all of them.
 _PAUSE: Final = 0.04
 # A careful client gives up on a key after this many seconds, twice the longest allowed outage.
@@ -75,6 +75,8 @@ class Books:
         self._newest: dict[str, float] = {}
         self.failures = 0
         """Adds that got no answer, or the answer that the service is not available."""
+        self.given_up: list[Addition] = []
+        """Adds with keys that nobody waits for any more, whatever became of them."""
 
     def note(self, record: Record) -> None:
         """Keep a record."""
@@ -106,6 +108,7 @@ class Client:
             while not self.stopping.is_set():
                 await self.act()
                 await asyncio.sleep(self.dice.uniform(0, 2 * _PAUSE))
+            await self.finish()
         finally:
             for connection in self._connections.values():
                 connection.close()
@@ -113,6 +116,9 @@ class Client:
     async def act(self) -> None:
         """Do one thing."""
         raise NotImplementedError
+
+    async def finish(self) -> None:
+        """Do what is left to do in the end."""
 
     async def send(self, address: Address, request: bytes, **known: Any) -> Record:  # noqa: ANN401
         """Send a request once and note what came of it; `known` goes into the record."""
@@ -176,10 +182,21 @@ class Adding(Client):
             records = [await self._add(addition, self._adders[0])]
         while not any(record.status == _CREATED for record in records):
             if time.monotonic() > give_up or self.dice.random() < 0.02:
+                self.books.given_up.append(addition)
                 return False
             await asyncio.sleep(self.dice.uniform(0, 2 * _RETRY_PAUSE))
             records = [await self._add(addition, self.dice.choice(self._adders))]
         return True
+
+    async def finish(self) -> None:
+        """Find out by their keys what became of adds that were given up on."""
+        while self.books.given_up:
+            addition = self.books.given_up.pop()
+            give_up = time.monotonic() + _PATIENCE
+            record = await self._add(addition, self.dice.choice(self._adders))
+            while record.status != _CREATED and time.monotonic() < give_up:
+                await asyncio.sleep(self.dice.uniform(0, 2 * _RETRY_PAUSE))
+                record = await self._add(addition, self.dice.choice(self._adders))
 
     async def _add(self, addition: Addition, adder: Address) -> Record:
         request = encode("POST", ADD, addition.body, addition.key)
@@ -208,6 +225,20 @@ class Reading(Client):
             await self.send(display, encode("GET", path), kind="entries")
 
 
+class Listing(Client):
+    """Lists the newest resets."""
+
+    def __init__(self, number: int, books: Books, dice: random.Random, service: Address) -> None:
+        """List them at this service."""
+        super().__init__(number, books, dice)
+        self._service = service
+
+    async def act(self) -> None:
+        """List once."""
+        path = f"{_RESETS}?limit={self.dice.choice((1, 10, 50))}"
+        await self.send(self._service, encode("GET", path), kind="resets")
+
+
 class Resetting(Client):
     """Resets every few seconds; some resets it undoes, at once or later, some not."""
 
@@ -215,25 +246,34 @@ class Resetting(Client):
         """Reset at this service."""
         super().__init__(number, books, dice)
         self._service = service
+        self._keys = itertools.count(1)
+        self._acknowledged: deque[str] = deque(maxlen=_OLD_KEYS)
 
     async def act(self) -> None:
-        """Reset, perhaps undo, and rest."""
-        key = f"reset-{time.monotonic_ns()}" if self.dice.random() < 0.7 else None
-        record = await self._repeat(
-            encode("POST", _RESETS, key=key), repeatable=key is not None, kind="reset", key=key
-        )
-        if record.answer is not None and record.status == _CREATED and self.dice.random() < 0.7:
-            if self.dice.random() < 0.5:
-                await self._rest(self.dice.uniform(0, 2))
-            made = record.answer["id"]
-            # By its id a reset is undone once, however often that is asked for.
-            await self._repeat(
-                encode("DELETE", f"{_RESETS}/{made}"),
-                repeatable=True,
-                kind="undo",
-                values=(str(made),),
-            )
+        """Reset, perhaps undo, and rest; or use an old key once more."""
+        if self._acknowledged and self.dice.random() < 0.2:
+            await self._reset(self.dice.choice(self._acknowledged))
+        else:
+            key = f"reset-{next(self._keys)}" if self.dice.random() < 0.7 else None
+            record = await self._reset(key)
+            if record.answer is not None and record.status == _CREATED:
+                if key is not None:
+                    self._acknowledged.append(key)
+                if self.dice.random() < 0.7:
+                    await self._undo(record.answer["id"])
         await self._rest(self.dice.uniform(*_RESET_PAUSE))
+
+    async def _reset(self, key: str | None) -> Record:
+        request = encode("POST", _RESETS, key=key)
+        return await self._repeat(request, repeatable=key is not None, kind="reset", key=key)
+
+    async def _undo(self, made: int) -> None:
+        if self.dice.random() < 0.5:
+            await self._rest(self.dice.uniform(0, 2))
+        # By its id a reset is undone once, however often that is asked for.
+        await self._repeat(
+            encode("DELETE", f"{_RESETS}/{made}"), repeatable=True, kind="undo", values=(str(made),)
+        )
 
     async def _repeat(self, request: bytes, *, repeatable: bool, **known: Any) -> Record:  # noqa: ANN401
         give_up = time.monotonic() + _PATIENCE
@@ -276,7 +316,10 @@ class Load:
             Reading(next(numbers), books, own_dice(), _rotated(displays, place))
             for place in range(READING)
         ]
-        self._clients.append(Resetting(next(numbers), books, own_dice(), reset))
+        self._clients += [
+            Listing(next(numbers), books, own_dice(), reset),
+            Resetting(next(numbers), books, own_dice(), reset),
+        ]
         self.next_number = next(numbers)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -285,7 +328,7 @@ class Load:
         self._tasks = [asyncio.create_task(client.run()) for client in self._clients]
 
     async def stop(self) -> None:
-        """Let the clients finish what they are at, keyed retries included."""
+        """Let the clients finish what they are at, and settle what has a key."""
         for client in self._clients:
             client.stopping.set()
         await asyncio.gather(*self._tasks)

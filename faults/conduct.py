@@ -15,6 +15,7 @@ _EXPECTED = {
     "entries": {200, 503},
     "reset": {201, 503},
     "undo": {200, 404, 409, 503},
+    "resets": {200, 503},
 }
 
 
@@ -87,7 +88,7 @@ def _stops(history: History, final: FinalState, stopped: list[Stopping]) -> Iter
             unanswered = record.status is None and Decimal(record.values[0]) in stored
             yield (
                 f"{record.service} stored {record.values} and did not answer"
-                if (unanswered)
+                if unanswered
                 else None
             )
 

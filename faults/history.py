@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, Self
 
 import msgspec
 
-Kind = Literal["add", "total", "entries", "reset", "undo"]
+Kind = Literal["add", "total", "entries", "reset", "undo", "resets"]
 Resource = Literal["memory", "descriptors"]
 
 # Packing this much takes a few milliseconds, which the clients' event loop can spare.
@@ -23,10 +23,11 @@ class Record:
     """One request and what came of it. Times are seconds of `time.monotonic`.
 
     `sent` is just before the request was sent, `ended` when its answer or its error came.
-    `values` are an add's, as sent; an undo may put the reset's id there. `status` and `answer`
-    are None where no answer came, `replayed` is whether it had the header Idempotency-Replayed,
-    and `never_sent` says that the connection was refused: certainly nothing was stored.
-    `entries` are reads of the newest page.
+    `values` are an add's, as sent; an undo may put the reset's id there. `status` and `answer` are
+    None where no answer came; an answer is any JSON, which nobody has checked. `replayed` is
+    whether it had the header Idempotency-Replayed, and `never_sent` says that the connection was
+    refused: certainly nothing was stored.
+    `entries` and `resets` are reads of the newest page.
     """
 
     client: int
@@ -38,7 +39,7 @@ class Record:
     values: tuple[str, ...] = ()
     batch: bool = False
     status: int | None = None
-    answer: dict[str, Any] | None = None
+    answer: Any = None
     replayed: bool = False
     error: str | None = None
     never_sent: bool = False

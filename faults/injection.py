@@ -74,7 +74,9 @@ class Injector:
             "adder killed": lambda given: self._kill(self._adder(given)),
             "display killed": lambda given: self._kill(_pick(stack.displays, given)),
             "reset killed": lambda given: self._kill(stack.resets[0]),
-            "adder asked to stop": self._ask_to_stop,
+            "adder asked to stop": lambda given: self._ask_to_stop(self._adder(given)),
+            "display asked to stop": lambda given: self._ask_to_stop(_pick(stack.displays, given)),
+            "reset asked to stop": lambda given: self._ask_to_stop(stack.resets[0]),
             "adder stalled": self._stall_adder,
             "PostgreSQL killed": lambda given: self._end_server(signal.SIGKILL),
             "PostgreSQL restarted fast": lambda given: self._end_server(signal.SIGINT),
@@ -110,13 +112,12 @@ class Injector:
         await service.end(signal.SIGKILL)
         return Struck(service.name, now, time.monotonic())
 
-    async def _ask_to_stop(self, given: Parameters) -> Struck:
-        adder = self._adder(given)
+    async def _ask_to_stop(self, service: Service) -> Struck:
         asked = time.monotonic()
-        ended = await adder.end(signal.SIGTERM)
+        ended = await service.end(signal.SIGTERM)
         now = time.monotonic()
-        self.stopped.append(Stopping(adder.name, asked, now - asked, ended.status))
-        return Struck(f"{adder.name}, stopped in {now - asked:.1f} s", now, now)
+        self.stopped.append(Stopping(service.name, asked, now - asked, ended.status))
+        return Struck(f"{service.name}, stopped in {now - asked:.1f} s", now, now)
 
     async def _stall_adder(self, given: Parameters) -> Struck:
         adder = self._adder(given)

@@ -57,6 +57,8 @@ class Misbehaving:
             else:
                 writer.close()
             self._note(addition, adder, sent, "the client hung up", never_sent=False)
+            if addition.key is not None:
+                self._books.given_up.append(addition)
 
     async def send_half_a_body(self, count: int, seconds: float) -> None:
         """Begin `count` adds, send half of each body, wait, and hang up: nothing may be stored."""

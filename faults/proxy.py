@@ -2,8 +2,10 @@
 
 An adder commits a batch by running one prepared statement that calls `tally.add_batch`, outside
 any transaction of its own: PostgreSQL commits it when it reads the Sync message, and says so with
-ReadyForQuery. The proxy reads both directions of the protocol (version 3) far enough to know
-these messages, so it can cut right before the batch, within it, or after its commit.
+ReadyForQuery. Were it to open a transaction around that, COMMIT would do it, and whatever the adder
+said before that would be said too early. The proxy reads both directions of the protocol (version
+3) far enough to know these messages, so it can cut right before the one that commits a batch, while
+PostgreSQL is at it, or after the commit.
 """
 
 import asyncio
@@ -15,18 +17,20 @@ from typing import Final
 _PIECE_BYTES: Final = 64 << 10
 # SSLRequest and GSSENCRequest: either is answered by one byte, and another first message follows.
 _ENCRYPTION_REQUESTS: Final = frozenset({80877103, 80877104})
-_PARSE, _BIND, _SYNC = b"P", b"B", b"S"
+_PARSE, _BIND, _SYNC, _QUERY = b"P", b"B", b"S", b"Q"
 _ERROR, _READY = b"E", b"Z"
-_COMMITTING: Final = b"add_batch"
+_IDLE: Final = b"I"  # ReadyForQuery's word for "in no transaction"
+_BATCH: Final = b"add_batch"
+_COMMIT: Final = b"COMMIT"
 
 
 class Cut(enum.Enum):
     """When to lose the connection that carries a batch."""
 
     BEFORE_COMMIT = "before commit"
-    """PostgreSQL never sees the batch."""
+    """PostgreSQL never sees what would commit the batch."""
     DURING_COMMIT = "during commit"
-    """PostgreSQL has got the batch; the connection is lost at once, whatever comes of it."""
+    """PostgreSQL has got it; the connection is lost at once, whatever comes of it."""
     AFTER_COMMIT = "after commit"
     """PostgreSQL has committed the batch; the adder is not told."""
 
@@ -123,7 +127,9 @@ class _Session:
             writer.transport.set_write_buffer_limits(0)
         self._in_startup = True
         self._encryption_asked = False
-        self._committing: set[bytes] = set()
+        self._adding: set[bytes] = set()  # statements that add a batch
+        self._in_transaction = False
+        self._uncommitted = False  # whether the open transaction has a batch
         self._cut: Cut | None = None
 
     async def run(self) -> None:
@@ -165,12 +171,12 @@ class _Session:
                     self._note_first(message)
                 elif message.startswith(_PARSE):
                     self._note_statement(message)
-                elif message.startswith(_BIND) and _bound(message) in self._committing:
+                elif self._commits_a_batch(message):
                     self._cut = self._proxy.armed
                     if self._cut is Cut.BEFORE_COMMIT:
                         self._cut_batch()
                         return
-                synced |= message.startswith(_SYNC)
+                synced |= message.startswith((_SYNC, _QUERY))
                 passed += message
             self._to_server.write(bytes(passed))
             await self._to_server.drain()
@@ -192,7 +198,10 @@ class _Session:
             failed = ready = False
             while message := messages.take(typed=True):
                 failed |= message.startswith(_ERROR)
-                ready |= message.startswith(_READY)
+                if message.startswith(_READY):
+                    ready = True
+                    self._in_transaction = not message.endswith(_IDLE)
+                    self._uncommitted &= self._in_transaction
                 passed += message
             if failed:
                 self._cut = None  # nothing was committed: the cut waits for a batch that is
@@ -212,10 +221,16 @@ class _Session:
 
     def _note_statement(self, message: bytes) -> None:
         name, query, _ = message[5:].split(b"\0", 2)
-        if _COMMITTING in query:
-            self._committing.add(name)
+        if _BATCH in query:
+            self._adding.add(name)
         else:
-            self._committing.discard(name)  # the name now means another statement
+            self._adding.discard(name)  # the name now means another statement
+
+    def _commits_a_batch(self, message: bytes) -> bool:
+        if message.startswith(_BIND) and _bound(message) in self._adding:
+            self._uncommitted = self._in_transaction
+            return not self._in_transaction
+        return self._uncommitted and message.startswith(_QUERY) and _COMMIT in message
 
 
 class _Messages:

@@ -3,12 +3,14 @@
 import os
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Final
 
 from faults.chart import Struck, draw
 from faults.checkers import BACK_WITHIN, DESCRIPTORS, MEMORY_BYTES, MEMORY_FACTOR, Verdict
 from faults.history import FinalState, History, Record
+from faults.schedule import KINDS
 from faults.timeline import known_without_effect
 
 _OUTCOMES: Final = ("answered", "replayed", "refused", "unknown (5xx)", "no answer", "not sent")
@@ -66,16 +68,25 @@ def _introduction(
         "and its answer is kept. In the end a judge, which uses none of Tally's own code, compares",
         "what the clients were told with what PostgreSQL holds.",
         "",
-        f"This run: {len(history):,} requests, {len(final.entries):,} entries,"
-        f" {len(history.faults)} faults. {named}.",
+        f"This run: {len(history):,} requests, {len(final.entries):,} entries and"
+        f" {len(history.faults)} faults in {_length(history):.0f} seconds. {named}.",
         "",
         "The same faults in the same order again:",
         "",
         "```sh",
-        f"python -m faults --seconds {seconds:g} --seed {seed}",
+        f"make faults SECONDS={seconds:g} SEED={seed}",
         "```",
         "",
     ]
+
+
+def _length(history: History) -> float:
+    """Take the seconds from the first request to the last answer."""
+    began, ended = inf, -inf
+    for record in history.records():
+        began = min(began, record.sent)
+        ended = max(ended, record.sent if record.ended is None else record.ended)
+    return ended - began
 
 
 def _findings(verdicts: Sequence[Verdict]) -> list[str]:
@@ -105,16 +116,20 @@ def _faults(struck: Iterable[Struck]) -> list[str]:
     seconds: dict[str, list[float | None]] = defaultdict(list)
     for one in struck:
         seconds[one.fault.name].append(one.back)
+    unseen = ", ".join(sorted(KINDS.keys() - seconds.keys()))
     return _table(
         "Faults",
         ("fault", "times struck", "longest until back, in seconds"),
-        (
-            (name, str(len(back)), "never" if None in back else f"{max(back):.2f}")
-            for name, back in sorted(seconds.items())
-        ),
-        "Back is when adds and reads that were sent after the fault are answered:"
-        f" within {BACK_WITHIN:g} seconds.",
+        ((name, str(len(back)), _longest(back)) for name, back in sorted(seconds.items())),
+        "Back is when every service has answered a request that was sent after the fault:"
+        f" within {BACK_WITHIN:g} seconds."
+        + (f" Left out of this run: {unseen}." if unseen else ""),
     )
+
+
+def _longest(back: Sequence[float | None]) -> str:
+    seen = [seconds for seconds in back if seconds is not None]
+    return f"{max(seen):.2f}" if len(seen) == len(back) else "never"
 
 
 def _requests(records: Iterable[Record]) -> list[str]:

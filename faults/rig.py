@@ -5,17 +5,18 @@ import os
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 
-from faults import conduct
+from faults import checkers, conduct
 from faults.checkers import Verdict
 from faults.clients import Books, Load
 from faults.history import Fault, FinalState, History, Resource
 from faults.injection import Injector, NotStruck
+from faults.inspection import inspect, server_version
 from faults.misbehaving import Misbehaving
 from faults.schedule import Planned
 from faults.stack import Service, Stack
@@ -28,13 +29,6 @@ _CALM_SECONDS: Final = 5.0
 # Three times what is allowed: what comes back late is told from what never does.
 _BACK_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.01
-
-_ENTRIES: Final = "SELECT id, value::text, sum_after::text FROM tally.entry ORDER BY id"
-_TOTAL: Final = "SELECT sum::text, count, last_id, cleared_through FROM tally.total"
-_RESETS: Final = """
-SELECT id, sum::text, count, cleared_from, cleared_through, at::text, undone_at::text, undone_after
-  FROM tally.reset ORDER BY id
-"""
 
 
 # By process and kind: bytes of memory, or a number of descriptors.
@@ -50,6 +44,10 @@ class Outcome:
     conduct: list[Verdict]
     postgres_version: str
 
+    def judge(self) -> list[Verdict]:
+        """Say what was found of each promise. Raises `ValueError` for what can't be judged."""
+        return [*checkers.examine(self.history, self.final), *self.conduct]
+
 
 class Run:
     """A run of a schedule."""
@@ -60,12 +58,20 @@ class Run:
         volume: Volume | None,
         seed: int,
         say: Callable[[str], None],
+        *,
+        warm_up: float = _WARM_UP_SECONDS,
+        calm: float = _CALM_SECONDS,
     ) -> None:
-        """Use a stack that is not started yet; `say` gets a line for each thing that happens."""
+        """Use a stack that is not started yet; `say` gets a line for each thing that happens.
+
+        `warm_up` and `calm` are the seconds of load before the first fault and after the last.
+        """
         self._stack = stack
         self._volume = volume
         self._dice = random.Random(seed)
         self._say = say
+        self._warm_up = warm_up
+        self._calm = calm
         self._history = History()
         self._books = Books(self._history)
         self._back: list[tuple[str, float | None]] = []
@@ -73,7 +79,10 @@ class Run:
         self._strikes: list[str | None] = []
 
     async def carry_out(self, plan: Sequence[Planned]) -> Outcome:
-        """Start everything, inject the faults, and collect what came of it."""
+        """Start everything, inject the faults, and collect what came of it.
+
+        Raises LocalError or NotReady where it does not start.
+        """
         stack = self._stack
         async with stack.running():
             load = Load(
@@ -86,27 +95,32 @@ class Run:
             injector = self._injector(load)
             try:
                 load.start()
-                await asyncio.sleep(_WARM_UP_SECONDS)
+                await asyncio.sleep(self._warm_up)
                 before = _resources(stack.services)
                 began = time.monotonic()
                 for planned in plan:
                     await asyncio.sleep(planned.calm)
                     await self._strike(injector, planned, began)
-                await asyncio.sleep(_CALM_SECONDS)
+                await asyncio.sleep(self._calm)
                 after = _resources(stack.services)
                 await load.stop()
             finally:
                 load.cancel()
             # From here on nothing but the audit touches the ledger.
-            final, version = await self._final_state(before, after)
-            services = list(stack.services)
+            url = stack.postgres.server.admin_url
+            version = await server_version(url)
+            final = replace(
+                await inspect(url),
+                back=self._back,
+                resources=[(*named, held, after[named]) for named, held in before.items()],
+            )
         for process, kind, held, holds in final.resources:
             self._say(f"{process}: {kind} {held} -> {holds}")
         verdicts = conduct.examine(
             self._history,
             final,
             strikes=self._strikes,
-            services=services,
+            services=stack.services,
             stopped=injector.stopped,
             migrations=injector.migrations,
         )
@@ -132,7 +146,7 @@ class Run:
             self._say(f"{struck_at - began:7.1f} s  {planned.name}: did not strike")
             return
         self._strikes.append(None)
-        proving = [service.name for service in (*self._stack.adders, *self._stack.displays)]
+        proving = [service.name for service in self._stack.services]
         seconds: float | None = None
         while time.monotonic() - struck.ended < _BACK_SECONDS:
             if self._books.has_answered(proving, struck.effective):
@@ -143,29 +157,6 @@ class Run:
         self._back.append((planned.name, seconds))
         shown = "never back" if seconds is None else f"back after {seconds:.2f} s"
         self._say(f"{struck_at - began:7.1f} s  {planned.name}: {struck.detail}; {shown}")
-
-    async def _final_state(
-        self, before: "_Resources", after: "_Resources"
-    ) -> tuple[FinalState, str]:
-        audit_status, audit_output = await self._stack.tally("audit")
-        connection: Any = await asyncpg.connect(self._stack.postgres.server.admin_url)
-        try:
-            entries = [tuple(row) for row in await connection.fetch(_ENTRIES)]
-            total = dict(await connection.fetchrow(_TOTAL))
-            resets = [dict(row) for row in await connection.fetch(_RESETS)]
-            version: str = await connection.fetchval("SHOW server_version")
-        finally:
-            await connection.close()
-        final = FinalState(
-            entries=entries,
-            total=total,
-            resets=resets,
-            audit_status=audit_status,
-            audit_output=audit_output,
-            back=self._back,
-            resources=[(*named, value, after[named]) for named, value in before.items()],
-        )
-        return final, version
 
 
 def _resources(services: Sequence[Service]) -> _Resources:

@@ -75,6 +75,8 @@ KINDS: Final[Mapping[str, _Draw]] = {
     "display killed": _place,
     "reset killed": _nothing,
     "adder asked to stop": _place,
+    "display asked to stop": _place,
+    "reset asked to stop": _nothing,
     "adder stalled": _place_and_seconds,
     "PostgreSQL killed": _nothing,
     "PostgreSQL's session killed": _place,

@@ -6,12 +6,14 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
 
 from faults.httpclient import Address, Connection, NoAnswer, NotSent, encode
 from faults.proxy import Proxy
@@ -26,6 +28,7 @@ STOP_SECONDS: Final = 10.0
 _READY_SECONDS: Final = 60.0
 _COMMAND_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 0.02
+_SERVE: Final = (sys.executable, "-m", "tally", "serve")
 # Below every system's range for outgoing connections: of those there will be thousands, and none
 # may take the port of a service that is being restarted.
 _PORTS: Final = range(20_000, 30_000)
@@ -107,13 +110,17 @@ class Exit:
 class Service:
     """One `tally serve`, restarted at once when it ends."""
 
-    def __init__(self, name: str, url: str, log: Path) -> None:
-        """`name` is the service's and a number, as in `adder-1`; `url` is its database's."""
+    def __init__(self, name: str, command: Sequence[str], url: str, log: Path) -> None:
+        """`name` is the service's and a number, as in `adder-1`; `url` is its database's.
+
+        `command` starts it, followed by the service's name and the port.
+        """
         self.name = name
         self.kind = name.partition("-")[0]
         self.address = Address(name, free_port())
         self.exits: list[Exit] = []
         self._exited = asyncio.Condition()
+        self._command = command
         self._url = url
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
@@ -165,14 +172,10 @@ class Service:
         await self._keeper
 
     async def _start(self) -> None:
-        environment = {
-            key: text for key, text in os.environ.items() if not key.startswith("TALLY_")
-        }
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "tally", "serve", self.kind),
-                *("--port", str(self.address.port)),
-                env={**environment, "TALLY_DATABASE_URL": self._url, "TALLY_LOG": "json"},
+                *(*self._command, self.kind, "--port", str(self.address.port)),
+                env=_environment(self._url) | {"TALLY_LOG": "json"},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -205,14 +208,28 @@ class Service:
 class Stack:
     """Everything that runs: PostgreSQL, its proxies, and the services."""
 
-    def __init__(self, data: Path, logs: Path, notice: Callable[[str], None]) -> None:
-        """Keep the database in `data` and a log for each service in `logs`."""
+    def __init__(
+        self,
+        data: Path,
+        logs: Path,
+        notice: Callable[[str], None],
+        *,
+        serve: Sequence[str] = _SERVE,
+        alterations: Sequence[str] = (),
+    ) -> None:
+        """Keep the database in `data` and a log for each service in `logs`.
+
+        `serve` starts a service, followed by its name and port. `alterations` are statements that
+        change the ledger's schema after it was migrated. With both the judge is shown bugs.
+        """
         self.postgres = Postgres(data, notice)
         self.proxies: list[Proxy] = []
         self.adders: list[Service] = []
         self.displays: list[Service] = []
         self.resets: list[Service] = []
         self._logs = logs
+        self._serve = serve
+        self._alterations = alterations
 
     @property
     def services(self) -> list[Service]:
@@ -231,6 +248,7 @@ class Stack:
             status, output = await self.tally("migrate")
             if status != 0:
                 raise NotReady(f"tally migrate: {output}")
+            await self._alter()
             for number in range(1, ADDERS + 1):
                 proxy = Proxy(self.postgres.socket)
                 await proxy.start(free_port())
@@ -248,31 +266,50 @@ class Stack:
             yield
 
     async def tally(self, *arguments: str) -> tuple[int, str]:
-        """Run a command on the database as its owner; return exit status and all that it said.
+        """Run a command on the database as its owner; see `run_tally`."""
+        return await run_tally(self.postgres.server.admin_url, *arguments)
 
-        Raises TimeoutError where it does not end.
-        """
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tally", *arguments),
-            env={**os.environ, "TALLY_DATABASE_URL": self.postgres.server.admin_url},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
+    async def _alter(self) -> None:
+        connection: Any = await asyncpg.connect(self.postgres.server.admin_url)
         try:
-            async with asyncio.timeout(_COMMAND_SECONDS):
-                said, _ = await process.communicate()
+            for statement in self._alterations:
+                await connection.execute(statement)
         finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        return process.returncode or 0, said.decode(errors="replace").strip()
+            await connection.close()
 
     def _service(self, name: str, url: str) -> Service:
-        return Service(name, url, self._logs / f"{name}.log")
+        return Service(name, self._serve, url, self._logs / f"{name}.log")
 
     async def _stop_services(self) -> None:
         await asyncio.gather(*(service.stop() for service in self.services))
+
+
+async def run_tally(url: str, *arguments: str) -> tuple[int, str]:
+    """Run a command of `tally` on a database; return exit status and all that it said.
+
+    Raises TimeoutError where it does not end.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tally", *arguments),
+        env=_environment(url),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(_COMMAND_SECONDS):
+            said, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode or 0, said.decode(errors="replace").strip()
+
+
+def _environment(url: str) -> dict[str, str]:
+    """This process's own, with Tally's defaults for all but the database."""
+    plain = {name: text for name, text in os.environ.items() if not name.startswith("TALLY_")}
+    return plain | {"TALLY_DATABASE_URL": url}
 
 
 def free_port() -> int:

@@ -78,6 +78,13 @@ class Run:
         page = [dict(zip(("id", "value", "sum_after"), row, strict=True)) for row in current]
         self.note("entries", service, status=200, answer={"entries": page})
 
+    def list_resets(self, limit=3):
+        page = [
+            {name: row[name] for name in ("id", "sum", "count", "at", "undone_at")}
+            for row in self.resets[::-1][:limit]
+        ]
+        self.note("resets", "reset-1", status=200, answer={"resets": page})
+
     def reset(self):
         row = {
             "id": len(self.resets) + 1,
@@ -158,6 +165,7 @@ def run():
     run.add_unheard("14", "15", "16", batch=True, stored=True)  # 23
     run.reset()  # 24
     run.read()  # 25
+    run.list_resets()  # 26
     run.faults.append(Fault("kill an adder", 3.0, 3.5))
     run.back.append(("kill an adder", 9.9))
     run.resources += [
@@ -215,7 +223,7 @@ def test_a_refusal_that_was_one_try_of_several_says_nothing():
     run = Run()
     run.refuse("8", how=1, key="a")
     run.add_unheard("8", key="a", stored=True)
-    assert run.findings() == set()
+    assert run.findings() == {"keys_settle"}
     run.add("8", key="a")
     assert run.findings() == set()
     run.entries.clear()
@@ -319,6 +327,32 @@ def test_a_page_that_was_not_the_newest_then(run, number, page):
     names = ("id", "value", "sum_after")
     run.change_answer(number, entries=[dict(zip(names, row, strict=True)) for row in page])
     assert run.findings() == {"entries_existed"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "ended", "resets"),
+    [
+        (26, 26.5, []),
+        (26, 26.5, [(1, "24.550000001", 7)]),  # the newest was acknowledged before
+        (14.7, 15, [(2, "70.550000001", 11), (1, "24.550000001", 7)]),  # not sent yet
+        (26, 26.5, [(2, "70.55", 11), (1, "24.550000001", 7)]),
+        (26, 26.5, [(2, 70.550000001, 11), (1, "24.550000001", 7)]),
+        (26, 26.5, [(2, "70.550000001", 11), (1, "24.550000001", 8)]),
+        (26, 26.5, [(3, "0", 0), (2, "70.550000001", 11)]),
+        (26, 26.5, [(1, "24.550000001", 7), (2, "70.550000001", 11)]),
+    ],
+)
+def test_a_list_of_resets_that_was_not_the_list_then(run, sent, ended, resets):
+    page = [dict(zip(("id", "sum", "count"), row, strict=True)) for row in resets]
+    run.change(26, sent=sent, ended=ended, answer={"resets": page})
+    assert run.findings() == {"resets_existed"}
+
+
+def test_a_list_of_resets_may_be_of_any_moment_while_it_waited(run):
+    run.change(26, sent=13.7)
+    for listed in (run.records[25].answer["resets"], run.records[25].answer["resets"][1:], []):
+        run.change(26, answer={"resets": listed})
+        assert run.findings() == set()
 
 
 def test_a_read_that_goes_back_though_nobody_was_told_of_the_change(run):
@@ -439,7 +473,7 @@ def test_a_history_is_read_as_it_was_written(run, tmp_path):
     assert (again.faults, len(again)) == (run.faults, len(run.records))
 
 
-def do(run, step, dice):
+def do(run, step, dice):  # noqa: PLR0912 - as many as there are steps
     """Do one thing, as the step says; values are distinct because time goes on."""
     number = len(run.records) + 1
     value = f"{number}.{number:09}"
@@ -469,17 +503,25 @@ def do(run, step, dice):
         case "undo":
             if run.stack:
                 run.undo()
+        case "list resets":
+            run.list_resets()
 
 
-STEPS = ("add", "batch", "unheard", "unheard batch", "refuse", "repeat", "read", "list", "reset")
+STEPS = (
+    *("add", "batch", "unheard", "unheard batch", "refuse", "repeat"),
+    *("read", "list", "list resets", "reset", "undo"),
+)
 
 
 @st.composite
 def right_runs(draw):
     """Make runs in which all went right, with something to spoil."""
     run, dice = Run(), draw(st.randoms(use_true_random=False))
-    for step in [*draw(st.lists(st.sampled_from((*STEPS, "undo")), max_size=40)), "add", "read"]:
+    for step in [*draw(st.lists(st.sampled_from(STEPS), max_size=40)), "add", "read"]:
         do(run, step, dice)
+    for record in tuple(run.records):
+        if record.key is not None and record.error is not None:
+            run.add(*record.values, batch=record.batch, key=record.key)
     return run
 
 

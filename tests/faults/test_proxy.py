@@ -99,6 +99,33 @@ async def test_cuts_where_it_says(ledger, proxy, cut: Cut, is_stored: set[bool])
     assert (len(found) > 1) in is_stored
 
 
+@pytest.mark.parametrize(
+    ("cut", "is_stored"),
+    [
+        (Cut.BEFORE_COMMIT, {False}),
+        (Cut.DURING_COMMIT, {False, True}),
+        (Cut.AFTER_COMMIT, {True}),
+    ],
+)
+async def test_cuts_where_a_transaction_ends(ledger, proxy, cut: Cut, is_stored: set[bool]) -> None:
+    connection, writer = await registered(ledger, proxy)
+    happened = proxy.arm(cut)
+    async with connection.transaction():
+        await connection.fetchval("SELECT 1")
+    assert not happened.is_set(), "only a batch is cut"
+    with pytest.raises((asyncpg.PostgresConnectionError, ConnectionError)):  # noqa: PT012
+        async with connection.transaction():
+            row = await connection.fetchrow(ADD, writer, 1, "{20,30}")
+            assert row["before_count"] == 0
+            assert not happened.is_set(), "nothing is committed yet"
+    assert happened.is_set()
+    async with asyncio.timeout(CUT_SECONDS):
+        await wait_until_free(ledger)
+    found = await stored(ledger)
+    assert found in ([], [20, 30])
+    assert (len(found) > 0) in is_stored
+
+
 async def test_cut_after_commit_waits_for_a_batch_that_is_committed(ledger, proxy) -> None:
     connection, writer = await registered(ledger, proxy)
     happened = proxy.arm(Cut.AFTER_COMMIT)

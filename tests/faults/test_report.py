@@ -1,5 +1,6 @@
 """The report says what the judge found, and its picture shows each thing that happened."""
 
+import re
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -71,9 +72,10 @@ def test_the_report_of_a_good_run(tmp_path, history, final):
     text = written(tmp_path, history, final, [Verdict("durable_once", "Once.", 1180, ())])
     assert "None: every promise was kept." in text
     assert "| durable once | Once | 1,180 | 0 |" in text
-    assert "python -m faults --seconds 60 --seed 7" in text
-    assert "202 requests, 0 entries, 3 faults. PostgreSQL 18.1." in text
+    assert "make faults SECONDS=60 SEED=7" in text
+    assert "202 requests, 0 entries and 3 faults in 11 seconds. PostgreSQL 18.1." in text
     assert "| slow &#124; network | 2 | 1.50 |" in text
+    assert re.search("Left out of this run: .*full disk.*, two migrations at once\\.", text)
     assert "| add | 180 | 0 | 0 | 10 | 10 | 1 |" in text
     assert "| total | 0 | 0 | 1 | 0 | 0 | 0 |" in text
     assert "| adder-1 | 60 → 71 | 30 → 31 |" in text

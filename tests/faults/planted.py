@@ -1,0 +1,52 @@
+"""The `tally` command with a bug, for showing that the judge finds it: `planted.py BUG serve ...`.
+
+Bugs in the ledger's functions need no code here: they are made in the database.
+"""
+
+import sys
+from dataclasses import replace
+
+from tally.__main__ import main
+from tally.ledger import writer
+from tally.ledger.writer import Writer
+
+
+class AcknowledgesBeforeCommit(Writer):
+    """Tells the clients while the batch is in a transaction that is still open."""
+
+    async def _add_batch(self, connection, requests):
+        number = self._batch_number
+        try:
+            async with connection.transaction():
+                before = await super()._add_batch(connection, requests)
+                if before is not None:
+                    writer._answer([(request, request.claim()) for request in requests], before)
+        except Exception:
+            self._batch_number = number
+            raise
+        return before
+
+
+class RetriesBlindly(Writer):
+    """Takes every batch whose connection was lost for one that was not committed."""
+
+    async def _outcome(self):
+        return None
+
+
+class ForgetsKeysOfBatches(Writer):
+    """Keeps no answer to a request that has several values."""
+
+    async def _add_batch(self, connection, requests):
+        without = [
+            replace(request, key=None) if len(request.values) > 1 else request
+            for request in requests
+        ]
+        return await super()._add_batch(connection, without)
+
+
+if __name__ == "__main__":
+    from tally.services import adder
+
+    adder.Writer = globals()[sys.argv.pop(1)]
+    main()

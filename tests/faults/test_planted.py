@@ -1,0 +1,108 @@
+"""The judge finds bugs: each is planted in the real services or in the real database.
+
+The same runs without a bug are clean, so what is found is the bug and not the run.
+"""
+
+import shutil
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from faults.rig import Run
+from faults.schedule import Planned
+from faults.stack import Stack
+
+SEED = 1
+WARM_UP_SECONDS, CALM_SECONDS = 3, 2
+PLANTED = Path(__file__).with_name("planted.py")
+
+NO_FAULTS: list[Planned] = []
+LOST = [Planned("cut before commit", 0.05, {"place": place}) for place in range(3)]
+# A blind retry doubles only what has no key, which half of the adds have: 20 cuts surely hit one.
+UNHEARD = [Planned("cut after commit", 0.05, {"place": place}) for place in range(20)]
+
+
+def altered(function, was, now):
+    """The statement that puts other words into one of the ledger's functions."""
+    return f"""
+        DO $alter$
+        DECLARE
+            source text := pg_get_functiondef('tally.{function}'::regproc);
+        BEGIN
+            ASSERT strpos(source, $was${was}$was$) > 0;
+            EXECUTE replace(source, $was${was}$was$, $now${now}$now$);
+        END $alter$"""
+
+
+SUM_IN_FLOAT = altered(
+    "add_batch",
+    "was.sum + sum(v.value) OVER (ORDER BY v.n ROWS UNBOUNDED PRECEDING)",
+    "(was.sum + sum(v.value::float8) OVER (ORDER BY v.n ROWS UNBOUNDED PRECEDING))::numeric(38, 9)",
+)
+# The pause makes sure that an add falls into it: there are only a few resets in so short a run.
+RESET_WITHOUT_LOCK = altered(
+    "reset_total", "FROM tally.total FOR UPDATE;", "FROM tally.total; PERFORM pg_sleep(0.1);"
+)
+
+
+@pytest.fixture
+def folder():
+    """A folder that PostgreSQL's own user can reach."""
+    folder = Path(tempfile.mkdtemp(prefix="tally-planted-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def found(folder):
+    """Runs a schedule, and gives what was found, by checker."""
+
+    async def found(schedule, *, planted=None, alterations=()):
+        program = ("-m", "tally") if planted is None else (str(PLANTED), planted)
+        stack = Stack(
+            folder / "data",
+            folder,
+            print,
+            serve=(sys.executable, *program, "serve"),
+            alterations=alterations,
+        )
+        run = Run(stack, None, SEED, print, warm_up=WARM_UP_SECONDS, calm=CALM_SECONDS)
+        details = defaultdict(list)
+        for verdict in (await run.carry_out(schedule)).judge():
+            for finding in verdict.findings:
+                details[finding.checker].append(finding.detail)
+        return details
+
+    return found
+
+
+@pytest.mark.parametrize("schedule", [NO_FAULTS, LOST + UNHEARD], ids=["no faults", "cuts"])
+async def test_without_a_bug_nothing_is_found(found, schedule):
+    assert await found(schedule) == {}
+
+
+async def test_acknowledging_before_the_commit_is_found(found):
+    assert "durable_once" in await found(LOST, planted="AcknowledgesBeforeCommit")
+
+
+async def test_retrying_a_lost_batch_blindly_is_found(found):
+    assert "durable_once" in await found(UNHEARD, planted="RetriesBlindly")
+
+
+async def test_summing_in_float_is_found(found):
+    details = await found(NO_FAULTS, alterations=[SUM_IN_FLOAT])
+    assert {"durable_once", "sums_existed", "chain"} <= details.keys()
+
+
+async def test_forgetting_the_key_of_a_batch_is_found(found):
+    details = await found(NO_FAULTS, planted="ForgetsKeysOfBatches")
+    assert {"durable_once", "replays"} <= details.keys()
+
+
+async def test_resetting_without_the_lock_is_found(found):
+    details = await found(NO_FAULTS, alterations=[RESET_WITHOUT_LOCK])
+    assert {"sums_existed", "chain"} <= details.keys()

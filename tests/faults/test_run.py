@@ -1,0 +1,79 @@
+"""The fault run as `make faults` starts it, for a minute: everything strikes, nothing is found."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from faults.checkers import CHECKERS
+from faults.history import History
+from faults.schedule import FULL_DISK, KINDS
+
+ROOT = Path(__file__).parents[2]
+SECONDS, SEED = 60, 1
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    return tmp_path_factory.mktemp("faults")
+
+
+@pytest.fixture(scope="module")
+def ran(out):
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "faults", "--seconds", str(SECONDS), "--seed", str(SEED)),
+            *("--out", str(out)),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def struck(ran, out):
+    """The names of the faults in the history, in their order."""
+    return [fault.name for fault in History.read(out / "history.jsonl").faults]
+
+
+def test_no_promise_is_broken(ran):
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.stdout == ""
+
+
+def test_every_kind_of_fault_strikes(struck):
+    assert {*struck, FULL_DISK} == set(KINDS)
+
+
+def test_the_full_disk_strikes(ran, struck):
+    left_out = re.search(f"left out: {FULL_DISK} \\((.*)\\)", ran.stderr)
+    if left_out:
+        pytest.skip(left_out[1])
+    assert FULL_DISK in struck
+
+
+def test_the_report_tells_of_every_checker_and_fault(ran, out, struck):
+    text = (out / "faults.md").read_text()
+    assert "None: every promise was kept." in text
+    checked = dict(re.findall(r"^\| ([a-z ]+) \| .* \| ([\d,]+) \| 0 \|$", text, re.MULTILINE))
+    assert {checker.__name__.replace("_", " ") for checker in CHECKERS} < checked.keys()
+    assert "0" not in checked.values(), "a checker had nothing to check"
+    assert all(f"| {name} | 1 | " in text for name in struck)
+    assert "](pictures/faults.svg)" in text
+
+
+def test_the_picture_names_every_fault(ran, out, struck):
+    root = ET.parse(out / "pictures" / "faults.svg").getroot()
+    texts = {"".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert set(struck) < texts
+
+
+def test_the_services_log_to_files(ran, out):
+    logs = {path.stem for path in out.glob("*.log") if path.stat().st_size}
+    assert logs == {"adder-1", "adder-2", "adder-3", "display-1", "display-2", "reset-1"}
