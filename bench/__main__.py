@@ -25,7 +25,7 @@ def main() -> int:
         return 0
     whole = not asked.quick and not asked.only
     pace = QUICK if asked.quick else FULL
-    names = asked.only or (QUICK_GROUPS if asked.quick else list(GROUPS))
+    names = asked.only or list(QUICK_GROUPS if asked.quick else GROUPS)
     try:
         results = measure(pace, names)
     except NotDurable as error:
