@@ -28,7 +28,7 @@ def main() -> int:
     if asked.into and (asked.quick or not asked.only):
         sys.exit("bench: --into goes with --only, and not with --quick")
     pace = QUICK if asked.quick else FULL
-    names = asked.only or (QUICK_GROUPS if asked.quick else list(GROUPS))
+    names = asked.only or list(QUICK_GROUPS if asked.quick else GROUPS)
     try:
         results = measure(pace, names)
     except NotDurable as error:

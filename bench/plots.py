@@ -30,7 +30,7 @@ _LABELS = {
     "page": "Tally, display page",
     "naive total": "naive, SUM(value)",
 }
-_STYLE = {
+_STYLE: dict[Any, object] = {
     "font.size": 11,
     "font.family": "DejaVu Sans",
     "axes.spines.top": False,

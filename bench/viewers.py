@@ -82,7 +82,7 @@ def main(port: int, number: int) -> None:
 
     def listen() -> None:
         nonlocal ends
-        piece = sys.stdin.buffer.read1()
+        piece = sys.stdin.buffer.read1()  # type: ignore[union-attr]  # a BufferedReader
         said.extend(piece)
         if not piece:
             selector.unregister(sys.stdin)

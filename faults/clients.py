@@ -5,10 +5,11 @@ import itertools
 import json
 import random
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 from faults.history import History, Record
@@ -92,7 +93,7 @@ class Books:
 
 
 class Client:
-    """What all clients have: a number, their dice, and a connection to each service they use."""
+    """What all clients have: a number, their dice, and connections to the services they use."""
 
     def __init__(self, number: int, books: Books, dice: random.Random) -> None:
         """Nothing is sent yet."""
@@ -100,7 +101,7 @@ class Client:
         self.books = books
         self.dice = dice
         self.stopping = asyncio.Event()
-        self._connections: dict[Address, Connection] = {}
+        self._idle: dict[Address, list[Connection]] = defaultdict(list)
 
     async def run(self) -> None:
         """Go on until `stopping` is set."""
@@ -110,7 +111,7 @@ class Client:
                 await asyncio.sleep(self.dice.uniform(0, 2 * _PAUSE))
             await self.finish()
         finally:
-            for connection in self._connections.values():
+            for connection in chain.from_iterable(self._idle.values()):
                 connection.close()
 
     async def act(self) -> None:
@@ -122,7 +123,8 @@ class Client:
 
     async def send(self, address: Address, request: bytes, **known: Any) -> Record:  # noqa: ANN401
         """Send a request once and note what came of it; `known` goes into the record."""
-        connection = self._connections.setdefault(address, Connection(address))
+        idle = self._idle[address]
+        connection = idle.pop() if idle else Connection(address)
         sent = time.monotonic()
         outcome: dict[str, Any]
         try:
@@ -131,6 +133,8 @@ class Client:
             outcome = {"error": str(error), "never_sent": True}
         except NoAnswer as error:
             outcome = {"error": str(error)}
+        finally:
+            idle.append(connection)
         record = Record(
             client=self.number,
             service=address.name,

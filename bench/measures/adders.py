@@ -1,6 +1,7 @@
 """Several adder processes on one ledger: they take turns at the total's row."""
 
 from contextlib import ExitStack
+from functools import partial
 
 from bench.goals import Measure, at_least
 from bench.load import wrk
@@ -28,8 +29,8 @@ def run(stand: Stand) -> None:
         rounds = stand.interleave(
             "adders",
             {
-                str(number): lambda number=number: _all(
-                    addresses[:number], stand.pace.warm_up, stand.pace.seconds
+                str(number): partial(
+                    _all, addresses[:number], stand.pace.warm_up, stand.pace.seconds
                 )
                 for number in NUMBERS
             },

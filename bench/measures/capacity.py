@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 
 from bench.cgroup import held_to
 from bench.goals import Measure
@@ -33,7 +34,7 @@ def run(stand: Stand) -> None:
     with ExitStack() as stack:
         display = stack.enter_context(stand.tally("display", stand.filled(_ENTRIES)))
         candidates: dict[str, Callable[[], Figures]] = {
-            measure.name: lambda path=path, quota=quota: _most(display, path, quota)
+            measure.name: partial(_most, display, path, quota)
             for (path, quota), measure in MEASURES.items()
         }
         rounds = stand.interleave("capacity", candidates, stand.pace.heavy_rounds)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 
 from bench.goals import Measure, at_least, at_most
 from bench.rounds import Figures
@@ -71,8 +72,8 @@ def run_sizes(stand: Stand) -> None:
             display = use(stand.tally("display", stand.filled(size))).url
             naive = use(stand.flask("naive", stand.filled_naive(size))).url
             candidates |= {
-                f"total, {size}": lambda url=display: stand.load("get", url + TOTAL, 1),
-                f"page, {size}": lambda url=display: stand.load("get", url + PAGE, 1),
-                f"naive total, {size}": lambda url=naive: stand.load_slow(f"{url}/total", 1),
+                f"total, {size}": partial(stand.load, "get", display + TOTAL, 1),
+                f"page, {size}": partial(stand.load, "get", display + PAGE, 1),
+                f"naive total, {size}": partial(stand.load_slow, f"{naive}/total", 1),
             }
         stand.interleave("sizes", candidates, stand.pace.heavy_rounds)

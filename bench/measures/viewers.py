@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.client import HTTPConnection
 
 from bench.goals import Measure, at_least, at_most
@@ -51,7 +52,7 @@ def run(stand: Stand) -> None:
             return {**late, "memory": memory}
 
         changes = stand.interleave(
-            "viewers", {str(number): lambda number=number: seen(number) for number in NUMBERS}, 1
+            "viewers", {str(number): partial(seen, number) for number in NUMBERS}, 1
         )
         with stand.tally("display", ledger) as display:
 
@@ -63,7 +64,7 @@ def run(stand: Stand) -> None:
                 "adds with viewers",
                 {
                     "0": lambda: stand.load("add", adder.url + ENTRIES),
-                    **{str(number): lambda number=number: watched(number) for number in NUMBERS},
+                    **{str(number): partial(watched, number) for number in NUMBERS},
                 },
             )
     most = str(NUMBER)
@@ -105,4 +106,5 @@ def _changes(crowd: subprocess.Popen[str], adder: Process) -> Figures:
         said.append(f"{time.monotonic()} {answer['count']}\n")
     connection.close()
     output, _ = crowd.communicate("".join(said), timeout=_CLOSE_SECONDS)
-    return json.loads(output)
+    figures: Figures = json.loads(output)
+    return figures

@@ -49,6 +49,6 @@ class ImmediateWriter(Writer):
 
 
 if __name__ == "__main__":
-    adder.Writer = ImmediateWriter  # type: ignore[misc]
+    adder.Writer = ImmediateWriter  # type: ignore[attr-defined]
     sys.argv = ["tally", "serve", "adder", "--port", sys.argv[1]]
     main()
