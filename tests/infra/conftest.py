@@ -1,5 +1,6 @@
 """The deployment, applied once to emulated AWS in both profiles, for every test that asks."""
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -7,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.infra.stand import Stand
+from tests.infra.inventory import everything
+from tests.infra.stand import Stand, release
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +58,26 @@ def production(stands: dict[str, Stand]) -> Stand:
 def small(stands: dict[str, Stand]) -> Stand:
     """The cheapest profile, with a domain."""
     return stands["small"]
+
+
+@pytest.fixture(scope="session")
+def lived(stands: dict[str, Stand]) -> dict[str, Stand]:
+    """Both profiles after copies of them saw a whole life: a plan, a newer release, the end."""
+
+    def live(stand: Stand) -> None:
+        stand.deployment("plan")
+        newer = f"-var=release={json.dumps(release(stand.name, version='2' * 40))}"
+        with stand.copy() as copy:
+            copy.deployment("apply", "-auto-approve", newer, "-var=protect=false")
+            copy.deployment("destroy", "-auto-approve", newer, "-var=protect=false")
+            stand.after_destroy = frozenset(everything(copy.client))
+            copy.bootstrap("apply", "-auto-approve", "-var=protect=false")
+            copy.bootstrap("destroy", "-auto-approve", "-var=protect=false")
+            stand.after_bootstrap_destroy = frozenset(everything(copy.client))
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(live, stands.values()))
+    return stands
 
 
 @pytest.fixture

@@ -121,9 +121,11 @@ class Stand:
     profile: str
     folder: Path
     emulator: Emulator
-    # What the account held before each step of `apply`, to compare with after a destroy.
+    # What the account held before each step of `apply`, and in a copy after each was destroyed.
     before_bootstrap: frozenset[Thing] = frozenset()
     before_deployment: frozenset[Thing] = frozenset()
+    after_destroy: frozenset[Thing] = frozenset()
+    after_bootstrap_destroy: frozenset[Thing] = frozenset()
 
     @classmethod
     def start(cls, name: str, profile: str, folder: Path, port: int = 0) -> "Stand":
