@@ -24,9 +24,7 @@ def terraform() -> None:
 
 
 @pytest.fixture(scope="session")
-def stands(
-    terraform: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Stand]]:
+def stands(terraform: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Stand]]:
     """Both profiles, applied at the same time, each to an emulator of its own."""
     folder = tmp_path_factory.mktemp("stands")
     started = {
@@ -85,4 +83,3 @@ def copy(stand: Stand) -> Iterator[Stand]:
     """A copy of the deployment, to be changed at will."""
     with stand.copy() as copy:
         yield copy
-

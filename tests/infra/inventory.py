@@ -118,9 +118,7 @@ def _task_definitions(client: Clients) -> Iterator[str]:
 
 
 def _scalable_targets(client: Clients) -> Iterator[str]:
-    listed = client("application-autoscaling").describe_scalable_targets(
-        ServiceNamespace="ecs"
-    )
+    listed = client("application-autoscaling").describe_scalable_targets(ServiceNamespace="ecs")
     yield from (target["ResourceId"] for target in listed["ScalableTargets"])
 
 

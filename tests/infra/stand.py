@@ -288,9 +288,7 @@ def release(name: str, version: str = "1" * 40) -> dict[str, str]:
 def terraform_environment(folder: Path) -> dict[str, str]:
     """An environment in which Terraform takes its provider from the mirror, if there is one."""
     environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("AWS_", "TF_"))
+        name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_"))
     }
     environment |= {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
     if mirror := os.environ.get("TALLY_TERRAFORM_MIRROR"):
@@ -314,9 +312,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="tally-stand-") as folder:
         stand = Stand.start(arguments.name, arguments.profile, Path(folder), arguments.port)
         try:
-            print(f"Emulator at {stand.emulator.url}; applying ...", file=sys.stderr)
+            sys.stderr.write(f"Emulator at {stand.emulator.url}; applying ...\n")
             stand.apply()
-            print(stand.emulator.url, flush=True)
+            sys.stdout.write(f"{stand.emulator.url}\n")
+            sys.stdout.flush()
             signal.pause()
         except KeyboardInterrupt:
             pass

@@ -1,4 +1,4 @@
-"""What stands after an apply: nothing left to do, no secret where it can be read, nothing behind."""
+"""After an apply: nothing left to do, no secret to be read; after a destroy: nothing left."""
 
 import json
 from fnmatch import fnmatch

@@ -204,4 +204,4 @@ def proposed(calls: list[dict[str, Any]]) -> dict[str, dict[str, list[str]]]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(proposed(recorded(Path(sys.argv[1]))), indent=2))
+    sys.stdout.write(json.dumps(proposed(recorded(Path(sys.argv[1]))), indent=2) + "\n")

@@ -75,7 +75,9 @@ def test_every_validation_has_a_test(module: Path) -> None:
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
 def test_every_variable_and_output_is_described(module: Path) -> None:
     for file in ("variables.tf", "outputs.tf"):
-        blocks = re.split(r'^(?:variable|output) "', (module / file).read_text(), flags=re.MULTILINE)
+        blocks = re.split(
+            r'^(?:variable|output) "', (module / file).read_text(), flags=re.MULTILINE
+        )
         for block in blocks[1:]:
             assert re.search(r'^  description += ".{10,}"', block, re.MULTILINE), block
             assert file == "outputs.tf" or re.search(r"^  type +=", block, re.MULTILINE), block
@@ -110,7 +112,9 @@ def test_the_locked_checksum_is_that_of_the_provider_here(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     computed = re.findall(r'"h1:[^"]+"', (module / ".terraform.lock.hcl").read_text())
     assert computed
-    assert set(computed) <= set(re.findall(r'"h1:[^"]+"', (INFRA / ".terraform.lock.hcl").read_text()))
+    assert set(computed) <= set(
+        re.findall(r'"h1:[^"]+"', (INFRA / ".terraform.lock.hcl").read_text())
+    )
 
 
 def test_checkov_finds_nothing_that_is_not_waived(tmp_path: Path) -> None:
