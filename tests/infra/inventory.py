@@ -8,7 +8,7 @@ Clients = Callable[[str], Any]
 # Its kind, and its name.
 Thing = tuple[str, str]
 
-# For each kind of thing: the service, the call that lists it, where the list is, and the name of one.
+# For each kind of thing: the service, the call that lists it, where the list is, a thing's name.
 _LISTS: dict[str, tuple[str, str, str, str]] = {
     "alarm": ("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName"),
     "auto scaling group": (
