@@ -6,6 +6,7 @@ another action, `python -m tests.infra.test_calls FOLDER` prints the list for a 
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
@@ -83,8 +84,8 @@ def actions_of(calls: Iterable[dict[str, Any]], phases: set[str]) -> set[str]:
     """The IAM actions that Terraform's calls in some phases of the deployment need."""
     needed = set()
     for call in calls:
-        phase = call["agent"].rpartition(" infra/")[2] if " infra/" in call["agent"] else ""
-        if phase not in phases:
+        phase = re.search(r"\binfra/(\w+)", call["agent"])
+        if phase is None or phase[1] not in phases:
             continue
         assert call["action"], f"a call without a name: {call}"
         service = PREFIXES.get(call["service"], call["service"])
