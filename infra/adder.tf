@@ -191,6 +191,19 @@ data "aws_iam_policy_document" "adder" {
 }
 
 data "aws_iam_policy_document" "session" {
+  # What a session shows goes to the bastion's log group, whichever machine it is on.
+  statement {
+    sid       = "KeepSessions"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
+    resources = ["${aws_cloudwatch_log_group.service["bastion"].arn}:*"]
+  }
+
+  statement {
+    sid       = "FindLogGroup"
+    actions   = ["logs:DescribeLogGroups"]
+    resources = ["*"] # cannot be narrowed
+  }
+
   statement {
     sid = "SessionManager"
     actions = [
