@@ -120,8 +120,13 @@ resource "aws_autoscaling_group" "adder" {
     }
   }
 
-  # A machine fetches its password when it starts, and logs in once the database is there.
-  depends_on = [aws_secretsmanager_secret_version.role, aws_lb_listener_rule.route]
+  # A machine fetches packages, release and password when it starts, through the endpoints.
+  depends_on = [
+    aws_lb_listener_rule.route,
+    aws_secretsmanager_secret_version.role,
+    aws_vpc_endpoint.interface,
+    aws_vpc_endpoint.s3,
+  ]
 }
 
 resource "aws_iam_role" "adder" {
