@@ -12,16 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.stand import BOOTSTRAP, INFRA, ROOT, terraform_environment
+from tests.infra.stand import BOOTSTRAP, INFRA, ROOT, Emulator, terraform_environment
 
 CHECKOV = ROOT / ".venv/checkov/bin/checkov"
 MODULES = [INFRA, BOOTSTRAP]
 
 
-def run(folder: Path, module: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def run(
+    folder: Path, module: Path, *arguments: str, **environment: str
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         ["terraform", f"-chdir={module}", *arguments],
-        env=terraform_environment(folder) | {"TF_DATA_DIR": str(folder / f"data-{module.name}")},
+        env=terraform_environment(folder)
+        | {"TF_DATA_DIR": str(folder / f"data-{module.name}")}
+        | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -51,7 +55,11 @@ def test_files_are_valid(folder: Path, module: Path) -> None:
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
 def test_variables_refuse_what_they_should(folder: Path, module: Path) -> None:
-    done = run(folder, module, "test", "-no-color")
+    emulator = Emulator.start(folder)
+    try:
+        done = run(folder, module, "test", "-no-color", **emulator.environment)
+    finally:
+        emulator.stop()
     assert done.returncode == 0, done.stdout + done.stderr
     [passed] = re.findall(r"Success! (\d+) passed, 0 failed", done.stdout)
     assert int(passed) == expected_failures(module).total()

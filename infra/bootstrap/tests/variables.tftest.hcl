@@ -1,5 +1,5 @@
 # What each variable refuses.
-mock_provider "aws" {}
+
 
 run "refuses_capitals_in_the_name" {
   command = plan
