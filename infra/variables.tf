@@ -99,7 +99,7 @@ variable "domain_zone_id" {
   default     = null
 
   validation {
-    condition     = var.domain_zone_id == null || can(regex("^Z[A-Z0-9]{1,31}$", var.domain_zone_id))
+    condition     = var.domain_zone_id == null || can(regex("^[A-Z0-9]{8,32}$", var.domain_zone_id))
     error_message = "domain_zone_id must be a hosted zone's id, such as Z0123456789ABCDEFGHIJ."
   }
 }
