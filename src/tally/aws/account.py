@@ -42,23 +42,29 @@ class Account:
     """One deployment in one account and region."""
 
     def __init__(
-        self, name: str, *, address: str | None = None, authorities: Path | None = None
+        self,
+        name: str,
+        *,
+        address: str | None = None,
+        authorities: Path | None = None,
+        session: boto3.Session | None = None,
     ) -> None:
         """Remember the deployment's name; nothing is asked yet.
 
-        Credentials, and AWS_ENDPOINT_URL, are boto3's own matter. `address` is where the public
-        goes, if it is not the one found; `authorities` are trusted there instead of the system's.
+        Credentials, and AWS_ENDPOINT_URL, are the session's own matter. `address` is where the
+        public goes, if it is not the one found; `authorities` are trusted there instead of the
+        system's.
         """
         self.name = name
         self.address = address
         self.plain_port = http.client.HTTP_PORT
         self.emulated = bool(os.environ.get("AWS_ENDPOINT_URL"))
         self._authorities = authorities
-        self._session = boto3.Session(region_name=REGION)
+        self._session = session or boto3.Session()
         self.client = cache(self._client)
 
     def _client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
-        return self._session.client(service, config=_CONFIG)
+        return self._session.client(service, region_name=REGION, config=_CONFIG)
 
     def all(self, service: str, operation: str, key: str, **arguments: object) -> list[Thing]:
         """Give everything under `key` of all pages of an answer."""

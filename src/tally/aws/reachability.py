@@ -207,7 +207,11 @@ def _in_network(account: Account, peer: str) -> bool:
 def _covers(account: Account, peer: str, party: Party) -> bool:
     """Whether a rule's peer means somebody inside."""
     if is_range(peer):
-        return any(overlaps(peer, account.subnets[it]["CidrBlock"]) for it in party.subnets)
+        return any(
+            overlaps(peer, account.subnets[it]["CidrBlock"])
+            for it in party.subnets
+            if it in account.subnets
+        )
     return peer in party.groups
 
 

@@ -74,8 +74,15 @@ def _pages(account: Account) -> Iterator[Seen]:
         found = headers.get("content-type", "nothing")
         good = status == http.HTTPStatus.OK and found.startswith(kind)
         if kind == "application/json":
-            good = good and "sum" in json.loads(body)
+            good = good and _has_sum(body)
         yield Seen(subject, good, f"{status} {found}")
+
+
+def _has_sum(body: bytes) -> bool:
+    try:
+        return "sum" in json.loads(body)
+    except ValueError:
+        return False
 
 
 @concern.requires("public-redirect", "Plain http is redirected to https")
