@@ -141,7 +141,7 @@ def matrix(account: Account) -> Matrix:
     """Compute who can open what, and set what is declared beside it."""
     inside = parties(account)
     found: dict[tuple[str, str], set[str]] = {}
-    for pair, port in _flows(account, inside):
+    for pair, port in flows(account, inside):
         found.setdefault(pair, set()).add(port)
     declared = {
         **DECLARED,
@@ -156,7 +156,8 @@ def matrix(account: Account) -> Matrix:
     return Matrix(tuple(names), found, declared, paths(account))
 
 
-def _flows(account: Account, inside: list[Party]) -> Iterator[tuple[tuple[str, str], str]]:
+def flows(account: Account, inside: list[Party]) -> Iterator[tuple[tuple[str, str], str]]:
+    """Every way that groups and routes leave open: who, to whom, and the ports."""
     for target in inside:
         letting_in = list(_rules(account, target.groups, "IpPermissions"))
         for opening in letting_in:
