@@ -20,25 +20,39 @@ def session():
 
 @pytest.fixture
 def look(session, monkeypatch):
-    """Checks what an emulator holds."""
+    """Checks the deployment of a stand, as it is or in a copy of its emulator."""
 
-    def look(emulator, waivers=None, **options):
-        monkeypatch.setenv("AWS_ENDPOINT_URL", emulator.url)
+    def look(stand, emulator=None, waivers=None):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", (emulator or stand.emulator).url)
         known = read_waivers(INFRA / "waivers.toml") if waivers is None else waivers
-        return check(Account("tally", session=session, **options), known)
+        return check(Account(stand.name, session=session), known)
 
     return look
 
 
 @pytest.fixture
 def cloud(session):
-    """Gives the deployment in an emulator, to be changed."""
+    """Gives a stand's deployment in a copy of its emulator, to be changed."""
 
-    def cloud(emulator):
+    def cloud(stand, emulator):
         @cache
         def client(service):
             return session.client(service, endpoint_url=emulator.url, region_name="us-east-1")
 
-        return Cloud("tally", client)
+        return Cloud(stand.name, client)
 
     return cloud
+
+
+@pytest.fixture
+def emulator_of():
+    """Copies a stand's emulator; the copies end with the test."""
+    copies = []
+
+    def emulator_of(stand):
+        copies.append(stand.emulator.copy())
+        return copies[-1]
+
+    yield emulator_of
+    for emulator in copies:
+        emulator.stop()

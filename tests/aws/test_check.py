@@ -11,28 +11,8 @@ from tally.aws.check import Status, requirements
 from tests.aws.mutations import MUTATIONS
 from tests.aws.test_public import BROKEN
 
-PROFILES = ("production", "small")
 # Met by no deployment here: waived, for the reason that stands in the register.
 WAIVED = {"database-secrets-rotate"}
-
-
-@pytest.fixture(params=PROFILES)
-def stand(request):
-    return request.getfixturevalue(f"{request.param}_stand")
-
-
-@pytest.fixture
-def copy(request):
-    """A copy of a profile's emulator, which ends with the test."""
-    copies = []
-
-    def copy(profile):
-        copies.append(request.getfixturevalue(f"{profile}_stand").emulator.copy())
-        return copies[-1]
-
-    yield copy
-    for emulator in copies:
-        emulator.stop()
 
 
 def failed(report):
@@ -65,7 +45,7 @@ def test_every_requirement_is_broken_by_a_test():
 
 
 def test_what_was_applied_passes(stand, look):
-    report = look(stand.emulator)
+    report = look(stand)
     assert report.stale_waivers == ()
     assert {row.requirement.id: row.evidence for row in report.rows if row.status == "fail"} == {}
     assert {row.requirement.id for row in report.rows if row.status == Status.WAIVED} == WAIVED
@@ -79,20 +59,21 @@ NOT_APPLICABLE = {
 
 
 def test_only_what_does_not_concern_a_profile_is_left_out(stand, look):
-    report = look(stand.emulator)
+    report = look(stand)
     left_out = {row.requirement.id for row in report.rows if row.status == Status.NOT_APPLICABLE}
     assert left_out == NOT_APPLICABLE[stand.profile]
 
 
-def test_without_its_waiver_a_waived_requirement_fails(production_stand, look):
-    assert failed(look(production_stand.emulator, waivers={})) == WAIVED
+def test_without_its_waiver_a_waived_requirement_fails(production, look):
+    assert failed(look(production, waivers={})) == WAIVED
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.id)
-def test_breaking_one_thing_fails_one_requirement(mutation, copy, cloud, look):
-    emulator = copy(mutation.profile)
-    mutation.change(cloud(emulator))
-    report = look(emulator)
+def test_breaking_one_thing_fails_one_requirement(mutation, stands, emulator_of, cloud, look):
+    stand = stands[mutation.profile]
+    emulator = emulator_of(stand)
+    mutation.change(cloud(stand, emulator))
+    report = look(stand, emulator)
     expected = {mutation.requirement, *mutation.companions}
     assert failed(report) == expected, [
         (row.requirement.id, [str(it) for it in row.evidence if not it.good])
@@ -102,14 +83,13 @@ def test_breaking_one_thing_fails_one_requirement(mutation, copy, cloud, look):
     assert not report.passed
 
 
-def test_an_account_with_nothing_in_it_fails_everywhere(copy, cloud, look):
+def test_without_its_network_nothing_about_the_network_passes(production, emulator_of, cloud, look):
     """No finding is a failure, never a pass."""
-    emulator = copy("production")
-    aws = cloud(emulator)
+    emulator = emulator_of(production)
+    aws = cloud(production, emulator)
     aws.ec2.delete_tags(Resources=[aws.vpc()], Tags=[{"Key": "Deployment"}])
-    report = look(emulator)
+    report = look(production, emulator)
     passed = {row.requirement.id for row in report.rows if row.status == Status.PASS}
-    # These are asked for by name and do not need the network.
     assert not {it for it in passed if it.startswith(("network", "reachability", "ingress"))}
 
 
@@ -124,8 +104,8 @@ class TestCommand:
             check=False,
         )
 
-    def test_passes_and_says_so(self, production_stand):
-        done = self.run(production_stand.emulator, "--json")
+    def test_passes_and_says_so(self, production):
+        done = self.run(production.emulator, "--json")
         assert done.returncode == 0, done.stdout
         report = json.loads(done.stdout)
         assert report["passed"] is True
@@ -133,9 +113,9 @@ class TestCommand:
         assert report["counts"]["fail"] == 0
         assert report["reachability"]["paths"]["/adder_service*"] == "adder"
 
-    def test_fails_with_the_evidence(self, copy, cloud, tmp_path):
-        emulator = copy("production")
-        aws = cloud(emulator)
+    def test_fails_with_the_evidence(self, production, emulator_of, cloud, tmp_path):
+        emulator = emulator_of(production)
+        aws = cloud(production, emulator)
         aws.let_in("adder", {"CidrIp": "0.0.0.0/0"}, 22)
         page = tmp_path / "report.html"
         done = self.run(emulator, "--html", str(page))
@@ -144,20 +124,20 @@ class TestCommand:
         assert f"✗ {aws.group('adder')} (tally-adder): 0.0.0.0/0 on 22" in done.stdout
         assert aws.group("adder") in page.read_text()
 
-    def test_a_deployment_that_is_not_there_fails(self, production_stand):
-        done = self.run(production_stand.emulator, "--name", "other")
+    def test_a_deployment_that_is_not_there_fails(self, production):
+        done = self.run(production.emulator, "--name", "other")
         assert done.returncode == 1
         assert "there should be one VPC tagged Deployment=other (found: none)" in done.stdout
 
-    def test_an_aws_that_can_not_be_asked_is_another_matter(self, production_stand):
-        done = self.run(production_stand.emulator, AWS_ENDPOINT_URL="http://127.0.0.1:9")
+    def test_an_aws_that_can_not_be_asked_is_another_matter(self, production):
+        done = self.run(production.emulator, AWS_ENDPOINT_URL="http://127.0.0.1:9")
         assert done.returncode == 3
         assert "AWS can't be asked" in done.stderr
         assert "Traceback" not in done.stderr
 
-    def test_a_waiver_file_that_breaks_a_rule_is_refused(self, production_stand, tmp_path):
+    def test_a_waiver_file_that_breaks_a_rule_is_refused(self, production, tmp_path):
         path = tmp_path / "waivers.toml"
         path.write_text("[check.network-zones]\nreason = 'because'\n")
-        done = self.run(production_stand.emulator, "--waivers", str(path))
+        done = self.run(production.emulator, "--waivers", str(path))
         assert done.returncode == 2
         assert "check.network-zones must have reason, owner and expires" in done.stderr

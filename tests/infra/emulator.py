@@ -34,6 +34,7 @@ from moto.cloudfront import models as cloudfront
 from moto.cloudfront import urls as cloudfront_urls
 from moto.cloudfront.responses import CloudFrontResponse
 from moto.core.responses import ActionResult, BaseResponse
+from moto.ec2.models.instances import Instance, MetadataOptions
 from moto.ecs.models import Service
 from moto.ecs.responses import EC2ContainerServiceResponse
 from moto.iam.access_control import PermissionResult
@@ -227,6 +228,19 @@ def keep_what_services_are_given() -> None:
     EC2ContainerServiceResponse.create_service = create_service
 
 
+def give_machines_what_their_template_says() -> None:
+    """The metadata options of a launch template, for the machines made from it."""
+    make = Instance.__init__
+
+    def keep(self: Instance, ec2_backend: Any, *args: Any, **given: Any) -> None:
+        make(self, ec2_backend, *args, **given)
+        if (template := given.get("launch_template")) and not given.get("metadata_options"):
+            data = ec2_backend._get_template_from_args(template).data
+            self.metadata_options = MetadataOptions(data.get("MetadataOptions"))
+
+    Instance.__init__ = keep
+
+
 def keep_what_databases_are_given() -> None:
     """A database's performance insights."""
     make = DBInstance.__init__
@@ -270,6 +284,7 @@ def main() -> None:
     add_budget_subscribers()
     keep_what_services_are_given()
     keep_what_databases_are_given()
+    give_machines_what_their_template_says()
     let_everybody_in()
 
     # Copies that have ended are not waited for.

@@ -75,10 +75,13 @@ class Account:
         return [thing for page in pages for thing in page.get(key) or []]
 
     def _named(self, things: Iterable[Thing], key: str) -> list[Thing]:
-        """Those whose name begins with the deployment's; '/' and '-' follow it."""
-        begin = (f"{self.name}-", f"{self.name}/", f"/{self.name}/")
+        """Those whose name begins with the deployment's, and with no longer one's."""
+        own, others = _begins(self.name), tuple(it for name in self.others for it in _begins(name))
         return [
-            thing for thing in things if thing[key] == self.name or thing[key].startswith(begin)
+            thing
+            for thing in things
+            if thing[key] == self.name
+            or (thing[key].startswith(own) and not thing[key].startswith(others))
         ]
 
     def _ec2(self, operation: str, key: str, **filters: list[str]) -> list[Thing]:
@@ -98,6 +101,14 @@ class Account:
     def id(self) -> str:
         """The account's number."""
         return str(self.client("sts").get_caller_identity()["Account"])
+
+    @cached_property
+    def others(self) -> list[str]:
+        """Other deployments here whose names begin with this one's, such as `tally-two`."""
+        tagged = [{"Name": "tag-key", "Values": ["Deployment"]}]
+        found = self.all("ec2", "describe_vpcs", "Vpcs", Filters=tagged)
+        names = {tags_of(vpc)["Deployment"] for vpc in found}
+        return sorted(name for name in names if name.startswith(f"{self.name}-"))
 
     @cached_property
     def profile(self) -> str:
@@ -397,7 +408,8 @@ class Account:
     def clusters(self) -> list[Thing]:
         """ECS clusters."""
         arns = self.all("ecs", "list_clusters", "clusterArns")
-        named = [arn for arn in cast("list[str]", arns) if f"/{self.name}-" in arn]
+        wanted = f"{self.name}-containers"
+        named = [arn for arn in cast("list[str]", arns) if arn.rpartition("/")[2] == wanted]
         if not named:
             return []
         answer = self.client("ecs").describe_clusters(clusters=named, include=["SETTINGS", "TAGS"])
@@ -438,7 +450,7 @@ class Account:
             "ScalableTargets",
             ServiceNamespace="ecs",
         )
-        return [it for it in found if f"/{self.name}-" in it["ResourceId"]]
+        return [it for it in found if f"/{self.name}-containers/" in it["ResourceId"]]
 
     @cached_property
     def scaling_policies(self) -> list[Thing]:
@@ -449,7 +461,7 @@ class Account:
             "ScalingPolicies",
             ServiceNamespace="ecs",
         )
-        return [it for it in found if f"/{self.name}-" in it["ResourceId"]]
+        return [it for it in found if f"/{self.name}-containers/" in it["ResourceId"]]
 
     @cached_property
     def repositories(self) -> list[Thing]:
@@ -509,11 +521,15 @@ class Account:
         found = self.all("logs", "describe_log_groups", "logGroups")
         own = (
             f"/{self.name}/",
-            f"aws-waf-logs-{self.name}",
-            f"/aws/rds/instance/{self.name}-",
-            f"/aws/ecs/containerinsights/{self.name}-",
+            f"/aws/rds/instance/{self.name}-database/",
+            f"/aws/ecs/containerinsights/{self.name}-containers/",
         )
-        return {it["logGroupName"]: it for it in found if it["logGroupName"].startswith(own)}
+        return {
+            it["logGroupName"]: it
+            for it in found
+            if it["logGroupName"].startswith(own)
+            or it["logGroupName"] == f"aws-waf-logs-{self.name}"
+        }
 
     def log_group_tags(self, name: str) -> dict[str, str]:
         """A log group's tags."""
@@ -542,11 +558,12 @@ class Account:
     def topics(self) -> dict[str, Thing]:
         """Notification topics by ARN, with their settings."""
         found = self.all("sns", "list_topics", "Topics")
-        arns = [it["TopicArn"] for it in found]
+        named = [{"Name": it["TopicArn"].rpartition(":")[2], **it} for it in found]
         return {
-            arn: self.client("sns").get_topic_attributes(TopicArn=arn)["Attributes"]
-            for arn in arns
-            if arn.rpartition(":")[2].startswith(f"{self.name}-")
+            it["TopicArn"]: self.client("sns").get_topic_attributes(TopicArn=it["TopicArn"])[
+                "Attributes"
+            ]
+            for it in self._named(named, "Name")
         }
 
     @cached_property
@@ -660,6 +677,10 @@ class Account:
 
 
 _NEVER_MADE: Final = ("NotFoundError", "NotFoundException")
+
+
+def _begins(name: str) -> tuple[str, ...]:
+    return f"{name}-", f"{name}/", f"/{name}/"
 
 
 def _one(things: Iterable[Thing], wanted: str) -> Thing:
