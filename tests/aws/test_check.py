@@ -1,6 +1,7 @@
 """What was applied passes; and for each requirement, breaking exactly that fails exactly that."""
 
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -10,6 +11,7 @@ import pytest
 from tally.aws.check import Status, requirements
 from tests.aws.mutations import MUTATIONS
 from tests.aws.test_public import BROKEN
+from tests.infra.stand import ROOT
 
 # Met by no deployment here: waived, for the reason that stands in the register.
 WAIVED = {"database-secrets-rotate"}
@@ -141,3 +143,14 @@ class TestCommand:
         done = self.run(production.emulator, "--waivers", str(path))
         assert done.returncode == 2
         assert "check.network-zones must have reason, owner and expires" in done.stderr
+
+
+def test_the_checklist_names_every_requirement_and_no_others():
+    table = (ROOT / "docs" / "requirements.md").read_text()
+    named = {
+        name
+        for line in table.splitlines()
+        if line.startswith("| ")
+        for name in re.findall(r"`([a-z0-9-]+)`", line.split("|")[-2])
+    }
+    assert named == {requirement.id for requirement in requirements()}
