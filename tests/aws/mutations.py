@@ -550,7 +550,46 @@ def unprotect_the_load_balancer(cloud: Cloud) -> None:
 
 @breaks("ingress-zones")
 def stand_in_one_zone(cloud: Cloud) -> None:
-    cloud.elbv2.set_subnets(LoadBalancerArn=cloud.balancer(), Subnets=[cloud.subnets("private")[0]])
+    """Replaced by one that differs in that alone: a load balancer that stands can't be moved so."""
+    elb, arn = cloud.elbv2, cloud.balancer()
+    (old,) = elb.describe_load_balancers(LoadBalancerArns=[arn])["LoadBalancers"]
+    (tags,) = elb.describe_tags(ResourceArns=[arn])["TagDescriptions"]
+    attributes = elb.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"]
+    listeners = elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]
+    rules = {
+        listener["ListenerArn"]: elb.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]
+        for listener in listeners
+    }
+    cloud.set_balancer("deletion_protection.enabled", "false")
+    elb.delete_load_balancer(LoadBalancerArn=arn)
+    made = elb.create_load_balancer(
+        Name=old["LoadBalancerName"],
+        Subnets=[cloud.subnets("private")[0]],
+        SecurityGroups=old["SecurityGroups"],
+        Scheme=old["Scheme"],
+        Tags=tags["Tags"],
+    )["LoadBalancers"][0]
+    assert made["LoadBalancerArn"] == arn
+    elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=attributes)
+    for listener in listeners:
+        again = elb.create_listener(
+            LoadBalancerArn=arn,
+            Port=listener["Port"],
+            Protocol=listener["Protocol"],
+            DefaultActions=listener["DefaultActions"],
+        )["Listeners"][0]
+        for rule in rules[listener["ListenerArn"]]:
+            if not rule["IsDefault"]:
+                elb.create_rule(
+                    ListenerArn=again["ListenerArn"],
+                    Priority=int(rule["Priority"]),
+                    # Values stand twice in an answer.
+                    Conditions=[
+                        {key: value for key, value in condition.items() if key != "Values"}
+                        for condition in rule["Conditions"]
+                    ],
+                    Actions=rule["Actions"],
+                )
 
 
 @breaks("ingress-streams")

@@ -86,7 +86,7 @@ def _trusts(role: Thing, provider: str) -> Iterator[list[str]]:
 
 
 # What changes something begins so in AWS's names for actions.
-_READS: Final = ("Get", "List", "Describe", "Batch", "Lookup", "Search")
+_READS: Final = ("Get", "List", "Describe", "BatchGet", "BatchCheck", "Lookup", "Search")
 
 
 @concern.requires("access-ci-plan", "The role to plan can only read")

@@ -38,7 +38,11 @@ def _tagged(account: Account) -> Iterator[tuple[str, Thing]]:
     for kind, key in (
         (account.subnets.values(), "SubnetId"),
         (account.security_groups.values(), "GroupId"),
-        (account.route_tables, "RouteTableId"),
+        # The main one comes with the VPC, and nothing of ours is in it.
+        (
+            [it for it in account.route_tables if any("SubnetId" in a for a in it["Associations"])],
+            "RouteTableId",
+        ),
         (account.network_acls, "NetworkAclId"),
         (account.endpoints, "VpcEndpointId"),
         (account.flow_logs, "FlowLogId"),
