@@ -120,8 +120,13 @@ resource "aws_autoscaling_group" "adder" {
     }
   }
 
-  # A machine fetches its password when it starts, and logs in once the database is there.
-  depends_on = [aws_secretsmanager_secret_version.role, aws_lb_listener_rule.route]
+  # A machine fetches packages, release and password when it starts, through the endpoints.
+  depends_on = [
+    aws_lb_listener_rule.route,
+    aws_secretsmanager_secret_version.role,
+    aws_vpc_endpoint.interface,
+    aws_vpc_endpoint.s3,
+  ]
 }
 
 resource "aws_iam_role" "adder" {
@@ -191,6 +196,19 @@ data "aws_iam_policy_document" "adder" {
 }
 
 data "aws_iam_policy_document" "session" {
+  # What a session shows goes to the bastion's log group, whichever machine it is on.
+  statement {
+    sid       = "KeepSessions"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
+    resources = ["${aws_cloudwatch_log_group.service["bastion"].arn}:*"]
+  }
+
+  statement {
+    sid       = "FindLogGroup"
+    actions   = ["logs:DescribeLogGroups"]
+    resources = ["*"] # cannot be narrowed
+  }
+
   statement {
     sid = "SessionManager"
     actions = [

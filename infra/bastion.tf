@@ -50,6 +50,26 @@ resource "aws_instance" "bastion" {
   }
 }
 
+# Sessions through Session Manager are kept like those through SSH.
+resource "aws_ssm_document" "session" {
+  name            = "${var.name}-session"
+  document_type   = "Session"
+  document_format = "JSON"
+  tags            = { Name = "${var.name}-session" }
+
+  content = jsonencode({
+    schemaVersion = "1.0"
+    description   = "A session on a machine of ${var.name}, kept in a log group"
+    sessionType   = "Standard_Stream"
+    inputs = {
+      cloudWatchLogGroupName      = aws_cloudwatch_log_group.service["bastion"].name
+      cloudWatchEncryptionEnabled = true
+      cloudWatchStreamingEnabled  = true
+      idleSessionTimeout          = "20" # minutes
+    }
+  })
+}
+
 resource "aws_iam_role" "bastion" {
   name               = "${var.name}-bastion"
   description        = "What the bastion may do"
@@ -88,11 +108,5 @@ data "aws_iam_policy_document" "bastion" {
       variable = "kms:EncryptionContext:SecretARN"
       values   = [aws_secretsmanager_secret.role["operator"].arn]
     }
-  }
-
-  statement {
-    sid       = "WriteOwnLogs"
-    actions   = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
-    resources = ["${aws_cloudwatch_log_group.service["bastion"].arn}:*"]
   }
 }

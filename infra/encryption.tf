@@ -45,7 +45,7 @@ data "aws_iam_policy_document" "key" {
 
   statement {
     sid       = "AlarmsAndDeliveries"
-    actions   = ["kms:Decrypt", "kms:GenerateDataKey*"]
+    actions   = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
     resources = ["*"]
 
     principals {

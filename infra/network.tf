@@ -199,6 +199,32 @@ resource "aws_network_acl" "private" {
     to_port    = 65535
   }
 
+  # Without a domain CloudFront comes to the load balancer here. AWS does not say whether with its
+  # public addresses or with some of this network; both pass. No other group has port 80 open.
+  dynamic "ingress" {
+    for_each = local.has_domain ? [] : [80]
+    content {
+      rule_no    = 120
+      action     = "allow"
+      protocol   = "tcp"
+      cidr_block = "0.0.0.0/0"
+      from_port  = ingress.value
+      to_port    = ingress.value
+    }
+  }
+
+  dynamic "egress" {
+    for_each = local.has_domain ? [] : [1024]
+    content {
+      rule_no    = 120
+      action     = "allow"
+      protocol   = "tcp"
+      cidr_block = "0.0.0.0/0"
+      from_port  = egress.value
+      to_port    = 65535
+    }
+  }
+
   egress {
     rule_no    = 100
     action     = "allow"

@@ -6,6 +6,7 @@ another action, `python -m tests.infra.test_calls FOLDER` prints the list for a 
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
@@ -70,8 +71,14 @@ IMPLIED = {
     "kms:Decrypt": "secrets are read",
     "kms:GenerateDataKey": "secrets are written",
     "kms:TagResource": "the key is made together with its tags",
+    "elasticloadbalancing:SetWebACL": "the firewall is put on the load balancer",
+    "logs:CreateLogDelivery": "flow logs and the firewall's log are deliveries",
+    "logs:DeleteLogDelivery": "flow logs and the firewall's log are deliveries",
+    "logs:DescribeResourcePolicies": "the firewall may then write to its log group",
+    "logs:PutResourcePolicy": "the firewall may then write to its log group",
     "logs:TagResource": "log groups are made together with their tags",
     "rds:AddTagsToResource": "databases and their groups are made together with their tags",
+    "secretsmanager:CreateSecret": "the database makes its owner's secret",
     "secretsmanager:TagResource": "secrets are made together with their tags",
     "sns:TagResource": "the topic is made together with its tags",
     "ssm:GetParameters": "a launch template that names an image by parameter reads it so",
@@ -83,8 +90,8 @@ def actions_of(calls: Iterable[dict[str, Any]], phases: set[str]) -> set[str]:
     """The IAM actions that Terraform's calls in some phases of the deployment need."""
     needed = set()
     for call in calls:
-        phase = call["agent"].rpartition(" infra/")[2] if " infra/" in call["agent"] else ""
-        if phase not in phases:
+        phase = re.search(r"\binfra/(\w+)", call["agent"])
+        if phase is None or phase[1] not in phases:
             continue
         assert call["action"], f"a call without a name: {call}"
         service = PREFIXES.get(call["service"], call["service"])
