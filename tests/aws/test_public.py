@@ -4,14 +4,15 @@ A small proxy stands in for CloudFront or the load balancer: it ends TLS, redire
 answers 404 where no service has a path.
 """
 
-import asyncio
 import contextlib
 import datetime as dt
+import http.server
 import ipaddress
 import ssl
 import threading
 import warnings
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import pytest
@@ -32,48 +33,38 @@ class Edge:
     """What the proxy does; each field can be set to what is wrong."""
 
     upstream: str
-    folder: object
+    folder: Path
     redirects: bool = True
     refuses: bool = True
     oldest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2
     newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3
     trusted: bool = True
-    ports: list[int] = field(default_factory=list)
+    ports: dict[bool, int] = field(default_factory=dict)
 
     def account(self):
         account = Account(
             "tally",
-            address=f"https://localhost:{self.ports[0]}",
+            address=f"https://localhost:{self.ports[True]}",
             authorities=self.folder / "authority.pem" if self.trusted else None,
         )
-        account.plain_port = self.ports[1]
+        account.plain_port = self.ports[False]
         return account
 
-    async def serve(self, reader, writer, *, secure):
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            path = head.split()[1].decode()
-            writer.write(await self.answer(path, secure=secure))
-            await writer.drain()
-        writer.close()
-
-    async def answer(self, path, *, secure):
+    def answer(self, path, *, secure):
+        """Status, headers and body."""
+        known = path == "/" or path.startswith(PATHS)
         if not secure and self.redirects:
-            location = f"https://localhost:{self.ports[0]}{path}"
-            return (
-                f"HTTP/1.1 301 Moved\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode()
-            )
-        if self.refuses and path != "/" and not path.startswith(PATHS):
-            return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
-        asked = path if path == "/" or path.startswith(PATHS) else "/"
-        async with httpx.AsyncClient() as client:
-            answer = await client.get(self.upstream + asked, follow_redirects=True)
-        kind = answer.headers.get("content-type", "")
-        head = f"HTTP/1.1 {answer.status_code} -\r\nContent-Type: {kind}\r\nConnection: close\r\n"
-        return f"{head}Content-Length: {len(answer.content)}\r\n\r\n".encode() + answer.content
+            return 301, {"Location": f"https://localhost:{self.ports[True]}{path}"}, b""
+        if self.refuses and not known:
+            return 404, {}, b""
+        try:
+            answer = httpx.get(self.upstream + (path if known else "/"), follow_redirects=True)
+        except httpx.HTTPError:
+            return 503, {}, b""
+        kind = {"Content-Type": answer.headers.get("content-type", "")}
+        return answer.status_code, kind, answer.content
 
-    @contextlib.contextmanager
-    def running(self):
+    def context(self):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.folder / "server.pem")
         context.set_ciphers("ALL:@SECLEVEL=0")
@@ -82,29 +73,38 @@ class Edge:
             warnings.simplefilter("ignore", DeprecationWarning)
             context.minimum_version = self.oldest
         context.maximum_version = self.newest
-        loop = asyncio.new_event_loop()
+        return context
 
-        async def start():
-            for secure in (True, False):
-                server = await asyncio.start_server(
-                    lambda r, w, secure=secure: self.serve(r, w, secure=secure),
-                    "localhost",
-                    0,
-                    ssl=context if secure else None,
-                )
-                self.ports.append(server.sockets[0].getsockname()[1])
-                servers.append(server)
+    @contextlib.contextmanager
+    def serving(self, *, secure):
+        edge = self
 
-        servers = []
-        loop.run_until_complete(start())
-        thread = threading.Thread(target=loop.run_forever)
-        thread.start()
-        yield self
-        for server in servers:
-            loop.call_soon_threadsafe(server.close)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                status, headers, body = edge.answer(self.path, secure=secure)
+                self.send_response(status)
+                for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        with http.server.HTTPServer(("localhost", 0), Handler) as server:
+            if secure:
+                server.socket = self.context().wrap_socket(server.socket, server_side=True)
+            self.ports[secure] = server.server_port
+            thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+            thread.start()
+            yield
+            server.shutdown()
+            thread.join()
+
+    @contextlib.contextmanager
+    def running(self):
+        with self.serving(secure=True), self.serving(secure=False):
+            yield self
 
 
 @pytest.fixture(scope="session")
