@@ -40,6 +40,7 @@ from moto.ecs.responses import EC2ContainerServiceResponse
 from moto.iam.access_control import PermissionResult
 from moto.rds.models import DBInstance
 from moto.s3.models import FakeBucket
+from moto.route53 import models as route53
 from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
@@ -228,6 +229,12 @@ def keep_what_services_are_given() -> None:
     EC2ContainerServiceResponse.create_service = create_service
 
 
+def name_zones_as_aws_does() -> None:
+    """A hosted zone's id begins with Z."""
+    make = route53.create_route53_zone_id
+    route53.create_route53_zone_id = lambda *given, **named: f"Z{make(*given, **named)}"
+
+
 def give_machines_what_their_template_says() -> None:
     """The metadata options of a launch template, for the machines made from it."""
     make = Instance.__init__
@@ -285,6 +292,7 @@ def main() -> None:
     keep_what_services_are_given()
     keep_what_databases_are_given()
     give_machines_what_their_template_says()
+    name_zones_as_aws_does()
     let_everybody_in()
 
     # Copies that have ended are not waited for.
