@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tally.aws.account import groups_of
+
 ANYONE = "0.0.0.0/0"
 
 
@@ -196,7 +198,7 @@ class Cloud:
                 {
                     "DeviceIndex": 0,
                     "SubnetId": old["SubnetId"],
-                    "Groups": [it["GroupId"] for it in old["SecurityGroups"]],
+                    "Groups": groups_of(old),
                     "AssociatePublicIpAddress": True,
                 }
             ],
@@ -414,7 +416,7 @@ def give_out_public_addresses(cloud: Cloud) -> None:
 
 @breaks("network-way-out")
 def close_an_endpoint(cloud: Cloud) -> None:
-    identifier = cloud.id_of("vpc_endpoints", "VpcEndpoints", "VpcEndpointId", "monitoring")
+    identifier = cloud.id_of("vpc_endpoints", "VpcEndpoints", "VpcEndpointId", "logs")
     cloud.ec2.delete_vpc_endpoints(VpcEndpointIds=[identifier])
 
 

@@ -39,8 +39,8 @@ from moto.ecs.models import Service
 from moto.ecs.responses import EC2ContainerServiceResponse
 from moto.iam.access_control import PermissionResult
 from moto.rds.models import DBInstance
-from moto.s3.models import FakeBucket
 from moto.route53 import models as route53
+from moto.s3.models import FakeBucket
 from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
@@ -236,7 +236,7 @@ def name_zones_as_aws_does() -> None:
 
 
 def give_machines_what_their_template_says() -> None:
-    """The metadata options of a launch template, for the machines made from it."""
+    """A launch template's metadata options, and its disks only, for machines made from it."""
     make = Instance.__init__
 
     def keep(self: Instance, ec2_backend: Any, *args: Any, **given: Any) -> None:
@@ -244,6 +244,9 @@ def give_machines_what_their_template_says() -> None:
         if (template := given.get("launch_template")) and not given.get("metadata_options"):
             data = ec2_backend._get_template_from_args(template).data
             self.metadata_options = MetadataOptions(data.get("MetadataOptions"))
+            if data.get("BlockDeviceMappings"):
+                # Without its own disk, which a machine with others would not get.
+                self.setup_defaults = lambda: None
 
     Instance.__init__ = keep
 

@@ -698,6 +698,13 @@ def tags_of(thing: Thing) -> dict[str, str]:
     return {(it.get("Key") or it["key"]): it.get("Value", it.get("value", "")) for it in listed}
 
 
+def groups_of(instance: Thing) -> list[str]:
+    """A machine's security groups: its own, and those of its network interfaces."""
+    cards = instance.get("NetworkInterfaces", [])
+    listed = [*instance["SecurityGroups"], *(it for card in cards for it in card["Groups"])]
+    return sorted({it["GroupId"] for it in listed})
+
+
 def statements(document: Thing) -> list[Thing]:
     """A policy's statements, each with lists where AWS also takes a single text."""
     listed = document["Statement"]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tally.aws.account import SERVICES, Account, Thing
+from tally.aws.account import SERVICES, Account, Thing, groups_of
 from tally.aws.requirement import Concern, Seen
 from tally.aws.rules import ANYONE, Opening, common, is_range, openings, overlaps, show
 
@@ -119,7 +119,7 @@ def parties(account: Account) -> list[Party]:
     found.extend(
         Party(
             "bastion",
-            frozenset(it["GroupId"] for it in machine["SecurityGroups"]),
+            frozenset(groups_of(machine)),
             frozenset([machine["SubnetId"]]),
             bool(machine.get("PublicIpAddress")),
         )

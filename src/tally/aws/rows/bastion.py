@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 from typing import Final
 
-from tally.aws.account import Account, NotFound, Thing
+from tally.aws.account import Account, NotFound, Thing, groups_of
 from tally.aws.requirement import Concern, NotApplicable, Seen, present
 from tally.aws.rows.network import name_of
 from tally.aws.rules import is_range, openings, show
@@ -38,10 +38,9 @@ def _bastion(account: Account) -> Thing:
 
 def _ssh(account: Account) -> list[str]:
     """From where the bastion's groups let anybody in, on whatever port."""
-    groups = [it["GroupId"] for it in _bastion(account)["SecurityGroups"]]
     return [
         f"{opening.peer} on {show(opening)}"
-        for group in groups
+        for group in groups_of(_bastion(account))
         for opening in openings(account.security_groups[group]["IpPermissions"])
     ]
 

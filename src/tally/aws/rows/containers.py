@@ -180,7 +180,7 @@ def _health(account: Account) -> Iterator[Seen]:
     for name, container in _containers(account):
         if container.get("essential", True):
             command = " ".join(container.get("healthCheck", {}).get("command", []))
-            yield Seen(name, "healthz" in command, command or "none")
+            yield Seen(name, "health" in command, command or "none")
 
 
 @concern.requires("containers-rollback", "A deployment that fails is stopped and rolled back")

@@ -13,7 +13,7 @@ concern = Concern("Machines of the adder")
 
 # What would be a secret in plain sight: a password with a value, a private key, an AWS key.
 SECRET: Final = re.compile(
-    r"(?i)(?:password|passwd|secret_access_key|token)[\"']?\s*[=:]\s*[\"']?[^\s\"'$({]{6,}"
+    r"(?i)(?:password|passwd|secret_access_key|token)[\"']?\s*[=:]\s*[\"']?[^\s\"'$({/][^\s\"']{5,}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[0-9A-Z]{16}\b|://[^/\s:@]+:[^/\s:@$]+@"
 )
 # The services log in with certificates checked against AWS's own roots.
@@ -124,6 +124,7 @@ _NEEDED: Final = {
     "logs:CreateLogStream",
     "logs:PutLogEvents",
     "logs:DescribeLogStreams",
+    "logs:DescribeLogGroups",
     "ssm:UpdateInstanceInformation",
     "ssmmessages:CreateControlChannel",
     "ssmmessages:CreateDataChannel",

@@ -270,10 +270,8 @@ def _assign_none(account: Account) -> Iterator[Seen]:
         )
 
 
-# What runs in the private subnets asks these services: images, logs, metrics, secrets, sessions.
-_NEEDED: Final = (
-    *("ecr.api", "ecr.dkr", "logs", "monitoring", "secretsmanager", "ssm", "ssmmessages", "s3"),
-)
+# What runs in the private subnets asks these services: images, logs, secrets, sessions, files.
+_NEEDED: Final = (*("ecr.api", "ecr.dkr", "logs", "secretsmanager", "ssm", "ssmmessages", "s3"),)
 
 
 @concern.requires(
