@@ -34,10 +34,12 @@ from moto.cloudfront import models as cloudfront
 from moto.cloudfront import urls as cloudfront_urls
 from moto.cloudfront.responses import CloudFrontResponse
 from moto.core.responses import ActionResult, BaseResponse
+from moto.ec2.models.instances import Instance, MetadataOptions
 from moto.ecs.models import Service
 from moto.ecs.responses import EC2ContainerServiceResponse
 from moto.iam.access_control import PermissionResult
 from moto.rds.models import DBInstance
+from moto.route53 import models as route53
 from moto.s3.models import FakeBucket
 from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
@@ -227,6 +229,28 @@ def keep_what_services_are_given() -> None:
     EC2ContainerServiceResponse.create_service = create_service
 
 
+def name_zones_as_aws_does() -> None:
+    """A hosted zone's id begins with Z."""
+    make = route53.create_route53_zone_id
+    route53.create_route53_zone_id = lambda *given, **named: f"Z{make(*given, **named)}"
+
+
+def give_machines_what_their_template_says() -> None:
+    """A launch template's metadata options, and its disks only, for machines made from it."""
+    make = Instance.__init__
+
+    def keep(self: Instance, ec2_backend: Any, *args: Any, **given: Any) -> None:
+        make(self, ec2_backend, *args, **given)
+        if (template := given.get("launch_template")) and not given.get("metadata_options"):
+            data = ec2_backend._get_template_from_args(template).data
+            self.metadata_options = MetadataOptions(data.get("MetadataOptions"))
+            if data.get("BlockDeviceMappings"):
+                # Without its own disk, which a machine with others would not get.
+                self.setup_defaults = lambda: None
+
+    Instance.__init__ = keep
+
+
 def keep_what_databases_are_given() -> None:
     """A database's performance insights."""
     make = DBInstance.__init__
@@ -270,6 +294,8 @@ def main() -> None:
     add_budget_subscribers()
     keep_what_services_are_given()
     keep_what_databases_are_given()
+    give_machines_what_their_template_says()
+    name_zones_as_aws_does()
     let_everybody_in()
 
     # Copies that have ended are not waited for.
