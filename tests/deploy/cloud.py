@@ -1,4 +1,4 @@
-"""What the machine talks to: an emulator of AWS under AWS's own names, and a PostgreSQL with TLS."""
+"""What the machine talks to: an emulator under AWS's names, and a PostgreSQL with TLS."""
 
 import contextlib
 import json
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,8 +85,7 @@ def cloud(network: Network) -> Iterator[Cloud]:
             stack.enter_context(_running(network.in_cloud(*emulator, *arguments), log))
         url = stack.enter_context(_postgres(programs[-1], folder, certificate, key, network))
         for address in ((network.cloud_address, 443), (METADATA, 80)):
-            probe = network.in_cloud("bash", "-c", "</dev/tcp/{}/{}".format(*address))
-            _wait(lambda: subprocess.run(probe, stderr=subprocess.DEVNULL).returncode == 0)
+            _wait_for(network.in_cloud("bash", "-c", "</dev/tcp/{}/{}".format(*address)))
 
         migrate = [sys.executable, "-m", "tally", "migrate"]
         subprocess.run(
@@ -151,14 +150,15 @@ def _postgres(
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
     with (folder / "postgres.log").open("w") as log, _running(network.in_cloud(*command), log):
-        _wait(lambda: subprocess.run([programs / "pg_isready", "-q", "-h", folder]).returncode == 0)
+        _wait_for([str(programs / "pg_isready"), "-q", "-h", str(folder)])
         server = f"?host={folder}"
         execute(f"postgresql://postgres@/postgres{server}", "CREATE DATABASE tally")
         yield f"postgresql://postgres@/tally{server}"
 
 
-def _wait(condition: Callable[[], bool], seconds: float = 30) -> None:
+def _wait_for(probe: list[str], seconds: float = 30) -> None:
+    """Wait until a command succeeds."""
     deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the emulator or the database did not start in time"
+    while subprocess.run(probe, check=False, stderr=subprocess.DEVNULL).returncode != 0:
+        assert time.monotonic() < deadline, f"{probe} did not succeed in time"
         time.sleep(0.1)

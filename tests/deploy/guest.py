@@ -2,12 +2,11 @@
 
 import contextlib
 import json
-import os
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,7 +149,7 @@ def _leader(boot: subprocess.Popen[bytes]) -> int:
     return found
 
 
-def _wait(condition, seconds: float = 60) -> None:
+def _wait(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the guest did not boot in time"

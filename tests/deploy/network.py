@@ -1,6 +1,6 @@
 """Two networks of their own: the machine's, and that of everything it talks to.
 
-    this test  --  cloud (a router with the emulator, the metadata service and PostgreSQL)  --  guest
+    this test  --  cloud (routes; the emulator, the metadata service, PostgreSQL)  --  guest
 
 There is no way from the guest to anything else.
 """
