@@ -48,9 +48,8 @@ def copy_of_sources(folder: Path, authority: Path, version: str) -> Path:
     (folder / CERTIFICATES).parent.mkdir(exist_ok=True)
     shutil.copy(authority, folder / CERTIFICATES)
     module = folder / "src/tally/__init__.py"
-    module.write_text(
-        re.sub('__version__ = ".*"', f'__version__ = "{version}"', module.read_text())
-    )
+    text = re.sub('__version__ = ".*"', f'__version__ = "{version}"', module.read_text())
+    module.write_text(text)
     return folder
 
 

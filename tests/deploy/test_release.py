@@ -5,8 +5,6 @@ import subprocess
 import zipfile
 from pathlib import Path
 
-import httpx
-
 from tests.deploy import release
 from tests.deploy.cloud import Cloud
 from tests.deploy.conftest import Release

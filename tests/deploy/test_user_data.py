@@ -24,7 +24,10 @@ def test_cloud_init_accepts_it(user_data: str, tmp_path: Path) -> None:
     file = tmp_path / "user-data"
     file.write_text(user_data)
     done = subprocess.run(
-        ["cloud-init", "schema", "--config-file", file], capture_output=True, text=True
+        ["cloud-init", "schema", "--config-file", file],
+        check=False,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -51,7 +54,7 @@ def test_the_database_is_verified(user_data: str) -> None:
 def test_its_scripts_pass_shellcheck() -> None:
     scripts = sorted((MACHINE / "opt/tally/bin").iterdir())
     shellcheck = PROJECT / ".venv/bin/shellcheck"
-    done = subprocess.run([shellcheck, *scripts], capture_output=True, text=True)
+    done = subprocess.run([shellcheck, *scripts], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
 
