@@ -188,12 +188,11 @@ async def test_a_stop_answers_what_is_under_way(running: Guest, the_cloud: Cloud
             await connection.execute("SELECT FROM tally.total FOR UPDATE")
             adding = asyncio.create_task(http.post(ENTRIES, json={"value": "8"}))
             waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-            while not await connection.fetchval(waiting):
+            while not await connection.fetchval(waiting):  # noqa: ASYNC110 - PostgreSQL tells nobody
                 await asyncio.sleep(0.05)
             stop = ("systemctl", "stop", UNIT)
             stopping = asyncio.create_task(asyncio.to_thread(running.run, *stop))
-            while running.log().count('"event":"stopping"') == stops:
-                await asyncio.sleep(0.05)
+            await asyncio.to_thread(wait, lambda: running.log().count('"event":"stopping"') > stops)
         assert (await adding).status_code == 201
         await stopping
     await connection.close()
