@@ -23,9 +23,8 @@ def test_two_builds_give_the_same_bytes(
 
 def test_it_has_the_pinned_packages_and_no_others(old_release: Release) -> None:
     with zipfile.ZipFile(old_release.file) as file:
-        wheels = {name.split("/")[1] for name in file.namelist() if name.startswith(".deps/")} - {
-            ""
-        }
+        packed_files = [name for name in file.namelist() if name.startswith(".deps/")]
+    wheels = {name.split("/")[1] for name in packed_files} - {""}
     packed = {"==".join(wheel.split("-")[:2]).replace("_", "-").lower() for wheel in wheels}
     pins = (release.PROJECT / "requirements/services.txt").read_text().splitlines()
     pinned = {line.removesuffix(" \\").lower() for line in pins if not line.startswith(" ")}
