@@ -82,7 +82,8 @@ def cloud(network: Network) -> Iterator[Cloud]:
         tls = ["-s", "-c", str(certificate), "-k", str(key)]
         log = stack.enter_context((folder / "emulator.log").open("w"))
         for arguments in (["-H", "0.0.0.0", "-p", "443", *tls], ["-H", METADATA, "-p", "80"]):
-            stack.enter_context(_running(network.in_cloud(*emulator, *arguments), log))
+            command = network.in_cloud(*emulator, *arguments)
+            stack.enter_context(_running(command, log, signal.SIGTERM))
         url = stack.enter_context(_postgres(programs[-1], folder, certificate, key, network))
         for address in ((network.cloud_address, 443), (METADATA, 80)):
             _wait_for(network.in_cloud("bash", "-c", "</dev/tcp/{}/{}".format(*address)))
@@ -114,13 +115,12 @@ def _certificates(folder: Path, network: Network) -> tuple[Path, Path, Path]:
 
 
 @contextlib.contextmanager
-def _running(command: list[str], log: Any) -> Iterator[None]:
+def _running(command: list[str], log: Any, end: signal.Signals) -> Iterator[None]:
     with subprocess.Popen(command, stdout=log, stderr=log, cwd="/") as process:
         try:
             yield
         finally:
-            # To PostgreSQL: end now, whoever is connected.
-            process.send_signal(signal.SIGINT)
+            process.send_signal(end)
 
 
 @contextlib.contextmanager
@@ -149,7 +149,11 @@ def _postgres(
     command = [*nobody, str(programs / "postgres"), "-D", str(data)]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
-    with (folder / "postgres.log").open("w") as log, _running(network.in_cloud(*command), log):
+    with (
+        (folder / "postgres.log").open("w") as log,
+        # SIGINT to PostgreSQL: end now, whoever is connected.
+        _running(network.in_cloud(*command), log, signal.SIGINT),
+    ):
         _wait_for([str(programs / "pg_isready"), "-q", "-h", str(folder)])
         server = f"?host={folder}"
         execute(f"postgresql://postgres@/postgres{server}", "CREATE DATABASE tally")

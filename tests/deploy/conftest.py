@@ -49,7 +49,7 @@ def new_release(the_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> R
 @pytest.fixture(scope="session")
 def user_data(old_release: Release, tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("terraform")
-    return release.render(folder, old_release.key, old_release.sha256)
+    return release.render(folder, release.machine_of_the_guest(old_release.key, old_release.sha256))
 
 
 @pytest.fixture(scope="session")

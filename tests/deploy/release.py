@@ -62,11 +62,9 @@ def build(sources: Path) -> tuple[Path, str]:
     return sources / file, sha256
 
 
-def render(folder: Path, key: str, sha256: str) -> str:
-    """Render the user data by Terraform."""
-    if shutil.which("terraform") is None:
-        pytest.skip("terraform is not installed")
-    machine = {
+def machine_of_the_guest(key: str, sha256: str) -> dict[str, str]:
+    """Give the template's variables for a machine in the test's own cloud."""
+    return {
         "name": "tally",
         "region": clouds.REGION,
         "release_bucket": clouds.BUCKET,
@@ -77,6 +75,12 @@ def render(folder: Path, key: str, sha256: str) -> str:
         "log_group": "tally-adder",
         "version": "0123456789abcdef0123456789abcdef01234567",
     }
+
+
+def render(folder: Path, machine: dict[str, str]) -> str:
+    """Render the user data of a machine by Terraform."""
+    if shutil.which("terraform") is None:
+        pytest.skip("terraform is not installed")
     values = "\n".join(f'  {name} = "{value}"' for name, value in machine.items())
     (folder / "main.tf").write_text(_RENDERING)
     (folder / "terraform.tfvars").write_text(
