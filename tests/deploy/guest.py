@@ -134,7 +134,15 @@ def _furnish(root: Path, cloud: Cloud, user_data: str) -> None:
     # Compressed, as Terraform sends it.
     (seed / "user-data").write_bytes(gzip.compress(user_data.encode()))
     (root / "etc/cloud/cloud.cfg.d/90-guest.cfg").write_text(
-        json.dumps({"datasource_list": ["NoCloud"], "network": {"config": "disabled"}})
+        json.dumps(
+            {
+                "datasource_list": ["NoCloud"],
+                "network": {"config": "disabled"},
+                # Neither a package of locales nor an SSH server is there to be set up.
+                "locale": False,
+                "ssh_genkeytypes": [],
+            }
+        )
     )
     # Amazon's agent is in no distribution but Amazon's; see agent/ for what stands in.
     package = root / "var/tmp/agent.deb"
