@@ -7,9 +7,12 @@ There is no way from the guest to anything else.
 
 import contextlib
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+import pytest
 
 # Where every machine on AWS finds its metadata and the credentials of its role.
 METADATA = "169.254.169.254"
@@ -35,7 +38,14 @@ def ip(*arguments: str) -> None:
 
 @contextlib.contextmanager
 def network() -> Iterator[Network]:
-    """Make both; on leaving, with the processes in them ended, nothing stays."""
+    """Make both; on leaving, with the processes in them ended, nothing stays.
+
+    Skips the test where none can be made.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("a network namespace is made by root only")
+    if shutil.which("ip") is None:
+        pytest.skip("ip is not installed: apt install iproute2")
     number = os.getpid()
     # From the block that is set aside for tests between networks (RFC 2544).
     prefix = f"198.18.{number % 256}"
