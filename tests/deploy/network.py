@@ -6,6 +6,7 @@ There is no way from the guest to anything else.
 """
 
 import contextlib
+import ipaddress
 import os
 import shutil
 import subprocess
@@ -47,13 +48,14 @@ def network() -> Iterator[Network]:
     if shutil.which("ip") is None:
         pytest.skip("ip is not installed: apt install iproute2")
     number = os.getpid()
-    # From the block that is set aside for tests between networks (RFC 2544).
-    prefix = f"198.18.{number % 256}"
+    # Eight addresses, other ones for tests that run at the same time, from the 2^17 that are set
+    # aside for tests between networks (RFC 2544).
+    first = ipaddress.IPv4Address("198.18.0.0") + 8 * (number % (1 << 14))
     made = Network(
         cloud=f"tally-cloud-{number}",
         guest=f"tally-guest-{number}",
-        cloud_address=f"{prefix}.5",
-        guest_address=f"{prefix}.6",
+        cloud_address=f"{first + 5}",
+        guest_address=f"{first + 6}",
     )
     outside, inside = f"tally{number}", "test"
     with contextlib.ExitStack() as stack:
@@ -63,12 +65,12 @@ def network() -> Iterator[Network]:
         ip("link", "add", outside, "type", "veth", "peer", "name", inside, "netns", made.cloud)
         # Gone at once; a namespace's own links go some time after it.
         stack.callback(ip, "link", "delete", outside)
-        ip("address", "add", f"{prefix}.1/30", "dev", outside)
+        ip("address", "add", f"{first + 1}/30", "dev", outside)
         ip("link", "set", outside, "up")
-        ip("route", "add", f"{prefix}.4/30", "via", f"{prefix}.2")
+        ip("route", "add", f"{first + 4}/30", "via", f"{first + 2}")
 
         cloud, guest = ("-netns", made.cloud), ("-netns", made.guest)
-        ip(*cloud, "address", "add", f"{prefix}.2/30", "dev", inside)
+        ip(*cloud, "address", "add", f"{first + 2}/30", "dev", inside)
         ip(*cloud, "link", "add", "guest", "type", "veth", "peer", "name", "eth0")
         ip(*cloud, "link", "set", "eth0", "netns", made.guest)
         ip(*cloud, "address", "add", f"{made.cloud_address}/30", "dev", "guest")
