@@ -6,7 +6,7 @@ SECONDS ?= 600
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench faults lint format pin screenshots clean
+.PHONY: help run test bench faults lint format pin release screenshots clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,7 +27,7 @@ lint: .venv/installed-dev ## Run the static checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck .ci/run scripts/pin
+	$(BIN)/shellcheck .ci/run scripts/pin scripts/release deploy/adder/machine/opt/tally/bin/*
 
 format: .venv/installed-dev ## Format the code
 	$(BIN)/ruff check --fix .
@@ -35,6 +35,9 @@ format: .venv/installed-dev ## Format the code
 
 pin: .venv/installed-dev ## Compile the hash-pinned requirements (ARGS=--upgrade for newer releases)
 	scripts/pin $(ARGS)
+
+release: .venv/installed-dev ## Build the adder's release, dist/tally.pex, and print its sha256
+	@scripts/release
 
 screenshots: .venv/installed-dev ## Take the README's pictures from a real browser
 	$(BIN)/python scripts/screenshots.py
