@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
+
 from tests.deploy.conftest import CONTAINERS, ROOT, SERVICES
 
 BIN = ROOT / ".venv" / "bin"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.deploy.conftest import BASE, REVISION, ROOT, SERVICES, Engine
 
 MEGABYTE = 1_000_000
@@ -36,12 +37,13 @@ def test_all_images_are_one_file_system(engine, images) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_an_image_says_what_it_is_and_runs(engine, images, service: str) -> None:
-    config = engine.image(images[service])["Config"]
+    image = engine.image(images[service])
+    config = image["Config"]
     assert config["Entrypoint"] == ["tally"]
     assert config["Cmd"] == ["serve", service]
     assert config["User"] == "10001:10001"
     assert config["ExposedPorts"] == {"8080/tcp": {}}
-    assert config["Healthcheck"]["Test"] == ["CMD", "tally", "health", service]
+    assert image["Healthcheck"]["Test"] == ["CMD", "tally", "health", service]
     labels = {
         key.removeprefix("org.opencontainers.image."): value
         for key, value in config["Labels"].items()
@@ -132,7 +134,9 @@ def test_nothing_is_left_behind(root: Path, files: list[Path]) -> None:
 
 def test_no_secret_and_no_address_of_the_build_in_its_record(engine, images, wheels) -> None:
     for tag in images.values():
-        record = engine.podman("image", "inspect", tag) + engine.podman("history", "--no-trunc", tag)
+        record = engine.podman("image", "inspect", tag) + engine.podman(
+            "history", "--no-trunc", tag
+        )
         for word in ("PASSWORD", "TOKEN", "find-links", "index-url", str(wheels)):
             assert word not in record, word
 
