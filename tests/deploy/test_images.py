@@ -1,5 +1,6 @@
 """What is in the images, and what is not."""
 
+import logging
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ from tests.deploy.conftest import BASE, REVISION, ROOT, SERVICES, Engine
 MEGABYTE = 1_000_000
 # The packages are compiled code for the most part; twice as much would be something else.
 MOST_ABOVE_BASE = 90 * MEGABYTE
+
+figures = logging.getLogger("tally.figures")
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +61,11 @@ def test_an_image_says_what_it_is_and_runs(engine, images, service: str) -> None
     }
 
 
-def test_an_image_is_small(engine, images, record_property) -> None:
+def test_an_image_is_small(engine, images) -> None:
     base = engine.image(BASE)["Size"]
     for service, tag in images.items():
         above = engine.image(tag)["Size"] - base
-        record_property(f"{service}_bytes_above_base", above)
-        print(f"{service}: {above / MEGABYTE:.1f} MB above a base of {base / MEGABYTE:.1f} MB")
+        figures.info("%s: %.1f MB above %.1f", service, above / MEGABYTE, base / MEGABYTE)
         assert above < MOST_ABOVE_BASE
 
 
