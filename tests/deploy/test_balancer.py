@@ -7,7 +7,10 @@ import httpx
 import pytest
 
 ENTRIES = "/adder_service/entries"
-NOT_FOUND = b'{"title":"Not Found","status":404}'
+NOT_FOUND = (
+    "There is nothing here."
+    " The services are at /adder_service, /display_service and /reset_service."
+)
 
 
 def handled(containers, path: str) -> list[str]:
@@ -44,8 +47,8 @@ def test_each_path_goes_to_its_service(server, containers, path: str, service: s
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_everything_else_is_a_fixed_404(server, containers, path: str, method: str) -> None:
     answer = httpx.request(method, f"{server.url}{path}", headers={"X-Request-Id": "elsewhere"})
-    assert (answer.status_code, answer.content) == (404, NOT_FOUND)
-    assert answer.headers["content-type"] == "application/json"
+    assert (answer.status_code, answer.text) == (404, NOT_FOUND)
+    assert answer.headers["content-type"] == "text/plain"
     assert handled(containers, '"elsewhere"') == []
 
 
