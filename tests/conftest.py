@@ -21,6 +21,9 @@ from tally.ledger.database import Database
 from tally.ledger.migrate import migrate
 from tally.local import postgres
 
+# The deployment on an emulated AWS, which several folders share.
+pytest_plugins = ("tests.infra.fixtures",)
+
 STRICT = os.environ.get("TALLY_TEST_STRICT") == "1"
 _TEMPLATE = "tally_template"
 _names = (f"tally_test_{number}" for number in itertools.count(1))
