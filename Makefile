@@ -23,7 +23,7 @@ lint: .venv/installed-dev ## Run the static checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck .ci/run scripts/pin tests/deploy/base
+	$(BIN)/shellcheck .ci/run scripts/pin tests/containers/base
 	$(BIN)/hadolint deploy/containers/Containerfile
 
 format: .venv/installed-dev ## Format the code

@@ -180,11 +180,13 @@ def health(service: str) -> None:
     """Ask the service at TALLY_HOST and TALLY_PORT whether it answers; exit status 1 if not."""
     from tally.services.health import NotHealthy, check
 
-    with _explained():
-        try:
-            check(service, read_settings())
-        except NotHealthy as error:
-            raise Refused(str(error)) from error
+    # Asked every few seconds, it brings in nothing of the database's.
+    try:
+        check(service, read_settings())
+    except InvalidSetting as error:
+        raise Unusable(str(error)) from error
+    except NotHealthy as error:
+        raise Refused(str(error)) from error
 
 
 def _settings(port: int | None, host: str | None) -> Settings:

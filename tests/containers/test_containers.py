@@ -11,7 +11,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from tests.deploy.conftest import (
+from tests.containers.conftest import (
     LIMITS,
     RESTRICTIONS,
     SERVICES,

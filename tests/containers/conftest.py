@@ -4,7 +4,6 @@ The images come from buildah, on a stand-in for their base that `base` makes: no
 needed. Podman and runc run them, so that what restricts them is what an engine restricts with.
 """
 
-import asyncio
 import contextlib
 import hashlib
 import json
@@ -22,7 +21,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx
 import pip
 import pytest
@@ -292,18 +290,6 @@ class ManagedPostgres:
             "VOLUME": f"{self.authority}:/opt/tally/authority.pem:ro",
         }
 
-    def execute(self, statement: str) -> None:
-        async def run() -> None:
-            connection = await asyncpg.connect(
-                self.url("owner", str(self.authority)), password=self.passwords["owner"]
-            )
-            try:
-                await connection.execute(statement)
-            finally:
-                await connection.close()
-
-        asyncio.run(run())
-
 
 @pytest.fixture(scope="session")
 def managed_postgres() -> Iterator[ManagedPostgres]:
@@ -366,8 +352,16 @@ def managed_postgres() -> Iterator[ManagedPostgres]:
 
 @pytest.fixture(scope="session")
 def schema(engine: Engine, images: dict[str, str], managed_postgres: ManagedPostgres) -> list[str]:
-    """Run the schema step twice, as two deployments do; give what each said."""
-    said = [
+    """Run the schema step twice, as two deployments do; give what each said.
+
+    It sets the services' passwords too, so that each can log in.
+    """
+    environment = managed_postgres.environment("owner")
+    for service in SERVICES:
+        environment[f"TALLY_{service.upper()}_PASSWORD"] = managed_postgres.passwords[
+            f"tally_{service}"
+        ]
+    return [
         engine.podman(
             "run",
             "--rm",
@@ -375,16 +369,12 @@ def schema(engine: Engine, images: dict[str, str], managed_postgres: ManagedPost
             *LIMITS,
             "--network=host",
             "--no-healthcheck",
-            *environment_options(managed_postgres.environment("owner")),
+            *environment_options(environment),
             images["display"],
             "migrate",
         )
         for _ in range(2)
     ]
-    for service in SERVICES:
-        role = f"tally_{service}"
-        managed_postgres.execute(f"ALTER ROLE {role} PASSWORD '{managed_postgres.passwords[role]}'")
-    return said
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from tests.deploy.conftest import CONTAINERS, ROOT, SERVICES
+from tests.containers.conftest import CONTAINERS, ROOT, SERVICES
 
 BIN = ROOT / ".venv" / "bin"
 CONTAINERFILE = (CONTAINERS / "Containerfile").read_text()
