@@ -417,9 +417,11 @@ def server(containers: dict[str, Container]) -> Iterator[Balanced]:
         stdout=subprocess.DEVNULL,
     )
     url = f"http://127.0.0.1:{port}"
-    for service in SERVICES:
-        wait_until_answered(f"{url}/{service}_service/readyz", lambda: process.poll() is None)
-    yield Balanced(url)
-    # Finish what is under way, then end; SIGTERM would cut it off.
-    process.send_signal(signal.SIGUSR1)
-    assert process.wait(timeout=30) == 0
+    try:
+        for service in SERVICES:
+            wait_until_answered(f"{url}/{service}_service/readyz", lambda: process.poll() is None)
+        yield Balanced(url)
+    finally:
+        # Finish what is under way, then end; SIGTERM would cut it off.
+        process.send_signal(signal.SIGUSR1)
+        assert process.wait(timeout=30) == 0
