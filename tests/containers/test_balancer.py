@@ -29,6 +29,7 @@ def handled(containers, path: str) -> list[str]:
         ("/adder_service", "adder"),
         ("/adder_service/static/tally.css", "adder"),
         ("/adder_service/nothing", "adder"),
+        ("/adder_services", "adder"),
         ("/reset_service", "reset"),
         ("/reset_service/resets", "reset"),
     ],

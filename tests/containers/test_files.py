@@ -15,6 +15,7 @@ from tests.containers.conftest import CONTAINERS, ROOT, SERVICES
 
 BIN = ROOT / ".venv" / "bin"
 CONTAINERFILE = (CONTAINERS / "Containerfile").read_text()
+BALANCER = (CONTAINERS / "haproxy.cfg").read_text()
 COMPOSE = yaml.safe_load((CONTAINERS / "compose.yaml").read_text())
 PINNED = re.compile(r"docker\.io/library/[a-z]+:[\w.-]+@sha256:[0-9a-f]{64}")
 
@@ -77,6 +78,24 @@ def test_the_balancer_asks_each_service_at_the_port_of_its_image() -> None:
     port = balancer["environment"]["PORT"]
     assert balancer["ports"] == [f"127.0.0.1:8080:{port}"]
     assert "./haproxy.cfg:/usr/local/etc/haproxy/haproxy.cfg:ro" in balancer["volumes"]
+
+
+def test_the_balancer_has_the_rules_of_the_one_on_aws() -> None:
+    on_aws = (ROOT / "infra" / "load-balancer.tf").read_text()
+    there = {
+        (pattern, service)
+        for patterns, service in re.findall(r'paths = \[(.+?)\], service = "(\w+)"', on_aws)
+        for pattern in re.findall(r'"(.+?)"', patterns)
+    }
+    here = {
+        (path + ("*" if rule == "path_beg" else ""), service)
+        for service, rule, paths in re.findall(r"use_backend (\w+) if { (\w+) (.+) }", BALANCER)
+        for path in paths.split()
+    }
+    assert here == there
+    assert {service for _, service in here} == set(SERVICES)
+    [answer] = re.findall(r'return status 404 content-type text/plain string "(.+)"', BALANCER)
+    assert f'message_body = "{answer}"' in on_aws
 
 
 def test_each_service_has_its_own_role_and_the_schema_the_owner() -> None:
