@@ -27,7 +27,9 @@ lint: .venv/installed-dev ## Run the static checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck .ci/run scripts/pin scripts/release deploy/adder/machine/opt/tally/bin/*
+	$(BIN)/shellcheck .ci/run scripts/pin scripts/release deploy/adder/machine/opt/tally/bin/* \
+	    tests/containers/base
+	$(BIN)/hadolint deploy/containers/Containerfile
 
 format: .venv/installed-dev ## Format the code
 	$(BIN)/ruff check --fix .
