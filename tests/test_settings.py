@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tally.settings import InvalidSetting, Settings, read_settings
+from tally.settings import InvalidSetting, Settings, read_passwords, read_settings
 
 
 def test_nothing_set_means_the_defaults() -> None:
@@ -63,3 +63,20 @@ def test_refuses_and_names_the_variable_and_the_rule(name, given, rule) -> None:
     assert str(refusal.value).startswith(f"TALLY_{name} ")
     assert rule in str(refusal.value)
     assert "pw" not in str(refusal.value)
+
+
+def test_passwords_are_read_by_role_and_are_no_settings() -> None:
+    given = {
+        "TALLY_ADDER_PASSWORD": "a",
+        "TALLY_RESET_PASSWORD": "",
+        "TALLY_OPERATOR_PASSWORD": "o",
+    }
+    assert read_passwords(given) == {"tally_adder": "a", "tally_operator": "o"}
+    assert read_settings(given) == Settings()
+
+
+@pytest.mark.parametrize("given", ["two words", "paßwort", "x" * 513, "tab\t"])
+def test_a_password_that_breaks_the_rule_is_refused_and_not_shown(given) -> None:
+    with pytest.raises(InvalidSetting) as refusal:
+        read_passwords({"TALLY_DISPLAY_PASSWORD": given})
+    assert str(refusal.value) == "TALLY_DISPLAY_PASSWORD must be 1 to 512 visible ASCII characters"

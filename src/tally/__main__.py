@@ -186,11 +186,18 @@ def _settings(port: int | None, host: str | None) -> Settings:
 @main.command(epilog=_example("tally migrate"))
 @_json
 def migrate(as_json: bool) -> None:
-    """Bring the schema, the roles and their rights up to date."""
+    """Bring the schema, the roles and their rights up to date.
+
+    Sets the passwords of the roles that TALLY_ADDER_PASSWORD, TALLY_DISPLAY_PASSWORD,
+    TALLY_RESET_PASSWORD and TALLY_OPERATOR_PASSWORD give.
+    """
     from tally.ledger.migrate import migrate as run
     from tally.ledger.schema import REVISION
+    from tally.settings import read_passwords
 
-    moved = _on_ledger(run, current=False)
+    with _explained():
+        passwords = read_passwords()
+    moved = _on_ledger(lambda database: run(database, passwords), current=False)
     done = "migrated to" if moved else "already at"
     _print(as_json, {"revision": REVISION, "migrated": moved}, f"{done} revision {REVISION}")
 

@@ -11,6 +11,8 @@ LogFormat = Literal["auto", "json", "text"]
 
 _MAX_PORT: Final = 65535
 _MAX_TOKEN: Final = 512
+# The roles of PostgreSQL whose passwords can be set, as TALLY_ADDER_PASSWORD and so on.
+PASSWORD_ROLES: Final = ("tally_adder", "tally_display", "tally_reset", "tally_operator")
 
 
 class InvalidSetting(ValueError):
@@ -46,6 +48,19 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     }
     parsed = {name: _PARSERS[name](name, given[name]) for name in _PARSERS if name in given}
     return Settings(**parsed)  # type: ignore[arg-type]
+
+
+def read_passwords(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Read the passwords that `tally migrate` sets, by role; raise `InvalidSetting`.
+
+    They are no `Settings`, so that no service holds them. An empty variable counts as not set.
+    """
+    given = {role: environment.get(f"{role.upper()}_PASSWORD") for role in PASSWORD_ROLES}
+    return {
+        role: _token(f"{role.removeprefix('tally_')}_password", password)
+        for role, password in given.items()
+        if password
+    }
 
 
 def _refuse(name: str, rule: str) -> InvalidSetting:

@@ -1,18 +1,20 @@
-"""Bring a database's schema, roles and rights up to date."""
+"""Bring a database's schema, roles, rights and passwords up to date."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tally.ledger import scram
 from tally.ledger.database import Database, current_revision
 from tally.ledger.schema import REVISION, SCHEMA
 
 # Any number does, as long as nobody else in the database uses it: "tally" in ASCII.
 _LOCK: Final = 0x74616C6C79
 
-# What each service may do; everything else is refused by PostgreSQL itself.
+# What each service, and a person who looks, may do; PostgreSQL itself refuses everything else.
 _GRANTS: Final = {
     "tally_adder": (
         "SELECT ON tally.total",
@@ -24,6 +26,7 @@ _GRANTS: Final = {
         "SELECT ON tally.total, tally.reset",
         "EXECUTE ON FUNCTION tally.reset_total, tally.undo_reset",
     ),
+    "tally_operator": ("SELECT ON ALL TABLES IN SCHEMA tally",),
 }
 ROLES: Final = tuple(_GRANTS)
 
@@ -32,11 +35,12 @@ class SchemaNewer(Exception):
     """The database was migrated by a newer release; this one must not touch it."""
 
 
-async def migrate(database: Database) -> bool:
-    """Migrate if need be, and tell whether anything had to be done.
+async def migrate(database: Database, passwords: Mapping[str, str] | None = None) -> bool:
+    """Migrate if need be, and tell whether the schema had to be changed.
 
     Safe to run twice and at the same time: the second waits for the first, then finds its work
-    done. Raises `SchemaNewer`.
+    done. `passwords` are set for the roles they name; the others keep theirs. Raises
+    `SchemaNewer`.
     """
     async with database.engine.connect() as connection:
         await connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
@@ -47,6 +51,7 @@ async def migrate(database: Database) -> bool:
                 await connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
                 await connection.run_sync(_upgrade)
             await _ensure_roles(connection)
+            await _set_passwords(connection, passwords or {})
             await connection.commit()
         finally:
             await connection.rollback()
@@ -73,7 +78,7 @@ def _upgrade(connection: Connection) -> None:
 
 
 async def _ensure_roles(connection: AsyncConnection) -> None:
-    """Create the services' roles where that is allowed, and grant what they need."""
+    """Create the roles where that is allowed, and grant what they need."""
     may_create = await connection.scalar(
         text("SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user")
     )
@@ -98,3 +103,11 @@ async def _ensure_roles(connection: AsyncConnection) -> None:
             *_GRANTS[role],
         ):
             await connection.execute(text(f"GRANT {grant} TO {role}"))
+
+
+async def _set_passwords(connection: AsyncConnection, passwords: Mapping[str, str]) -> None:
+    """Let each role log in with its password, and with no older one."""
+    for role, password in passwords.items():
+        # Only a verifier is sent: statements like this one end up in a server's log.
+        verifier = scram.verifier(password)
+        await connection.exec_driver_sql(f"ALTER ROLE {role} PASSWORD '{verifier}'")

@@ -1,0 +1,205 @@
+# The adder on virtual machines: always the same number, replaced one by one on a new release.
+data "aws_ssm_parameter" "adder_image" {
+  name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
+}
+
+locals {
+  # What is put on the machine as it stands, by its path there.
+  adder_files_folder = "${path.module}/../deploy/adder/machine"
+  adder_files        = { for path in fileset(local.adder_files_folder, "**") : path => file("${local.adder_files_folder}/${path}") }
+
+  adder_user_data = templatefile("${path.module}/../deploy/adder/user-data.yaml.tftpl", {
+    name           = var.name
+    region         = local.region
+    release_bucket = local.release_bucket
+    adder_key      = var.release.adder_key
+    adder_sha256   = var.release.adder_sha256
+    version        = var.release.version
+    secret_id      = aws_secretsmanager_secret.role["adder"].name
+    database_host  = aws_db_instance.main.address
+    log_group      = aws_cloudwatch_log_group.service["adder"].name
+    files          = local.adder_files
+  })
+}
+
+resource "aws_launch_template" "adder" {
+  name                   = "${var.name}-adder"
+  description            = "The adder's machines"
+  image_id               = data.aws_ssm_parameter.adder_image.insecure_value
+  instance_type          = local.sizes.adder_type
+  user_data              = base64gzip(local.adder_user_data)
+  update_default_version = true
+  ebs_optimized          = true
+  tags                   = { Name = "${var.name}-adder" }
+
+  iam_instance_profile {
+    arn = aws_iam_instance_profile.adder.arn
+  }
+
+  metadata_options {
+    http_endpoint               = "enabled"
+    http_tokens                 = "required"
+    http_put_response_hop_limit = 1
+  }
+
+  monitoring {
+    enabled = true
+  }
+
+  network_interfaces {
+    associate_public_ip_address = false
+    delete_on_termination       = true
+    security_groups             = [aws_security_group.role["adder"].id]
+  }
+
+  block_device_mappings {
+    device_name = "/dev/xvda"
+
+    ebs {
+      volume_type           = "gp3"
+      volume_size           = 10 # GiB: the system, two releases, a week of logs
+      encrypted             = true
+      delete_on_termination = true
+    }
+  }
+
+  dynamic "tag_specifications" {
+    for_each = toset(["instance", "volume", "network-interface"])
+    content {
+      resource_type = tag_specifications.value
+      tags          = merge(local.tags, { Name = "${var.name}-adder" })
+    }
+  }
+}
+
+resource "aws_autoscaling_group" "adder" {
+  name                = "${var.name}-adder"
+  vpc_zone_identifier = [for subnet in aws_subnet.private : subnet.id]
+  target_group_arns   = [aws_lb_target_group.service["adder"].arn]
+  min_size            = local.sizes.adder_machines
+  desired_capacity    = local.sizes.adder_machines
+  # A refresh starts the new machine before it ends the old one.
+  max_size = local.sizes.adder_machines * 2
+
+  health_check_type = "ELB"
+  # Seconds from its start in which a machine installs the packages and the release.
+  health_check_grace_period = 300
+  enabled_metrics           = ["GroupInServiceInstances", "GroupDesiredCapacity"]
+
+  launch_template {
+    id      = aws_launch_template.adder.id
+    version = aws_launch_template.adder.latest_version
+  }
+
+  instance_refresh {
+    strategy = "Rolling"
+    triggers = ["tag"]
+
+    preferences {
+      min_healthy_percentage = 100
+      max_healthy_percentage = 200
+      instance_warmup        = 120 # seconds
+      auto_rollback          = true
+
+      alarm_specification {
+        alarms = [aws_cloudwatch_metric_alarm.errors["adder"].alarm_name]
+      }
+    }
+  }
+
+  dynamic "tag" {
+    for_each = merge(local.tags, {
+      Name            = "${var.name}-adder"
+      Release         = var.release.version
+      PasswordVersion = tostring(var.password_version)
+    })
+    content {
+      key                 = tag.key
+      value               = tag.value
+      propagate_at_launch = true
+    }
+  }
+
+  # A machine fetches its password when it starts, and logs in once the database is there.
+  depends_on = [aws_secretsmanager_secret_version.role, aws_lb_listener_rule.route]
+}
+
+resource "aws_iam_role" "adder" {
+  name               = "${var.name}-adder"
+  description        = "What the adder's machines may do"
+  assume_role_policy = data.aws_iam_policy_document.machine_assume.json
+  tags               = { Name = "${var.name}-adder" }
+}
+
+data "aws_iam_policy_document" "machine_assume" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["ec2.amazonaws.com"]
+    }
+  }
+}
+
+resource "aws_iam_instance_profile" "adder" {
+  name = "${var.name}-adder"
+  role = aws_iam_role.adder.name
+  tags = { Name = "${var.name}-adder" }
+}
+
+resource "aws_iam_role_policy" "adder" {
+  name   = "${var.name}-adder"
+  role   = aws_iam_role.adder.id
+  policy = data.aws_iam_policy_document.adder.json
+}
+
+data "aws_iam_policy_document" "adder" {
+  statement {
+    sid       = "ReadRelease"
+    actions   = ["s3:GetObject"]
+    resources = ["arn:aws:s3:::${local.release_bucket}/${var.release.adder_key}"]
+  }
+
+  statement {
+    sid       = "ReadOwnPassword"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = [aws_secretsmanager_secret.role["adder"].arn]
+  }
+
+  statement {
+    sid       = "DecryptOwnPassword"
+    actions   = ["kms:Decrypt"]
+    resources = [aws_kms_key.main.arn]
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:EncryptionContext:SecretARN"
+      values   = [aws_secretsmanager_secret.role["adder"].arn]
+    }
+  }
+
+  statement {
+    sid       = "WriteOwnLogs"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
+    resources = ["${aws_cloudwatch_log_group.service["adder"].arn}:*"]
+  }
+
+  # What a session through Session Manager takes, and no more of AmazonSSMManagedInstanceCore.
+  # None of these actions can be narrowed to a resource.
+  source_policy_documents = [data.aws_iam_policy_document.session.json]
+}
+
+data "aws_iam_policy_document" "session" {
+  statement {
+    sid = "SessionManager"
+    actions = [
+      "ssm:UpdateInstanceInformation",
+      "ssmmessages:CreateControlChannel",
+      "ssmmessages:CreateDataChannel",
+      "ssmmessages:OpenControlChannel",
+      "ssmmessages:OpenDataChannel",
+    ]
+    resources = ["*"]
+  }
+}

@@ -1,0 +1,185 @@
+# What wakes somebody up: one topic, and an alarm for each thing that should not be.
+resource "aws_sns_topic" "alarms" {
+  name              = "${var.name}-alarms"
+  display_name      = "Alarms of ${var.name}"
+  kms_master_key_id = aws_kms_key.main.arn
+  tags              = { Name = "${var.name}-alarms" }
+}
+
+resource "aws_sns_topic_policy" "alarms" {
+  arn    = aws_sns_topic.alarms.arn
+  policy = data.aws_iam_policy_document.alarms.json
+}
+
+data "aws_iam_policy_document" "alarms" {
+  statement {
+    sid       = "AlarmsAndBudget"
+    actions   = ["sns:Publish"]
+    resources = [aws_sns_topic.alarms.arn]
+
+    principals {
+      type        = "Service"
+      identifiers = ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [local.account_id]
+    }
+  }
+}
+
+resource "aws_sns_topic_subscription" "email" {
+  count = var.alarm_email == null ? 0 : 1
+
+  topic_arn = aws_sns_topic.alarms.arn
+  protocol  = "email"
+  endpoint  = var.alarm_email
+}
+
+locals {
+  services = toset(["adder", "display", "reset"])
+  notify   = [aws_sns_topic.alarms.arn]
+
+  target_dimensions = {
+    for service in local.services : service => {
+      LoadBalancer = aws_lb.main.arn_suffix
+      TargetGroup  = aws_lb_target_group.service[service].arn_suffix
+    }
+  }
+
+  # GiB; below it there is a day or more to act even at full load.
+  low_storage_gib = 4
+  # PostgreSQL on the smallest class accepts about 80 connections; the services hold far fewer.
+  many_connections = 60
+}
+
+# Also rolls back the deployment that caused it.
+resource "aws_cloudwatch_metric_alarm" "errors" {
+  for_each = local.services
+
+  alarm_name          = "${var.name}-${each.key}-errors"
+  alarm_description   = "${each.key} answered 5xx ten times in a minute, two minutes running"
+  namespace           = "AWS/ApplicationELB"
+  metric_name         = "HTTPCode_Target_5XX_Count"
+  dimensions          = local.target_dimensions[each.key]
+  statistic           = "Sum"
+  period              = 60
+  evaluation_periods  = 2
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  threshold           = 10
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = local.notify
+  ok_actions          = local.notify
+  tags                = { Name = "${var.name}-${each.key}-errors" }
+}
+
+resource "aws_cloudwatch_metric_alarm" "unhealthy" {
+  for_each = local.services
+
+  alarm_name          = "${var.name}-${each.key}-unhealthy"
+  alarm_description   = "A target of ${each.key} has failed its health check for three minutes"
+  namespace           = "AWS/ApplicationELB"
+  metric_name         = "UnHealthyHostCount"
+  dimensions          = local.target_dimensions[each.key]
+  statistic           = "Maximum"
+  period              = 60
+  evaluation_periods  = 3
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = local.notify
+  ok_actions          = local.notify
+  tags                = { Name = "${var.name}-${each.key}-unhealthy" }
+}
+
+resource "aws_cloudwatch_metric_alarm" "latency" {
+  for_each = local.services
+
+  alarm_name          = "${var.name}-${each.key}-latency"
+  alarm_description   = "One request in a hundred to ${each.key} waits a second or more, five minutes running"
+  namespace           = "AWS/ApplicationELB"
+  metric_name         = "TargetResponseTime"
+  dimensions          = local.target_dimensions[each.key]
+  extended_statistic  = "p99"
+  period              = 60
+  evaluation_periods  = 5
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  threshold           = 1
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = local.notify
+  ok_actions          = local.notify
+  tags                = { Name = "${var.name}-${each.key}-latency" }
+}
+
+resource "aws_cloudwatch_metric_alarm" "load_balancer_errors" {
+  alarm_name          = "${var.name}-load-balancer-errors"
+  alarm_description   = "The load balancer itself answered 5xx: nobody behind it could"
+  namespace           = "AWS/ApplicationELB"
+  metric_name         = "HTTPCode_ELB_5XX_Count"
+  dimensions          = { LoadBalancer = aws_lb.main.arn_suffix }
+  statistic           = "Sum"
+  period              = 60
+  evaluation_periods  = 2
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  threshold           = 10
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = local.notify
+  ok_actions          = local.notify
+  tags                = { Name = "${var.name}-load-balancer-errors" }
+}
+
+resource "aws_cloudwatch_metric_alarm" "database_storage" {
+  alarm_name          = "${var.name}-database-storage"
+  alarm_description   = "The database has less than ${local.low_storage_gib} GiB left"
+  namespace           = "AWS/RDS"
+  metric_name         = "FreeStorageSpace"
+  dimensions          = { DBInstanceIdentifier = aws_db_instance.main.identifier }
+  statistic           = "Minimum"
+  period              = 300
+  evaluation_periods  = 2
+  comparison_operator = "LessThanThreshold"
+  threshold           = local.low_storage_gib * 1024 * 1024 * 1024
+  treat_missing_data  = "breaching"
+  alarm_actions       = local.notify
+  ok_actions          = local.notify
+  tags                = { Name = "${var.name}-database-storage" }
+}
+
+resource "aws_cloudwatch_metric_alarm" "database_connections" {
+  alarm_name          = "${var.name}-database-connections"
+  alarm_description   = "The database holds more than ${local.many_connections} connections"
+  namespace           = "AWS/RDS"
+  metric_name         = "DatabaseConnections"
+  dimensions          = { DBInstanceIdentifier = aws_db_instance.main.identifier }
+  statistic           = "Maximum"
+  period              = 60
+  evaluation_periods  = 5
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = local.many_connections
+  treat_missing_data  = "breaching"
+  alarm_actions       = local.notify
+  ok_actions          = local.notify
+  tags                = { Name = "${var.name}-database-connections" }
+}
+
+resource "aws_cloudwatch_metric_alarm" "scaling_bound" {
+  for_each = local.containers
+
+  alarm_name          = "${var.name}-${each.key}-scaling-bound"
+  alarm_description   = "${each.key} has run as many tasks as it may for ten minutes: raise the bound or find out why"
+  namespace           = "ECS/ContainerInsights"
+  metric_name         = "DesiredTaskCount"
+  dimensions          = { ClusterName = aws_ecs_cluster.main.name, ServiceName = "${var.name}-${each.key}" }
+  statistic           = "Minimum"
+  period              = 60
+  evaluation_periods  = 10
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  # Where the bounds are the same there is nothing to reach; one above them never alarms.
+  threshold          = each.value.tasks.max + (each.value.tasks.min == each.value.tasks.max ? 1 : 0)
+  treat_missing_data = "notBreaching"
+  alarm_actions      = local.notify
+  ok_actions         = local.notify
+  tags               = { Name = "${var.name}-${each.key}-scaling-bound" }
+}

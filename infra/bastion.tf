@@ -1,0 +1,99 @@
+# The operator's way in: one small machine with a public address, SSH from the allowed addresses
+# alone, and Session Manager.
+data "aws_ssm_parameter" "bastion_image" {
+  name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
+}
+
+resource "aws_key_pair" "operator" {
+  count = length(var.allowed_bastion_ips) > 0 ? 1 : 0
+
+  key_name   = "${var.name}-operator"
+  public_key = trimspace(file(pathexpand(var.ssh_public_key_path)))
+  tags       = { Name = "${var.name}-operator" }
+}
+
+resource "aws_instance" "bastion" {
+  ami                         = data.aws_ssm_parameter.bastion_image.insecure_value
+  instance_type               = "t4g.nano"
+  subnet_id                   = values(aws_subnet.public)[0].id
+  associate_public_ip_address = true
+  vpc_security_group_ids      = [aws_security_group.role["bastion"].id]
+  key_name                    = one(aws_key_pair.operator[*].key_name)
+  iam_instance_profile        = aws_iam_instance_profile.bastion.name
+  monitoring                  = true
+  ebs_optimized               = true
+  user_data_replace_on_change = true
+  user_data = templatefile("${path.module}/bastion.yaml.tftpl", {
+    name          = var.name
+    region        = local.region
+    database_host = aws_db_instance.main.address
+    secret_id     = aws_secretsmanager_secret.role["operator"].name
+    log_group     = aws_cloudwatch_log_group.service["bastion"].name
+  })
+  tags        = { Name = "${var.name}-bastion" }
+  volume_tags = merge(local.tags, { Name = "${var.name}-bastion" })
+
+  metadata_options {
+    http_endpoint               = "enabled"
+    http_tokens                 = "required"
+    http_put_response_hop_limit = 1
+  }
+
+  root_block_device {
+    volume_type = "gp3"
+    volume_size = 8 # GiB, the least that Amazon Linux 2023 takes
+    encrypted   = true
+  }
+
+  lifecycle {
+    # A newer image is taken up by replacing the machine on purpose, not while somebody works on it.
+    ignore_changes = [ami]
+  }
+}
+
+resource "aws_iam_role" "bastion" {
+  name               = "${var.name}-bastion"
+  description        = "What the bastion may do"
+  assume_role_policy = data.aws_iam_policy_document.machine_assume.json
+  tags               = { Name = "${var.name}-bastion" }
+}
+
+resource "aws_iam_instance_profile" "bastion" {
+  name = "${var.name}-bastion"
+  role = aws_iam_role.bastion.name
+  tags = { Name = "${var.name}-bastion" }
+}
+
+resource "aws_iam_role_policy" "bastion" {
+  name   = "${var.name}-bastion"
+  role   = aws_iam_role.bastion.id
+  policy = data.aws_iam_policy_document.bastion.json
+}
+
+data "aws_iam_policy_document" "bastion" {
+  source_policy_documents = [data.aws_iam_policy_document.session.json]
+
+  statement {
+    sid       = "ReadOperatorsPassword"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = [aws_secretsmanager_secret.role["operator"].arn]
+  }
+
+  statement {
+    sid       = "DecryptOperatorsPassword"
+    actions   = ["kms:Decrypt"]
+    resources = [aws_kms_key.main.arn]
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:EncryptionContext:SecretARN"
+      values   = [aws_secretsmanager_secret.role["operator"].arn]
+    }
+  }
+
+  statement {
+    sid       = "WriteOwnLogs"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
+    resources = ["${aws_cloudwatch_log_group.service["bastion"].arn}:*"]
+  }
+}

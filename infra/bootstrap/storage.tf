@@ -1,0 +1,50 @@
+# Terraform's state: versioned, so that a broken one can be taken back. It is locked by a file
+# beside it, which S3 itself keeps exclusive.
+module "state" {
+  source = "../modules/private-bucket"
+
+  name            = "${var.name}-state-${local.account_id}"
+  noncurrent_days = 365
+  force_destroy   = !var.protect
+}
+
+# The adder's releases. Each has its commit in its name and is never replaced.
+module "releases" {
+  source = "../modules/private-bucket"
+
+  name            = "${var.name}-releases-${local.account_id}"
+  noncurrent_days = 365
+  force_destroy   = !var.protect
+}
+
+resource "aws_ecr_repository" "service" {
+  for_each = toset(["display", "reset"])
+
+  name                 = "${var.name}/${each.key}"
+  image_tag_mutability = "IMMUTABLE"
+  force_delete         = !var.protect
+  tags                 = { Name = "${var.name}-${each.key}" }
+
+  image_scanning_configuration {
+    scan_on_push = true
+  }
+
+  encryption_configuration {
+    encryption_type = "AES256"
+  }
+}
+
+resource "aws_ecr_lifecycle_policy" "service" {
+  for_each = aws_ecr_repository.service
+
+  repository = each.value.name
+  policy = jsonencode({
+    rules = [{
+      rulePriority = 1
+      # Thirty releases back can still be rolled back to.
+      description = "Keep the newest 30 images"
+      selection   = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 30 }
+      action      = { type = "expire" }
+    }]
+  })
+}

@@ -1,0 +1,76 @@
+# Display and reset on Fargate.
+resource "aws_ecs_cluster" "main" {
+  name = "${var.name}-containers"
+  tags = { Name = "${var.name}-containers" }
+
+  setting {
+    name  = "containerInsights"
+    value = "enabled"
+  }
+
+  depends_on = [aws_cloudwatch_log_group.containers]
+}
+
+locals {
+  containers = {
+    display = {
+      image               = var.release.display_image
+      tasks               = local.sizes.display_tasks
+      requests_per_target = local.display_requests_per_target
+    }
+    reset = {
+      image               = var.release.reset_image
+      tasks               = local.sizes.reset_tasks
+      requests_per_target = local.reset_requests_per_target
+    }
+  }
+
+  # The schema step sets each role's password from its secret.
+  schema_secrets = merge(
+    { PGPASSWORD = "${local.owner_secret_arn}:password::" },
+    { for role, secret in aws_secretsmanager_secret.role : "TALLY_${upper(role)}_PASSWORD" => "${secret.arn}:password::" },
+  )
+}
+
+module "container" {
+  source   = "./modules/fargate-service"
+  for_each = local.containers
+
+  name                = var.name
+  service             = each.key
+  region              = local.region
+  cluster_arn         = aws_ecs_cluster.main.arn
+  cluster_name        = aws_ecs_cluster.main.name
+  image               = each.value.image
+  release_version     = var.release.version
+  password_version    = var.password_version
+  cpu                 = local.sizes.task_cpu
+  memory              = local.sizes.task_memory
+  tasks               = each.value.tasks
+  requests_per_target = each.value.requests_per_target
+  # What CloudWatch calls the pair: load balancer, then target group.
+  request_count_label = "${aws_lb.main.arn_suffix}/${aws_lb_target_group.service[each.key].arn_suffix}"
+
+  subnet_ids        = [for subnet in aws_subnet.private : subnet.id]
+  security_group_id = aws_security_group.role[each.key].id
+  target_group_arn  = aws_lb_target_group.service[each.key].arn
+  port              = local.service_port
+  log_group         = aws_cloudwatch_log_group.service[each.key]
+  rollback_alarm    = aws_cloudwatch_metric_alarm.errors[each.key].alarm_name
+
+  database_url   = local.database_url[each.key]
+  owner_url      = local.database_url["owner"]
+  secret_arn     = aws_secretsmanager_secret.role[each.key].arn
+  schema_secrets = local.schema_secrets
+  secret_arns    = concat([local.owner_secret_arn], [for secret in aws_secretsmanager_secret.role : secret.arn])
+  key_arn        = aws_kms_key.main.arn
+
+  # Containers fetch passwords when they start, through the endpoints; their target group must be
+  # the load balancer's.
+  depends_on = [
+    aws_lb_listener_rule.route,
+    aws_secretsmanager_secret_version.role,
+    aws_vpc_endpoint.interface,
+    aws_vpc_endpoint.s3,
+  ]
+}

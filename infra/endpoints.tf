@@ -1,0 +1,74 @@
+# The way out of the private subnets: private entrances to the AWS services that are needed, and
+# none to the internet. Costs and reasons: docs/decisions/0010-private-endpoints.md.
+locals {
+  endpoint_services = {
+    "ecr.api"        = "pulling images: the registry"
+    "ecr.dkr"        = "pulling images: the manifests"
+    "logs"           = "logs"
+    "monitoring"     = "metrics of the machines"
+    "secretsmanager" = "the services' passwords"
+    "ssm"            = "managing the machines"
+    "ssmmessages"    = "sessions on the machines"
+  }
+}
+
+resource "aws_vpc_endpoint" "interface" {
+  for_each = local.endpoint_services
+
+  vpc_id              = aws_vpc.main.id
+  service_name        = "com.amazonaws.${local.region}.${each.key}"
+  vpc_endpoint_type   = "Interface"
+  private_dns_enabled = true
+  subnet_ids          = slice([for zone in keys(local.zones) : aws_subnet.private[zone].id], 0, local.sizes.endpoint_zones)
+  security_group_ids  = [aws_security_group.role["endpoints"].id]
+  policy              = data.aws_iam_policy_document.endpoint.json
+  tags                = { Name = "${var.name}-${replace(each.key, ".", "-")}", Purpose = each.value }
+}
+
+# Only for this account's own roles: nobody can carry something out through an endpoint with keys
+# of another account.
+data "aws_iam_policy_document" "endpoint" {
+  statement {
+    sid       = "OwnAccount"
+    actions   = ["*"]
+    resources = ["*"]
+
+    principals {
+      type        = "AWS"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:PrincipalAccount"
+      values   = [local.account_id]
+    }
+  }
+}
+
+resource "aws_vpc_endpoint" "s3" {
+  vpc_id            = aws_vpc.main.id
+  service_name      = "com.amazonaws.${local.region}.s3"
+  vpc_endpoint_type = "Gateway"
+  route_table_ids   = [aws_route_table.private.id]
+  policy            = data.aws_iam_policy_document.s3_endpoint.json
+  tags              = { Name = "${var.name}-s3" }
+}
+
+data "aws_iam_policy_document" "s3_endpoint" {
+  statement {
+    sid     = "ReadWhatRuns"
+    actions = ["s3:GetObject", "s3:GetObjectVersion"]
+    resources = [
+      "arn:aws:s3:::${local.release_bucket}/*",
+      # Where the container registry keeps its layers, and Amazon Linux 2023 its packages.
+      "arn:aws:s3:::prod-${local.region}-starport-layer-bucket/*",
+      "arn:aws:s3:::al2023-repos-${local.region}-*/*",
+    ]
+
+    principals {
+      type        = "AWS"
+      identifiers = ["*"]
+    }
+  }
+}

@@ -1,0 +1,130 @@
+# An https address that a browser trusts: the domain's own certificate on the load balancer, or
+# CloudFront's name in front of it. See docs/decisions/0011-https.md.
+
+resource "aws_acm_certificate" "domain" {
+  count = local.has_domain ? 1 : 0
+
+  domain_name       = var.domain_name
+  validation_method = "DNS"
+  tags              = { Name = "${var.name}-certificate" }
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+resource "aws_route53_record" "validation" {
+  count = local.has_domain ? 1 : 0
+
+  zone_id         = var.domain_zone_id
+  name            = one(aws_acm_certificate.domain[0].domain_validation_options).resource_record_name
+  type            = one(aws_acm_certificate.domain[0].domain_validation_options).resource_record_type
+  records         = [one(aws_acm_certificate.domain[0].domain_validation_options).resource_record_value]
+  ttl             = 300
+  allow_overwrite = true
+}
+
+resource "aws_acm_certificate_validation" "domain" {
+  count = local.has_domain ? 1 : 0
+
+  certificate_arn         = aws_acm_certificate.domain[0].arn
+  validation_record_fqdns = [aws_route53_record.validation[0].fqdn]
+}
+
+resource "aws_route53_record" "domain" {
+  count = local.has_domain ? 1 : 0
+
+  zone_id = var.domain_zone_id
+  name    = var.domain_name
+  type    = "A"
+
+  alias {
+    name                   = aws_lb.main.dns_name
+    zone_id                = aws_lb.main.zone_id
+    evaluate_target_health = true
+  }
+}
+
+locals {
+  # Policies that AWS keeps; their ids are the same in every account.
+  cloudfront_caching_disabled       = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
+  cloudfront_all_viewer_and_headers = "33f36d7e-f396-46d9-90e0-52428a34d9dc"
+}
+
+resource "aws_cloudfront_vpc_origin" "load_balancer" {
+  count = local.has_domain ? 0 : 1
+
+  tags = { Name = "${var.name}-origin" }
+
+  vpc_origin_endpoint_config {
+    name      = "${var.name}-load-balancer"
+    arn       = aws_lb.main.arn
+    http_port = 80
+    # The way from CloudFront to the origin is inside AWS. TLS on it would need a certificate for
+    # a name, which is just what is missing here.
+    https_port             = 443
+    origin_protocol_policy = "http-only"
+
+    origin_ssl_protocols {
+      items    = ["TLSv1.2"]
+      quantity = 1
+    }
+  }
+
+  # CloudFront checks that something listens.
+  depends_on = [aws_lb_listener.services]
+}
+
+resource "aws_cloudfront_distribution" "main" {
+  count = local.has_domain ? 0 : 1
+
+  comment         = "${var.name}: https without a domain of its own"
+  enabled         = true
+  is_ipv6_enabled = true
+  http_version    = "http2and3"
+  # The cheapest: served from North America and Europe, reachable from everywhere.
+  price_class = "PriceClass_100"
+  web_acl_id  = aws_wafv2_web_acl.main.arn
+  tags        = { Name = "${var.name}-https" }
+
+  origin {
+    origin_id   = "load-balancer"
+    domain_name = aws_lb.main.dns_name
+
+    vpc_origin_config {
+      vpc_origin_id            = aws_cloudfront_vpc_origin.load_balancer[0].id
+      origin_keepalive_timeout = 55 # seconds; just below the load balancer's 60
+      origin_read_timeout      = 60 # seconds; event streams say something every 15
+    }
+  }
+
+  default_cache_behavior {
+    target_origin_id         = "load-balancer"
+    viewer_protocol_policy   = "redirect-to-https"
+    allowed_methods          = ["GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE"]
+    cached_methods           = ["GET", "HEAD"]
+    cache_policy_id          = local.cloudfront_caching_disabled
+    origin_request_policy_id = local.cloudfront_all_viewer_and_headers
+    # Compressing would hold events back.
+    compress = false
+  }
+
+  # Errors are otherwise kept for ten seconds, even where caching is off.
+  dynamic "custom_error_response" {
+    for_each = toset([400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504])
+    content {
+      error_code            = custom_error_response.value
+      error_caching_min_ttl = 0
+    }
+  }
+
+  restrictions {
+    geo_restriction {
+      restriction_type = "none"
+    }
+  }
+
+  viewer_certificate {
+    cloudfront_default_certificate = true
+  }
+}

@@ -1,0 +1,168 @@
+# The application load balancer and its path rules. With a domain it faces the internet; without
+# one it is internal, and CloudFront reaches it inside the network (https.tf).
+locals {
+  # Which paths belong to which service. The display also serves the home page and the contract.
+  routes = {
+    home    = { priority = 10, paths = ["/", "/openapi.json"], service = "display" }
+    adder   = { priority = 20, paths = ["/adder_service*"], service = "adder" }
+    display = { priority = 30, paths = ["/display_service*"], service = "display" }
+    reset   = { priority = 40, paths = ["/reset_service*"], service = "reset" }
+  }
+
+  # Machines are registered by the auto scaling group, containers by their address.
+  target_types = { adder = "instance", display = "ip", reset = "ip" }
+}
+
+resource "aws_lb" "main" {
+  name               = "${var.name}-load-balancer"
+  load_balancer_type = "application"
+  internal           = !local.has_domain
+  subnets            = [for subnet in(local.has_domain ? aws_subnet.public : aws_subnet.private) : subnet.id]
+  security_groups    = [aws_security_group.role["load-balancer"].id]
+
+  drop_invalid_header_fields = true
+  desync_mitigation_mode     = "strictest"
+  enable_deletion_protection = var.protect
+  # Seconds without a byte; event streams say something every 15.
+  idle_timeout = 60
+
+  access_logs {
+    bucket  = module.access_logs.id
+    enabled = true
+  }
+
+  tags = { Name = "${var.name}-load-balancer" }
+}
+
+resource "aws_lb_target_group" "service" {
+  for_each = local.target_types
+
+  name        = "${var.name}-${each.key}"
+  target_type = each.value
+  port        = local.service_port
+  protocol    = "HTTP"
+  vpc_id      = aws_vpc.main.id
+  # Seconds for requests under way; the services end their event streams when they stop.
+  deregistration_delay = 30
+
+  # Liveness, not readiness: while the database is away every service answers 503 itself, and
+  # replacing all of them then would make a short outage long.
+  health_check {
+    path                = "/${each.key}_service/healthz"
+    matcher             = "200"
+    interval            = 10
+    timeout             = 5
+    healthy_threshold   = 2
+    unhealthy_threshold = 3
+  }
+
+  tags = { Name = "${var.name}-${each.key}" }
+}
+
+resource "aws_lb_listener" "services" {
+  load_balancer_arn = aws_lb.main.arn
+  port              = local.has_domain ? 443 : 80
+  protocol          = local.has_domain ? "HTTPS" : "HTTP"
+  ssl_policy        = local.has_domain ? "ELBSecurityPolicy-TLS13-1-2-2021-06" : null
+  certificate_arn   = local.has_domain ? aws_acm_certificate_validation.domain[0].certificate_arn : null
+  tags              = { Name = "${var.name}-services" }
+
+  default_action {
+    type = "fixed-response"
+
+    fixed_response {
+      content_type = "text/plain"
+      message_body = "There is nothing here. The services are at /adder_service, /display_service and /reset_service."
+      status_code  = "404"
+    }
+  }
+}
+
+resource "aws_lb_listener" "redirect" {
+  count = local.has_domain ? 1 : 0
+
+  load_balancer_arn = aws_lb.main.arn
+  port              = 80
+  protocol          = "HTTP"
+  tags              = { Name = "${var.name}-redirect" }
+
+  default_action {
+    type = "redirect"
+
+    redirect {
+      protocol    = "HTTPS"
+      port        = "443"
+      status_code = "HTTP_301"
+    }
+  }
+}
+
+resource "aws_lb_listener_rule" "route" {
+  for_each = local.routes
+
+  listener_arn = aws_lb_listener.services.arn
+  priority     = each.value.priority
+  tags         = { Name = "${var.name}-${each.key}" }
+
+  condition {
+    path_pattern {
+      values = each.value.paths
+    }
+  }
+
+  action {
+    type             = "forward"
+    target_group_arn = aws_lb_target_group.service[each.value.service].arn
+  }
+}
+
+# CloudFront's own name comes with its oldest TLS setting, which cannot be changed. It says which
+# version the visitor used, so what is too old is turned away here.
+resource "aws_lb_listener_rule" "old_tls" {
+  count = local.has_domain ? 0 : 1
+
+  listener_arn = aws_lb_listener.services.arn
+  priority     = 1
+  tags         = { Name = "${var.name}-old-tls" }
+
+  condition {
+    http_header {
+      http_header_name = "CloudFront-Viewer-TLS"
+      values           = ["SSLv3:*", "TLSv1:*", "TLSv1.1:*"]
+    }
+  }
+
+  action {
+    type = "fixed-response"
+
+    fixed_response {
+      content_type = "text/plain"
+      message_body = "TLS 1.2 or newer is needed."
+      status_code  = "403"
+    }
+  }
+}
+
+module "access_logs" {
+  source = "./modules/private-bucket"
+
+  name          = "${var.name}-access-logs-${local.account_id}"
+  expire_days   = local.sizes.log_days
+  force_destroy = !var.protect
+  policy        = data.aws_iam_policy_document.access_logs.json
+  # No key of our own: load balancers deliver to S3's own encryption only.
+}
+
+data "aws_iam_policy_document" "access_logs" {
+  statement {
+    sid       = "LoadBalancerDelivers"
+    actions   = ["s3:PutObject"]
+    resources = ["arn:aws:s3:::${var.name}-access-logs-${local.account_id}/AWSLogs/${local.account_id}/*"]
+
+    principals {
+      # Elastic Load Balancing's own account in us-east-1, as its documentation gives it.
+      type        = "AWS"
+      identifiers = ["arn:aws:iam::127311923021:root"]
+    }
+  }
+}

@@ -1,0 +1,124 @@
+variable "name" {
+  description = "Prefix of every name."
+  type        = string
+}
+
+variable "service" {
+  description = "Which service: what `tally serve` is given."
+  type        = string
+}
+
+variable "region" {
+  description = "The region, for the log driver."
+  type        = string
+}
+
+variable "cluster_arn" {
+  description = "The ECS cluster."
+  type        = string
+}
+
+variable "cluster_name" {
+  description = "The same cluster's name, for scaling."
+  type        = string
+}
+
+variable "image" {
+  description = "The image, by digest."
+  type        = string
+}
+
+variable "release_version" {
+  description = "The git commit that the image was built from."
+  type        = string
+}
+
+variable "password_version" {
+  description = "Changes with the passwords, so that new tasks start and read them."
+  type        = number
+}
+
+variable "cpu" {
+  description = "CPU units; 1024 are one."
+  type        = number
+}
+
+variable "memory" {
+  description = "Memory in MiB."
+  type        = number
+}
+
+variable "tasks" {
+  description = "The fewest and the most tasks."
+  type        = object({ min = number, max = number })
+}
+
+variable "requests_per_target" {
+  description = "Requests a minute for each task that scaling aims at."
+  type        = number
+}
+
+variable "request_count_label" {
+  description = "The load balancer's and the target group's ARN suffixes, joined by a slash."
+  type        = string
+}
+
+variable "subnet_ids" {
+  description = "Private subnets in at least two zones."
+  type        = list(string)
+}
+
+variable "security_group_id" {
+  description = "The service's security group."
+  type        = string
+}
+
+variable "target_group_arn" {
+  description = "The load balancer's target group."
+  type        = string
+}
+
+variable "port" {
+  description = "The port that the service listens on."
+  type        = number
+}
+
+variable "log_group" {
+  description = "The CloudWatch log group."
+  type        = object({ name = string, arn = string })
+}
+
+variable "rollback_alarm" {
+  description = "The alarm that rolls a deployment back."
+  type        = string
+}
+
+variable "database_url" {
+  description = "The database's address as the service's own role, without a password."
+  type        = string
+}
+
+variable "owner_url" {
+  description = "The database's address as its owner, without a password."
+  type        = string
+}
+
+variable "secret_arn" {
+  description = "The secret with the service's own password."
+  type        = string
+}
+
+variable "schema_secrets" {
+  description = "What the schema step needs from secrets: environment variable to ECS reference."
+  type        = map(string)
+}
+
+variable "secret_arns" {
+  description = "Every secret that the task's start may read."
+  type        = list(string)
+}
+
+variable "key_arn" {
+  description = "The KMS key of the secrets."
+  type        = string
+}

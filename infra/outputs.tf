@@ -1,0 +1,29 @@
+output "address" {
+  description = "Where people go."
+  value       = "https://${local.has_domain ? var.domain_name : aws_cloudfront_distribution.main[0].domain_name}"
+}
+
+output "release" {
+  description = "The git commit that runs."
+  value       = var.release.version
+}
+
+output "bastion" {
+  description = "The bastion's public address, for ssh ec2-user@..."
+  value       = aws_instance.bastion.public_ip
+}
+
+output "bastion_id" {
+  description = "The bastion's id, for aws ssm start-session --target ..."
+  value       = aws_instance.bastion.id
+}
+
+output "dashboard" {
+  description = "The dashboard, for somebody who is signed in to AWS."
+  value       = "https://${local.region}.console.aws.amazon.com/cloudwatch/home?region=${local.region}#dashboards/dashboard/${aws_cloudwatch_dashboard.main.dashboard_name}"
+}
+
+output "denied_traffic_bucket" {
+  description = "Where refused connections are listed."
+  value       = module.denied_traffic.id
+}

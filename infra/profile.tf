@@ -1,0 +1,61 @@
+# What the profiles differ in, and what everything shares.
+locals {
+  profiles = {
+    small = {
+      multi_az = false
+      # One place to fail: the endpoints stand in one zone, and the other zone reaches them there.
+      endpoint_zones     = 1
+      adder_machines     = 1
+      adder_type         = "t3.micro"
+      display_tasks      = { min = 1, max = 2 }
+      reset_tasks        = { min = 1, max = 1 }
+      task_cpu           = 256
+      task_memory        = 512
+      database_class     = "db.t4g.micro"
+      backup_days        = 7 # the least that RDS.11 accepts
+      log_days           = 365
+      monthly_budget_usd = 150
+    }
+    production = {
+      multi_az           = true
+      endpoint_zones     = 2
+      adder_machines     = 2
+      adder_type         = "t3.small"
+      display_tasks      = { min = 2, max = 10 }
+      reset_tasks        = { min = 2, max = 3 }
+      task_cpu           = 512
+      task_memory        = 1024
+      database_class     = "db.t4g.medium"
+      backup_days        = 14
+      log_days           = 365
+      monthly_budget_usd = 450
+    }
+  }
+  sizes = local.profiles[var.profile]
+
+  # Requests a minute that one display task is to serve before another is added. A PLACEHOLDER: the
+  # figure belongs here that docs/benchmarks.md measures for one process, with room to spare.
+  display_requests_per_target = 500
+  # A reset is rare and heavy to confirm; this is far above what people do and only guards the service.
+  reset_requests_per_target = 500
+
+  # Every service listens here inside its task or machine.
+  service_port  = 8080
+  database_port = 5432
+
+  tags = {
+    Project    = "tally"
+    Deployment = var.name
+    Profile    = var.profile
+    ManagedBy  = "terraform"
+  }
+
+  account_id     = data.aws_caller_identity.current.account_id
+  region         = data.aws_region.current.name
+  has_domain     = var.domain_name != null
+  release_bucket = "${var.name}-releases-${local.account_id}"
+}
+
+data "aws_caller_identity" "current" {}
+
+data "aws_region" "current" {}

@@ -1,0 +1,34 @@
+# Each service logs in to PostgreSQL as its own role with its own password. A password is made in
+# memory by AWS, written to Secrets Manager by a write-only argument, and never enters the state.
+locals {
+  # The database roles; `operator` may only read and is for people on the bastion.
+  database_roles = toset(["adder", "display", "reset", "operator"])
+}
+
+ephemeral "aws_secretsmanager_random_password" "role" {
+  for_each = local.database_roles
+
+  password_length     = 40
+  exclude_punctuation = true
+}
+
+resource "aws_secretsmanager_secret" "role" {
+  for_each = local.database_roles
+
+  name                    = "${var.name}/${each.key}"
+  description             = "How ${each.key} logs in to the database of ${var.name}"
+  kms_key_id              = aws_kms_key.main.arn
+  recovery_window_in_days = var.protect ? 30 : 0
+  tags                    = { Name = "${var.name}-${each.key}", Role = each.key }
+}
+
+resource "aws_secretsmanager_secret_version" "role" {
+  for_each = local.database_roles
+
+  secret_id = aws_secretsmanager_secret.role[each.key].id
+  secret_string_wo = jsonencode({
+    username = "tally_${each.key}"
+    password = ephemeral.aws_secretsmanager_random_password.role[each.key].random_password
+  })
+  secret_string_wo_version = var.password_version
+}

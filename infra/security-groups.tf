@@ -1,0 +1,127 @@
+# Who may open which port of whom. One line a flow; each becomes a rule out of the one group and a
+# rule into the other, and nothing else is open anywhere.
+locals {
+  roles = {
+    load-balancer = "The load balancer, the only way in from the internet"
+    adder         = "The adder's machines"
+    display       = "The display's containers"
+    reset         = "The reset service's containers"
+    database      = "PostgreSQL"
+    bastion       = "The operator's way in"
+    endpoints     = "Private entrances to AWS services"
+  }
+
+  flows = {
+    load-balancer-adder   = { from = "load-balancer", to = "adder", port = local.service_port }
+    load-balancer-display = { from = "load-balancer", to = "display", port = local.service_port }
+    load-balancer-reset   = { from = "load-balancer", to = "reset", port = local.service_port }
+    adder-database        = { from = "adder", to = "database", port = local.database_port }
+    display-database      = { from = "display", to = "database", port = local.database_port }
+    reset-database        = { from = "reset", to = "database", port = local.database_port }
+    bastion-database      = { from = "bastion", to = "database", port = local.database_port }
+    adder-endpoints       = { from = "adder", to = "endpoints", port = 443 }
+    display-endpoints     = { from = "display", to = "endpoints", port = 443 }
+    reset-endpoints       = { from = "reset", to = "endpoints", port = 443 }
+    bastion-endpoints     = { from = "bastion", to = "endpoints", port = 443 }
+  }
+}
+
+resource "aws_security_group" "role" {
+  for_each = local.roles
+
+  name        = "${var.name}-${each.key}"
+  description = each.value
+  vpc_id      = aws_vpc.main.id
+  tags        = { Name = "${var.name}-${each.key}", Role = each.key }
+}
+
+resource "aws_vpc_security_group_egress_rule" "flow" {
+  for_each = local.flows
+
+  security_group_id            = aws_security_group.role[each.value.from].id
+  referenced_security_group_id = aws_security_group.role[each.value.to].id
+  ip_protocol                  = "tcp"
+  from_port                    = each.value.port
+  to_port                      = each.value.port
+  description                  = "To ${each.value.to}"
+  tags                         = { Name = "${var.name}-${each.key}-out" }
+}
+
+resource "aws_vpc_security_group_ingress_rule" "flow" {
+  for_each = local.flows
+
+  security_group_id            = aws_security_group.role[each.value.to].id
+  referenced_security_group_id = aws_security_group.role[each.value.from].id
+  ip_protocol                  = "tcp"
+  from_port                    = each.value.port
+  to_port                      = each.value.port
+  description                  = "From ${each.value.from}"
+  tags                         = { Name = "${var.name}-${each.key}-in" }
+}
+
+# Images' layers, the release and the machines' packages lie in S3, which has no group to name.
+resource "aws_vpc_security_group_egress_rule" "s3" {
+  for_each = toset(["adder", "display", "reset"])
+
+  security_group_id = aws_security_group.role[each.key].id
+  prefix_list_id    = aws_vpc_endpoint.s3.prefix_list_id
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+  description       = "To S3 through its endpoint"
+  tags              = { Name = "${var.name}-${each.key}-s3-out" }
+}
+
+# With a domain the internet comes to the load balancer itself.
+resource "aws_vpc_security_group_ingress_rule" "internet" {
+  for_each = toset(local.has_domain ? ["80", "443"] : [])
+
+  security_group_id = aws_security_group.role["load-balancer"].id
+  cidr_ipv4         = "0.0.0.0/0"
+  ip_protocol       = "tcp"
+  from_port         = tonumber(each.key)
+  to_port           = tonumber(each.key)
+  description       = each.key == "80" ? "The internet, to be redirected to https" : "The internet"
+  tags              = { Name = "${var.name}-internet-${each.key}-in" }
+}
+
+# Without one only CloudFront does.
+data "aws_ec2_managed_prefix_list" "cloudfront" {
+  count = local.has_domain ? 0 : 1
+
+  name = "com.amazonaws.global.cloudfront.origin-facing"
+}
+
+resource "aws_vpc_security_group_ingress_rule" "cloudfront" {
+  count = local.has_domain ? 0 : 1
+
+  security_group_id = aws_security_group.role["load-balancer"].id
+  prefix_list_id    = data.aws_ec2_managed_prefix_list.cloudfront[0].id
+  ip_protocol       = "tcp"
+  from_port         = 80
+  to_port           = 80
+  description       = "CloudFront, through its origin inside this network"
+  tags              = { Name = "${var.name}-cloudfront-in" }
+}
+
+resource "aws_vpc_security_group_ingress_rule" "ssh" {
+  for_each = toset(var.allowed_bastion_ips)
+
+  security_group_id = aws_security_group.role["bastion"].id
+  cidr_ipv4         = each.key
+  ip_protocol       = "tcp"
+  from_port         = 22
+  to_port           = 22
+  description       = "SSH from an allowed address"
+  tags              = { Name = "${var.name}-ssh-in" }
+}
+
+resource "aws_vpc_security_group_egress_rule" "bastion_https" {
+  security_group_id = aws_security_group.role["bastion"].id
+  cidr_ipv4         = "0.0.0.0/0"
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+  description       = "Packages, Session Manager and the database's certificate authorities"
+  tags              = { Name = "${var.name}-bastion-https-out" }
+}

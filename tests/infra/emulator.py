@@ -1,0 +1,254 @@
+"""An AWS to apply to: moto's server in a process of its own, with what it lacks filled in.
+
+    python -m tests.infra.emulator --port 5000 --calls calls.jsonl
+
+Every call is written to the file, one JSON object a line: `service` and `action` as in AWS's own
+API models, and `agent`, the caller's User-Agent. Filled in are
+
+- `application-autoscaling:ListTagsForResource`, without which an apply hangs;
+- CloudFront's VPC origins, and a distribution's reference to one;
+- instance refreshes of auto scaling groups, which succeed at once;
+- what is given to ECS services and databases, and forgotten by moto.
+
+It prints its port and process id and then reads commands. `fork` makes a copy of everything it
+holds, which serves on a port of its own until it is ended, and prints the same of that: a test may
+break things in a copy, and there is nothing to undo. The end of its input ends it and its copies.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
+from moto.autoscaling.responses import AutoScalingResponse
+from moto.cloudfront import models as cloudfront
+from moto.cloudfront import urls as cloudfront_urls
+from moto.cloudfront.responses import CloudFrontResponse
+from moto.core.responses import ActionResult, BaseResponse
+from moto.ecs.models import Service
+from moto.ecs.responses import EC2ContainerServiceResponse
+from moto.rds.models import DBInstance
+from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import BaseWSGIServer, make_server
+
+
+def record_calls(path: Path) -> None:
+    """Write each call to the file, by the name that AWS gives it."""
+    calls = path.open("a", buffering=1)
+    set_up = BaseResponse.setup_class
+
+    def record(self: BaseResponse, request: Any, *args: Any, **kwargs: Any) -> None:
+        set_up(self, request, *args, **kwargs)
+        call = {
+            "service": self.boto3_service_name,
+            "action": self._get_action(),
+            "agent": request.headers.get("User-Agent", ""),
+        }
+        calls.write(json.dumps(call) + "\n")
+
+    BaseResponse.setup_class = record
+
+
+def add_scalable_target_tags() -> None:
+    """Terraform reads a scalable target's tags after making it, and asks for ever without them."""
+    tags: dict[str, dict[str, str]] = {}
+    register = ApplicationAutoScalingResponse.register_scalable_target
+
+    def register_scalable_target(self: ApplicationAutoScalingResponse) -> str:
+        answer = register(self)
+        if given := self._get_param("Tags"):
+            tags[json.loads(answer)["ScalableTargetARN"]] = given
+        return answer
+
+    def list_tags_for_resource(self: ApplicationAutoScalingResponse) -> str:
+        return json.dumps({"Tags": tags.get(self._get_param("ResourceARN"), {})})
+
+    def tag_resource(self: ApplicationAutoScalingResponse) -> str:
+        tags.setdefault(self._get_param("ResourceARN"), {}).update(self._get_param("Tags"))
+        return "{}"
+
+    ApplicationAutoScalingResponse.register_scalable_target = register_scalable_target
+    ApplicationAutoScalingResponse.list_tags_for_resource = list_tags_for_resource
+    ApplicationAutoScalingResponse.tag_resource = tag_resource
+
+
+def add_vpc_origins() -> None:
+    """CloudFront's way to a load balancer inside a network."""
+    origins: dict[str, dict[str, Any]] = {}
+
+    def result(origin: dict[str, Any]) -> ActionResult:
+        return ActionResult({"VpcOrigin": origin, "ETag": origin["ETag"]})
+
+    def create_vpc_origin(self: CloudFrontResponse) -> ActionResult:
+        name = f"vo_{uuid4().hex[:22]}"
+        arn = f"arn:aws:cloudfront::{self.current_account}:vpcorigin/{name}"
+        origins[name] = {
+            "Id": name,
+            "Arn": arn,
+            "ETag": uuid4().hex,
+            "Status": "Deployed",
+            "CreatedTime": cloudfront.utcnow(),
+            "LastModifiedTime": cloudfront.utcnow(),
+            "VpcOriginEndpointConfig": self._get_param("VpcOriginEndpointConfig"),
+        }
+        self.backend.tagger.tag_resource(arn, self._get_param("Tags.Items", []))
+        return result(origins[name])
+
+    def get_vpc_origin(self: CloudFrontResponse) -> ActionResult:
+        if (name := self._get_param("Id")) not in origins:
+            raise _NoSuchVpcOrigin
+        return result(origins[name])
+
+    def list_vpc_origins(self: CloudFrontResponse) -> ActionResult:
+        items = [
+            {**origin, "OriginEndpointArn": origin["VpcOriginEndpointConfig"]["Arn"]}
+            for origin in origins.values()
+        ]
+        listed = {"MaxItems": 100, "IsTruncated": False, "Quantity": len(items), "Items": items}
+        return ActionResult({"VpcOriginList": listed})
+
+    def delete_vpc_origin(self: CloudFrontResponse) -> ActionResult:
+        if (name := self._get_param("Id")) not in origins:
+            raise _NoSuchVpcOrigin
+        return result(origins.pop(name))
+
+    for method in (create_vpc_origin, get_vpc_origin, list_vpc_origins, delete_vpc_origin):
+        setattr(CloudFrontResponse, method.__name__, method)
+    cloudfront_urls.url_paths |= {
+        "{0}/2020-05-31/vpc-origin$": CloudFrontResponse.dispatch,
+        "{0}/2020-05-31/vpc-origin/(?P<vpc_origin_id>[^/]+)$": CloudFrontResponse.dispatch,
+    }
+
+    make_origin = cloudfront.Origin.__init__
+
+    def keep_reference(self: cloudfront.Origin, origin: dict[str, Any]) -> None:
+        make_origin(self, origin)
+        self.vpc_origin_config = origin.get("VpcOriginConfig")
+
+    cloudfront.Origin.__init__ = keep_reference
+
+
+class _NoSuchVpcOrigin(cloudfront.NoSuchDistribution):
+    code = "EntityNotFound"
+
+
+def add_instance_refreshes() -> None:
+    """Replacing machines takes no time here: there are none."""
+    refreshes: dict[str, list[dict[str, Any]]] = {}
+
+    def start_instance_refresh(self: AutoScalingResponse) -> ActionResult:
+        refresh = {
+            "InstanceRefreshId": str(uuid4()),
+            "AutoScalingGroupName": self._get_param("AutoScalingGroupName"),
+            "Status": "Successful",
+            "StartTime": datetime.now(UTC),
+            "EndTime": datetime.now(UTC),
+            "PercentageComplete": 100,
+            "Preferences": self._get_param("Preferences"),
+        }
+        refreshes.setdefault(refresh["AutoScalingGroupName"], []).insert(0, refresh)
+        return ActionResult({"InstanceRefreshId": refresh["InstanceRefreshId"]})
+
+    def describe_instance_refreshes(self: AutoScalingResponse) -> ActionResult:
+        group = self._get_param("AutoScalingGroupName")
+        wanted = self._get_param("InstanceRefreshIds") or []
+        found = [
+            refresh
+            for refresh in refreshes.get(group, [])
+            if not wanted or refresh["InstanceRefreshId"] in wanted
+        ]
+        return ActionResult({"InstanceRefreshes": found})
+
+    AutoScalingResponse.start_instance_refresh = start_instance_refresh
+    AutoScalingResponse.describe_instance_refreshes = describe_instance_refreshes
+
+
+def keep_what_services_are_given() -> None:
+    """An ECS service's deployment settings, at its making; moto keeps those of an update."""
+    create = EC2ContainerServiceResponse.create_service
+    kept = {
+        "deploymentConfiguration": "deployment_configuration",
+        "healthCheckGracePeriodSeconds": "health_check_grace_period_seconds",
+        "enableExecuteCommand": "enable_execute_command",
+        "enableECSManagedTags": "enable_ecs_managed_tags",
+        "availabilityZoneRebalancing": "availability_zone_rebalancing",
+    }
+
+    def create_service(self: EC2ContainerServiceResponse) -> ActionResult:
+        result = create(self)
+        service: Service = result._result["service"]  # noqa: SLF001
+        for parameter, attribute in kept.items():
+            setattr(service, attribute, self._get_param(parameter))
+        return result
+
+    EC2ContainerServiceResponse.create_service = create_service
+
+
+def keep_what_databases_are_given() -> None:
+    """A database's performance insights."""
+    make = DBInstance.__init__
+
+    def keep(self: DBInstance, *args: Any, **given: Any) -> None:
+        make(self, *args, **given)
+        self.performance_insights_enabled = given.get("enable_performance_insights", False)
+        self.performance_insights_kms_key_id = given.get("performance_insights_kms_key_id")
+        self.performance_insights_retention_period = given.get(
+            "performance_insights_retention_period"
+        )
+
+    DBInstance.__init__ = keep
+
+
+def make_ready(port: int, application: DomainDispatcherApplication) -> BaseWSGIServer:
+    """Open the port and say so."""
+    server = make_server(
+        "127.0.0.1", port, application, threaded=True, request_handler=MotoRequestHandler
+    )
+    sys.stdout.write(f"{server.port} {os.getpid()}\n")
+    sys.stdout.flush()
+    return server
+
+
+def main() -> None:
+    """Serve, and fork when told to, until the input ends."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--calls", type=Path, required=True)
+    arguments = parser.parse_args()
+    record_calls(arguments.calls)
+    add_scalable_target_tags()
+    add_vpc_origins()
+    add_instance_refreshes()
+    keep_what_services_are_given()
+    keep_what_databases_are_given()
+
+    # Copies that have ended are not waited for.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    application = DomainDispatcherApplication(create_backend_app)
+    server = make_ready(arguments.port, application)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    copies = []
+    for command in sys.stdin:
+        if command.strip() != "fork":
+            raise SystemExit(f"not a command: {command!r}")
+        if copy := os.fork():
+            copies.append(copy)
+            continue
+        server.socket.close()
+        make_ready(0, application).serve_forever()
+    for copy in copies:
+        try:
+            os.kill(copy, signal.SIGTERM)
+        except ProcessLookupError:
+            continue
+
+
+if __name__ == "__main__":
+    main()

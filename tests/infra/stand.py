@@ -1,0 +1,296 @@
+"""The deployment, applied to an emulated AWS.
+
+    python -m tests.infra.stand --name tally --profile production
+
+starts an emulator, applies `infra/bootstrap` and then `infra` to it (some four minutes), prints the
+endpoint, and stays until Ctrl-C. Anything that speaks to AWS can then be pointed at it:
+
+    export AWS_ENDPOINT_URL=http://127.0.0.1:5000 AWS_DEFAULT_REGION=us-east-1
+    export AWS_ACCESS_KEY_ID=stand AWS_SECRET_ACCESS_KEY=stand
+
+In tests, `Stand.copy` gives a copy of an applied deployment within a second, to break things in.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+ROOT = Path(__file__).parents[2]
+INFRA = ROOT / "infra"
+BOOTSTRAP = INFRA / "bootstrap"
+REGION = "us-east-1"
+# The emulator's account, and whatever keys: it lets everybody in.
+ACCOUNT = "123456789012"
+KEYS = {"AWS_ACCESS_KEY_ID": "stand", "AWS_SECRET_ACCESS_KEY": "stand"}
+# Nobody has the other half.
+PUBLIC_KEY = (
+    "ssh-ed25519 "
+    "AAAAC3NzaC1lZDI1NTE5AAAAIHKW1rbBv6zdlXLp/fwz705O74dmEyvDXWkLOPSy+7Q0 operator@example.com"
+)
+REPOSITORY = "example/tally"
+DOMAIN = "tally.example.com"
+
+
+@dataclass
+class Emulator:
+    """A running emulator, or a copy of one."""
+
+    port: int
+    pid: int
+    calls: Path
+    _process: "subprocess.Popen[str] | None" = None
+    _asking: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def start(cls, folder: Path, port: int = 0) -> "Emulator":
+        calls = folder / "calls.jsonl"
+        with (folder / "emulator.log").open("ab") as log:
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "tests.infra.emulator"),
+                    *("--port", str(port), "--calls", str(calls)),
+                ],
+                cwd=ROOT,
+                # Certificates are issued at once; the emulator's own wait is a minute.
+                env={**os.environ, **KEYS, "MOTO_ACM_VALIDATION_WAIT": "1"},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        return cls(*cls._read(process), calls, process)
+
+    @staticmethod
+    def _read(process: "subprocess.Popen[str]") -> tuple[int, int]:
+        assert process.stdout is not None
+        port, pid = process.stdout.readline().split()
+        return int(port), int(pid)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What points a client at it, and at nothing else."""
+        return {
+            **KEYS,
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def copy(self) -> "Emulator":
+        """A copy of all that it holds. It must have no request under way."""
+        assert self._process is not None, "a copy can't be copied"
+        assert self._process.stdin is not None
+        with self._asking:
+            self._process.stdin.write("fork\n")
+            self._process.stdin.flush()
+            return Emulator(*self._read(self._process), self.calls)
+
+    def stop(self) -> None:
+        if self._process is None:
+            os.kill(self.pid, signal.SIGTERM)
+        else:
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            self._process.wait(timeout=30)
+
+
+@dataclass
+class Stand:
+    """One deployment: its emulator, its variables and its Terraform."""
+
+    name: str
+    profile: str
+    folder: Path
+    emulator: Emulator
+
+    @classmethod
+    def start(cls, name: str, profile: str, folder: Path, port: int = 0) -> "Stand":
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(name, profile, folder, Emulator.start(folder, port))
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the emulator."""
+        return boto3.client(
+            service,
+            endpoint_url=self.emulator.url,
+            region_name=REGION,
+            aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    def terraform(self, module: Path, *arguments: str, phase: str = "") -> str:
+        """Run Terraform in a module; return what it printed, or raise with all that it said."""
+        done = subprocess.run(
+            ["terraform", f"-chdir={module}", *arguments],
+            env=terraform_environment(self.folder)
+            | self.emulator.environment
+            | {
+                "TF_DATA_DIR": str(self.folder / f"data-{module.name}"),
+                # Names the phase in every call, for the record of calls.
+                "TF_APPEND_USER_AGENT": f"{module.name}/{phase or arguments[0]}",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise AssertionError(f"terraform {arguments}: {done.stdout}\n{done.stderr}")
+        return done.stdout
+
+    def bootstrap(self, *arguments: str, phase: str = "") -> str:
+        """Run a command in `infra/bootstrap`, whose state is a file."""
+        return self.terraform(
+            BOOTSTRAP,
+            *arguments,
+            "-input=false",
+            "-no-color",
+            f"-state={self.folder / 'bootstrap.tfstate'}",
+            f"-var=name={self.name}",
+            f"-var=github_repository={REPOSITORY}",
+            phase=phase,
+        )
+
+    def deployment(self, *arguments: str, phase: str = "") -> str:
+        """Run a command in `infra`, with this stand's variables."""
+        return self.terraform(
+            INFRA,
+            *arguments,
+            "-input=false",
+            "-no-color",
+            f"-var-file={self._variables()}",
+            phase=phase,
+        )
+
+    def apply_bootstrap(self) -> None:
+        self.terraform(BOOTSTRAP, "init", "-input=false", "-no-color", "-lockfile=readonly")
+        self.bootstrap("apply", "-auto-approve")
+
+    def init(self) -> None:
+        self.terraform(
+            INFRA,
+            "init",
+            "-input=false",
+            "-no-color",
+            "-lockfile=readonly",
+            f"-backend-config=bucket={self.name}-state-{ACCOUNT}",
+        )
+
+    def apply(self) -> "Stand":
+        """Bootstrap and deployment, from nothing."""
+        self.apply_bootstrap()
+        if self.profile == "small":
+            # This profile is tried with a domain, the other without.
+            self.client("route53").create_hosted_zone(Name="example.com", CallerReference="stand")
+        self.init()
+        self.deployment("apply", "-auto-approve")
+        return self
+
+    @contextmanager
+    def copy(self) -> Iterator["Stand"]:
+        """The same deployment in a copy of the emulator, to be changed at will."""
+        folder = self.folder.with_name(f"{self.folder.name}-copy-{os.urandom(4).hex()}")
+        shutil.copytree(
+            self.folder, folder, ignore=shutil.ignore_patterns("*.jsonl", "*.log"), symlinks=True
+        )
+        copy = replace(self, folder=folder, emulator=self.emulator.copy())
+        try:
+            yield copy
+        finally:
+            copy.emulator.stop()
+            shutil.rmtree(folder)
+
+    def stop(self) -> None:
+        self.emulator.stop()
+
+    def _variables(self) -> Path:
+        key = self.folder / "id_ed25519.pub"
+        key.write_text(PUBLIC_KEY)
+        variables = {
+            "name": self.name,
+            "profile": self.profile,
+            "allowed_bastion_ips": ["203.0.113.7/32", "198.51.100.0/24"],
+            "ssh_public_key_path": str(key),
+            "alarm_email": "operator@example.com",
+            "release": release(self.name),
+        }
+        if self.profile == "small":
+            zones = self.client("route53").list_hosted_zones()["HostedZones"]
+            variables |= {
+                "domain_name": DOMAIN,
+                "domain_zone_id": zones[0]["Id"].rpartition("/")[2],
+            }
+        path = self.folder / "variables.tfvars.json"
+        path.write_text(json.dumps(variables))
+        return path
+
+
+def release(name: str, version: str = "1" * 40) -> dict[str, str]:
+    """A release as continuous integration would describe it."""
+    registry = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{name}"
+    return {
+        "version": version,
+        "display_image": f"{registry}/display@sha256:{'d' * 64}",
+        "reset_image": f"{registry}/reset@sha256:{'e' * 64}",
+        "adder_key": f"adder/{version}.pex",
+        "adder_sha256": "a" * 64,
+    }
+
+
+def terraform_environment(folder: Path) -> dict[str, str]:
+    """An environment in which Terraform takes its provider from the mirror, if there is one."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "TF_"))
+    }
+    environment |= {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
+    if mirror := os.environ.get("TALLY_TERRAFORM_MIRROR"):
+        configuration = folder / "terraform.rc"
+        configuration.write_text(
+            f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n'
+        )
+        environment["TF_CLI_CONFIG_FILE"] = str(configuration)
+    return environment
+
+
+def main() -> None:
+    """Apply, print the endpoint, and stay."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--name", default="tally")
+    parser.add_argument("--profile", choices=("production", "small"), default="production")
+    parser.add_argument("--port", type=int, default=0)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="tally-stand-") as folder:
+        stand = Stand.start(arguments.name, arguments.profile, Path(folder), arguments.port)
+        try:
+            print(f"Emulator at {stand.emulator.url}; applying ...", file=sys.stderr)
+            stand.apply()
+            print(stand.emulator.url, flush=True)
+            signal.pause()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            stand.stop()
+
+
+if __name__ == "__main__":
+    main()
