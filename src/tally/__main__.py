@@ -174,6 +174,19 @@ def serve(service: str, port: int | None, host: str | None) -> None:
             raise Refused(str(error)) from error
 
 
+@main.command(epilog=_example("tally health display"))
+@click.argument("service", type=click.Choice(["adder", "display", "reset"]))
+def health(service: str) -> None:
+    """Ask the service at TALLY_HOST and TALLY_PORT whether it answers; exit status 1 if not."""
+    from tally.services.health import NotHealthy, check
+
+    with _explained():
+        try:
+            check(service, read_settings())
+        except NotHealthy as error:
+            raise Refused(str(error)) from error
+
+
 def _settings(port: int | None, host: str | None) -> Settings:
     from dataclasses import replace
 

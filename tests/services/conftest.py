@@ -63,3 +63,11 @@ def line_of(server, request_id: str) -> dict:
             return lines[0]
         time.sleep(0.02)
     raise AssertionError("the request was not logged")
+
+
+@pytest.fixture
+def free_port() -> Iterator[int]:
+    """A port that nothing listens on, and that nobody else is given meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]

@@ -156,7 +156,7 @@ def _note_connection(log: Log, service: str, connected: bool, reason: str) -> No
 
 def _application(parts: _Parts, names: Sequence[str], log: Log) -> Edge:
     routes = [route for service in parts.services for route in service.routes()]
-    if set(names) == set(NAMES):
+    if "display" in names:
         routes.append(Route("/openapi.json", _openapi))
 
     @contextlib.asynccontextmanager
