@@ -16,7 +16,7 @@ import asyncpg
 import httpx
 import pytest
 
-COMMANDS = ["up", "serve", "migrate", "add", "export", "reset", "undo", "audit", "purge"]
+COMMANDS = ["up", "serve", "migrate", "add", "export", "reset", "undo", "audit", "purge", "check"]
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

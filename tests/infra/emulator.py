@@ -183,7 +183,7 @@ def keep_what_services_are_given() -> None:
 
     def create_service(self: EC2ContainerServiceResponse) -> ActionResult:
         result = create(self)
-        service: Service = result._result["service"]  # noqa: SLF001
+        service: Service = result._result["service"]
         for parameter, attribute in kept.items():
             setattr(service, attribute, self._get_param(parameter))
         return result

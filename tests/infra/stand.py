@@ -256,9 +256,7 @@ def release(name: str, version: str = "1" * 40) -> dict[str, str]:
 def terraform_environment(folder: Path) -> dict[str, str]:
     """An environment in which Terraform takes its provider from the mirror, if there is one."""
     environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("AWS_", "TF_"))
+        name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_"))
     }
     environment |= {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
     if mirror := os.environ.get("TALLY_TERRAFORM_MIRROR"):

@@ -1,0 +1,1 @@
+"""What speaks to AWS: the check of a deployment, requirement by requirement."""

@@ -1,0 +1,172 @@
+"""A report as text for a terminal, as JSON, and as one self-contained page."""
+
+import textwrap
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any, Final
+
+import jinja2
+import msgspec
+
+from tally.aws.check import Report, Row, Status
+
+_MARKS: Final = {
+    Status.PASS: "ok  ",
+    Status.FAIL: "FAIL",
+    Status.WAIVED: "waiv",
+    Status.NOT_APPLICABLE: "n/a ",
+}
+_INDENT: Final = " " * 6
+
+
+def summary(report: Report) -> str:
+    """What a report says, in one line."""
+    counts = ", ".join(f"{report.count(status)} {status}" for status in Status)
+    verdict = (
+        "everything required is there" if report.passed else "not everything required is there"
+    )
+    return f"{report.name} ({report.profile}) in account {report.account}: {verdict}: {counts}"
+
+
+def as_text(report: Report, width: int = 100, *, everything: bool = False) -> str:
+    """Give the table for a terminal: evidence where a row does not pass, or for all rows."""
+    lines: list[str] = []
+    for concern, rows in groupby(report.rows, key=lambda row: row.concern):
+        lines += ["", concern]
+        for row in rows:
+            lines += _row_lines(row, width, everything)
+    lines += ["", *_matrix_lines(report)]
+    lines += [f"FAIL  waiver {stale}" for stale in report.stale_waivers]
+    lines += ["", summary(report)]
+    return "\n".join(lines[1:])
+
+
+def _row_lines(row: Row, width: int, everything: bool) -> Iterator[str]:
+    requirement = row.requirement
+    controls = f" [{', '.join(requirement.controls)}]" if requirement.controls else ""
+    head = f"{_MARKS[row.status]}  {requirement.id}: {requirement.title}{controls}"
+    yield from _wrap(head, width)
+    if row.waiver is not None:
+        state = "waived" if row.status == Status.WAIVED else "waiver expired"
+        text = f"{state}: {row.waiver.reason} ({row.waiver.owner}, until {row.waiver.expires})"
+        yield from _wrap(text, width, _INDENT)
+    for seen in row.evidence:
+        if everything or not seen.good or row.status == Status.NOT_APPLICABLE:
+            mark = "" if seen.good else "✗ "
+            yield from _wrap(f"{mark}{seen.subject}: {seen.what}", width, _INDENT)
+
+
+def _wrap(text: str, width: int, indent: str = "") -> list[str]:
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent or _INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _matrix_lines(report: Report) -> Iterator[str]:
+    matrix = report.matrix
+    if matrix is None:
+        return
+    yield "Reachability: who (left) can open which port of whom (top); ! where not as declared"
+    targets = [name for name in matrix.names if any(pair[1] == name for pair in _pairs(report))]
+    sources = [name for name in matrix.names if any(pair[0] == name for pair in _pairs(report))]
+    table = [["", *targets]]
+    table += [
+        [source, *(_cell(report, source, target) for target in targets)] for source in sources
+    ]
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    for row in table:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
+    yield ""
+    for path, target in sorted(matrix.paths.items()):
+        yield f"{path}  →  {target}"
+
+
+def _pairs(report: Report) -> set[tuple[str, str]]:
+    matrix = report.matrix
+    return set() if matrix is None else {*matrix.found, *matrix.declared}
+
+
+def _cell(report: Report, source: str, target: str) -> str:
+    matrix = report.matrix
+    if matrix is None:
+        return ""
+    ports = ", ".join(sorted(matrix.found.get((source, target), ())))
+    return f"! {ports or 'nothing'}" if matrix.differs(source, target) else ports or "·"
+
+
+def as_data(report: Report) -> dict[str, Any]:
+    """Give what the JSON holds."""
+    matrix = report.matrix
+    return {
+        "name": report.name,
+        "account": report.account,
+        "profile": report.profile,
+        "address": report.address,
+        "taken_at": report.taken_at,
+        "passed": report.passed,
+        "counts": {str(status): report.count(status) for status in Status},
+        "rows": [
+            {
+                "concern": row.concern,
+                "id": row.requirement.id,
+                "required": row.requirement.title,
+                "controls": row.requirement.controls,
+                "status": str(row.status),
+                "evidence": row.evidence,
+                "waiver": row.waiver,
+            }
+            for row in report.rows
+        ],
+        "reachability": None
+        if matrix is None
+        else {
+            "ports": [
+                {
+                    "from": source,
+                    "to": target,
+                    "found": sorted(matrix.found.get((source, target), ())),
+                    "declared": sorted(matrix.declared.get((source, target), ())),
+                }
+                for source, target in sorted(_pairs(report))
+            ],
+            "paths": matrix.paths,
+        },
+        "stale_waivers": report.stale_waivers,
+    }
+
+
+def as_json(report: Report) -> bytes:
+    """Give the report as one JSON object."""
+    return msgspec.json.format(msgspec.json.encode(as_data(report)), indent=2)
+
+
+def as_html(report: Report) -> str:
+    """Give the report as a page that needs nothing else: no script, no font, no other file."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("tally.aws", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    concerns = [
+        (concern, list(rows)) for concern, rows in groupby(report.rows, key=lambda row: row.concern)
+    ]
+    matrix = report.matrix
+    names = () if matrix is None else matrix.names
+    pairs = _pairs(report)
+    return environment.get_template("report.html").render(
+        report=report,
+        concerns=concerns,
+        status=Status,
+        sources=[name for name in names if any(pair[0] == name for pair in pairs)],
+        targets=[name for name in names if any(pair[1] == name for pair in pairs)],
+        cell=lambda source, target: _cell(report, source, target),
+        slug=lambda text: text.lower().replace(" ", "-"),
+    )

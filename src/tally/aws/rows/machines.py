@@ -1,0 +1,169 @@
+"""The adder's machines: the auto scaling group, what its machines are made from, and releases."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from tally.aws.account import Account, Thing
+from tally.aws.requirement import Concern, NotApplicable, Seen, equal
+from tally.aws.rows.network import name_of
+
+concern = Concern("Machines of the adder")
+
+# What would be a secret in plain sight: a password with a value, a private key, an AWS key.
+SECRET: Final = re.compile(
+    r"(?i)(?:password|passwd|secret_access_key|token)[\"']?\s*[=:]\s*[\"']?[^\s\"'$({]{6,}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[0-9A-Z]{16}\b|://[^/\s:@]+:[^/\s:@$]+@"
+)
+# The services log in with certificates checked against AWS's own roots.
+VERIFIED: Final = re.compile(r"postgresql://[^\s\"']*sslmode=verify-full[^\s\"']*sslrootcert=")
+_SHA256: Final = re.compile(r"\b[0-9a-f]{64}\b")
+
+
+def _group(account: Account) -> str:
+    return str(account.adder_group["AutoScalingGroupName"])
+
+
+def _template(account: Account) -> tuple[str, Thing]:
+    template = account.adder_template
+    name = f"{template['LaunchTemplateId']} version {template['VersionNumber']}"
+    return name, template["LaunchTemplateData"]
+
+
+@concern.requires("machines-zones", "The adder's machines are spread over at least two zones")
+def _zones(account: Account) -> Iterator[Seen]:
+    group = account.adder_group
+    zones = {
+        account.subnets[subnet]["AvailabilityZone"]
+        for subnet in group["VPCZoneIdentifier"].split(",")
+        if subnet in account.subnets
+    }
+    yield Seen(_group(account), len(zones) >= 2, ", ".join(sorted(zones)))  # noqa: PLR2004
+    fewest = 1 if account.profile == "small" else 2
+    size = group["MinSize"]
+    yield Seen(_group(account), size >= fewest, f"MinSize = {size} ({account.profile})")
+
+
+@concern.requires("machines-health", "A machine that the load balancer finds unwell is replaced")
+def _health(account: Account) -> Iterator[Seen]:
+    group = account.adder_group
+    yield equal(_group(account), "HealthCheckType", group["HealthCheckType"], "ELB")
+    yield Seen(
+        _group(account),
+        bool(group.get("TargetGroupARNs")),
+        f"target groups: {len(group.get('TargetGroupARNs', []))}",
+    )
+    suspended = [it["ProcessName"] for it in group.get("SuspendedProcesses", [])]
+    yield Seen(_group(account), not suspended, f"suspended: {', '.join(suspended) or 'nothing'}")
+
+
+@concern.requires(
+    "machines-metadata",
+    "Machines answer the metadata service's second version only",
+    "EC2.8",
+    "CIS 5.7",
+)
+def _metadata(account: Account) -> Iterator[Seen]:
+    name, data = _template(account)
+    yield equal(name, "HttpTokens", data.get("MetadataOptions", {}).get("HttpTokens"), "required")
+    for instance in account.instances:
+        # The adder's machines are made from the template; the API of each says what holds.
+        tokens = instance.get("MetadataOptions", {}).get("HttpTokens")
+        yield equal(name_of(instance, "InstanceId"), "HttpTokens", tokens, "required")
+
+
+@concern.requires("machines-disks", "Disks are encrypted", "EC2.3")
+def _disks(account: Account) -> Iterator[Seen]:
+    name, data = _template(account)
+    for mapping in data.get("BlockDeviceMappings", []):
+        encrypted = mapping.get("Ebs", {}).get("Encrypted", False)
+        yield equal(f"{name} {mapping['DeviceName']}", "Encrypted", encrypted, True)
+    for volume in account.volumes:
+        yield equal(name_of(volume, "VolumeId"), "Encrypted", volume["Encrypted"], True)
+
+
+@concern.requires("machines-private", "The adder's machines get no public address", "EC2.25")
+def _private(account: Account) -> Iterator[Seen]:
+    name, data = _template(account)
+    for card in data.get("NetworkInterfaces", []):
+        public = card.get("AssociatePublicIpAddress", False)
+        yield equal(name, "AssociatePublicIpAddress", public, False)
+    public_subnets = [
+        subnet
+        for subnet in account.adder_group["VPCZoneIdentifier"].split(",")
+        if any(str(it.get("GatewayId", "")).startswith("igw-") for it in account.routes(subnet))
+    ]
+    found = ", ".join(public_subnets)
+    yield Seen(_group(account), not public_subnets, f"public subnets: {found or 'none'}")
+
+
+@concern.requires("machines-user-data", "User data holds no secret and pins the release by SHA-256")
+def _user_data(account: Account) -> Iterator[Seen]:
+    name, _ = _template(account)
+    text = account.adder_template["UserData"]
+    found = SECRET.search(text)
+    # Where, and not what: a report must not repeat a secret.
+    where = f"line {text[: found.start()].count(chr(10)) + 1} looks like one" if found else "none"
+    yield Seen(name, found is None, f"secrets: {where}")
+    yield Seen(name, bool(_SHA256.search(text)), "a SHA-256 of the release")
+
+
+@concern.requires("machines-tls", "The adder checks the database's certificate")
+def _tls(account: Account) -> Iterator[Seen]:
+    name, _ = _template(account)
+    good = bool(VERIFIED.search(account.adder_template["UserData"]))
+    yield Seen(name, good, "TALLY_DATABASE_URL with sslmode=verify-full" + ("" if good else ": no"))
+
+
+# What the adder's machines need, and nothing else: AWS's own name for each action.
+_NEEDED: Final = {
+    "s3:GetObject",
+    "secretsmanager:GetSecretValue",
+    "kms:Decrypt",
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+    "logs:DescribeLogStreams",
+    "ssm:UpdateInstanceInformation",
+    "ssmmessages:CreateControlChannel",
+    "ssmmessages:CreateDataChannel",
+    "ssmmessages:OpenControlChannel",
+    "ssmmessages:OpenDataChannel",
+}
+
+
+@concern.requires("machines-role", "The adder's machines may do exactly what they need")
+def _role(account: Account) -> Iterator[Seen]:
+    _, data = _template(account)
+    profile = data.get("IamInstanceProfile", {})
+    role = account.instance_profile_role(profile.get("Arn") or profile.get("Name", ""))
+    allowed = [
+        statement
+        for found in account.roles[role]["Policies"].values()
+        for statement in found
+        if statement["Effect"] == "Allow"
+    ]
+    actions = {action for statement in allowed for action in statement.get("Action", ["NotAction"])}
+    more, fewer = sorted(actions - _NEEDED), sorted(_NEEDED - actions)
+    said = f"more: {', '.join(more) or 'none'}; missing: {', '.join(fewer) or 'none'}"
+    yield Seen(role, not more and not fewer, said)
+    for statement in allowed:
+        if "secretsmanager:GetSecretValue" in statement.get("Action", []):
+            others = [
+                it for it in statement["Resource"] if f":secret:{account.name}/adder-" not in it
+            ]
+            yield Seen(role, not others, f"secrets of others: {json.dumps(others)}")
+
+
+@concern.requires(
+    "machines-refresh", "A new release replaces the machines one by one, and is rolled back"
+)
+def _refresh(account: Account) -> Iterator[Seen]:
+    if not account.instance_refreshes:
+        raise NotApplicable("no release has followed the first: AWS keeps no setting before that")
+    newest = account.instance_refreshes[0]
+    preferences = newest.get("Preferences", {})
+    name = f"{_group(account)} refresh {newest['InstanceRefreshId']}"
+    yield equal(name, "AutoRollback", preferences.get("AutoRollback"), True)
+    healthy = preferences.get("MinHealthyPercentage")
+    yield equal(name, "MinHealthyPercentage", healthy, 100)

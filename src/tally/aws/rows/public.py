@@ -1,0 +1,144 @@
+"""What only a request can show: the public address, asked as anybody would."""
+
+import http.client
+import json
+import socket
+import ssl
+import warnings
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import urlsplit
+
+from tally.aws.account import Account
+from tally.aws.requirement import Concern, NotApplicable, Seen
+
+concern = Concern("Public address")
+
+# Seconds for one answer; a service that takes longer is as good as away.
+_PATIENCE: Final = 10.0
+# Each service's own paths, and what its answer is to hold.
+_PAGES: Final = {
+    "/": "text/html",
+    "/adder_service": "text/html",
+    "/display_service": "text/html",
+    "/reset_service": "text/html",
+    "/display_service/total": "application/json",
+}
+_NOWHERE: Final = ("/nothing", "/admin", "/adder")
+_OLD: Final = (("TLS 1.0", ssl.TLSVersion.TLSv1), ("TLS 1.1", ssl.TLSVersion.TLSv1_1))
+_NEW: Final = (("TLS 1.2", ssl.TLSVersion.TLSv1_2), ("TLS 1.3", ssl.TLSVersion.TLSv1_3))
+
+
+def address(account: Account) -> str:
+    """The https address to ask; raise `NotApplicable` where there can be none."""
+    if account.address is not None:
+        return account.address
+    if account.emulated:
+        raise NotApplicable("an emulator has no public address (--address gives one)")
+    if account.public_host is None:
+        raise NotApplicable("no public address was found")
+    return f"https://{account.public_host}"
+
+
+def _host(account: Account) -> tuple[str, int]:
+    parts = urlsplit(address(account))
+    return parts.hostname or "", parts.port or 443
+
+
+def _ask(account: Account, path: str, *, secure: bool = True) -> tuple[int, dict[str, str], bytes]:
+    """Send one GET; give status, headers in lower case, and body."""
+    host, port = _host(account)
+    connection = (
+        http.client.HTTPSConnection(host, port, timeout=_PATIENCE, context=account.new_trust())
+        if secure
+        else http.client.HTTPConnection(host, account.plain_port, timeout=_PATIENCE)
+    )
+    try:
+        connection.request("GET", path, headers={"User-Agent": "tally-check"})
+        response = connection.getresponse()
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return response.status, headers, response.read(65536)
+    finally:
+        connection.close()
+
+
+@concern.requires("public-pages", "The https address is trusted, and every service answers there")
+def _pages(account: Account) -> Iterator[Seen]:
+    for path, kind in _PAGES.items():
+        subject = address(account) + path
+        try:
+            status, headers, body = _ask(account, path)
+        except (OSError, http.client.HTTPException) as error:
+            yield Seen(subject, False, f"{type(error).__name__}: {error}")
+            continue
+        found = headers.get("content-type", "nothing")
+        good = status == http.HTTPStatus.OK and found.startswith(kind)
+        if kind == "application/json":
+            good = good and _has_sum(body)
+        yield Seen(subject, good, f"{status} {found}")
+
+
+def _has_sum(body: bytes) -> bool:
+    try:
+        return "sum" in json.loads(body)
+    except ValueError:
+        return False
+
+
+@concern.requires("public-redirect", "Plain http is redirected to https")
+def _redirect(account: Account) -> Iterator[Seen]:
+    subject = address(account).replace("https:", "http:", 1)
+    try:
+        status, headers, _ = _ask(account, "/display_service", secure=False)
+    except (OSError, http.client.HTTPException) as error:
+        yield Seen(subject, False, f"{type(error).__name__}: {error}")
+        return
+    target = headers.get("location", "nowhere")
+    good = status in (301, 302, 307, 308) and target.startswith("https://")
+    yield Seen(subject, good, f"{status} to {target}")
+
+
+@concern.requires("public-404", "Paths of no service get 404")
+def _nowhere(account: Account) -> Iterator[Seen]:
+    for path in _NOWHERE:
+        subject = address(account) + path
+        try:
+            status, _, _ = _ask(account, path)
+        except (OSError, http.client.HTTPException) as error:
+            yield Seen(subject, False, f"{type(error).__name__}: {error}")
+            continue
+        yield Seen(subject, status == http.HTTPStatus.NOT_FOUND, str(status))
+
+
+@concern.requires("public-tls", "Services answer over TLS 1.2 and 1.3 and over nothing older")
+def _versions(account: Account) -> Iterator[Seen]:
+    host, port = _host(account)
+    for name, version in (*_OLD, *_NEW):
+        status = _status_over(account, host, port, version)
+        old = (name, version) in _OLD
+        good = status in (None, http.HTTPStatus.FORBIDDEN) if old else status == http.HTTPStatus.OK
+        seen = "no connection" if status is None else f"answers {status}"
+        yield Seen(f"{host}:{port} over {name}", good, seen)
+
+
+def _status_over(account: Account, host: str, port: int, version: ssl.TLSVersion) -> int | None:
+    """The status of a request over one version of TLS, or None where it is not spoken."""
+    context = account.new_trust()
+    # This side has to be willing, or a refusal would prove nothing.
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = context.maximum_version = version
+    request = f"GET /display_service HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    try:
+        with (
+            socket.create_connection((host, port), timeout=_PATIENCE) as plain,
+            context.wrap_socket(plain, server_hostname=host) as secure,
+        ):
+            secure.sendall(request.encode())
+            answer = b""
+            while b"\r\n" not in answer and (piece := secure.recv(4096)):
+                answer += piece
+    except (ssl.SSLError, ConnectionResetError):
+        return None
+    return int(answer.split()[1]) if answer else None

@@ -1,0 +1,44 @@
+"""A check of a deployment on an emulated AWS, or of a copy that was changed."""
+
+from functools import cache
+
+import boto3
+import pytest
+
+from tally.aws.account import Account
+from tally.aws.check import check
+from tally.aws.waivers import read_waivers
+from tests.aws.mutations import Cloud
+from tests.infra.stand import INFRA
+
+
+@pytest.fixture(scope="session")
+def session():
+    """One session for all: it keeps AWS's service descriptions, which are large."""
+    return boto3.Session(aws_access_key_id="stand", aws_secret_access_key="stand")
+
+
+@pytest.fixture
+def look(session, monkeypatch):
+    """Checks what an emulator holds."""
+
+    def look(emulator, waivers=None, **options):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", emulator.url)
+        known = read_waivers(INFRA / "waivers.toml") if waivers is None else waivers
+        return check(Account("tally", session=session, **options), known)
+
+    return look
+
+
+@pytest.fixture
+def cloud(session):
+    """Gives the deployment in an emulator, to be changed."""
+
+    def cloud(emulator):
+        @cache
+        def client(service):
+            return session.client(service, endpoint_url=emulator.url, region_name="us-east-1")
+
+        return Cloud("tally", client)
+
+    return cloud

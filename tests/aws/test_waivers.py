@@ -1,0 +1,156 @@
+"""The waiver file: what is knowingly left out, with reason, owner and an end."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from tally.aws import check as checks
+from tally.aws.account import NotFound
+from tally.aws.check import Status, check
+from tally.aws.requirement import Concern, NotApplicable, Seen
+from tally.aws.waivers import InvalidWaivers, Waiver, read_waivers
+from tests.infra.stand import INFRA
+
+GOOD = """
+[check.a-row]
+reason = "it costs more than it protects"
+owner = "operator"
+expires = 2027-01-31
+
+[checkov.CKV_AWS_1]
+reason = "another tool's"
+"""
+
+
+@pytest.fixture
+def written(tmp_path):
+    def written(text):
+        path = tmp_path / "waivers.toml"
+        path.write_text(text)
+        return path
+
+    return written
+
+
+def test_the_entries_of_the_check_are_read_and_others_left(written):
+    assert read_waivers(written(GOOD)) == {
+        "a-row": Waiver("a-row", "it costs more than it protects", "operator", date(2027, 1, 31))
+    }
+    assert read_waivers(written("")) == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        (("reason", "because"), "must have reason, owner and expires"),
+        (('owner = "operator"', ""), "must have reason, owner and expires"),
+        (('"operator"', '" "'), "owner must be a text"),
+        (('"operator"', "5"), "owner must be a text"),
+        (("2027-01-31", '"2027-01-31"'), "expires must be a date"),
+        (("2027-01-31", "2027-01-31T00:00:00"), "expires must be a date"),
+        (("[check.a-row]", "check = 5\n[other]"), "check must be a table"),
+        (("[check.a-row]", "[check.a-row"), "Expected"),
+    ],
+)
+def test_an_entry_that_breaks_a_rule_is_named(written, change, rule):
+    with pytest.raises(InvalidWaivers, match=rule):
+        read_waivers(written(GOOD.replace(*change)))
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(InvalidWaivers, match="No such file"):
+        read_waivers(tmp_path / "none.toml")
+
+
+def test_the_project_s_own_register_is_valid_and_names_requirements():
+    known = {requirement.id for requirement in checks.requirements()}
+    waivers = read_waivers(INFRA / "waivers.toml")
+    assert set(waivers) <= known
+    today = datetime.now(UTC).date()
+    # Longer than about a year is no decision but a habit.
+    assert all(it.expires <= today + timedelta(days=400) for it in waivers.values())
+
+
+class Nowhere:
+    """An account in which nothing is looked for but what the rows below say."""
+
+    name, id, profile = "tally", "123456789012", "small"
+
+    def __getattr__(self, name):
+        raise NotFound(name)
+
+
+@pytest.fixture
+def rows(monkeypatch):
+    """Replaces the requirements by three that are met, not met, and do not apply; and one empty."""
+    concern = Concern("Test")
+    monkeypatch.setattr(checks, "CONCERNS", (concern,))
+
+    @concern.requires("met", "Is met")
+    def met(account):
+        yield Seen("a", True, "good")
+
+    @concern.requires("unmet", "Is not met")
+    def unmet(account):
+        yield Seen("a", True, "good")
+        yield Seen("b", False, "bad")
+
+    @concern.requires("elsewhere", "Does not apply")
+    def elsewhere(account):
+        raise NotApplicable("not here")
+        yield
+
+    @concern.requires("nothing", "Finds nothing")
+    def nothing(account):
+        return iter(())
+
+    @concern.requires("gone", "Misses what every deployment has")
+    def gone(account):
+        yield from account.load_balancer
+
+
+def waiver(requirement, expires=date(2026, 6, 30)):
+    return {requirement: Waiver(requirement, "reason", "owner", expires)}
+
+
+def statuses(report):
+    return {row.requirement.id: row.status for row in report.rows}
+
+
+@pytest.mark.usefixtures("rows")
+class TestRows:
+    def test_no_finding_is_a_failure(self):
+        report = check(Nowhere(), {})
+        assert statuses(report) == {
+            "met": Status.PASS,
+            "unmet": Status.FAIL,
+            "elsewhere": Status.NOT_APPLICABLE,
+            "nothing": Status.FAIL,
+            "gone": Status.FAIL,
+        }
+        assert not report.passed
+        evidence = {row.requirement.id: row.evidence[-1].what for row in report.rows}
+        assert evidence["nothing"] == "nothing was found to which this applies"
+        assert evidence["gone"] == "there should be load_balancer"
+
+    def test_a_waiver_holds_through_its_last_day(self):
+        report = check(Nowhere(), waiver("unmet"), today=date(2026, 6, 30))
+        assert statuses(report)["unmet"] == Status.WAIVED
+        assert report.stale_waivers == ()
+
+    def test_an_expired_waiver_fails(self):
+        report = check(Nowhere(), waiver("unmet"), today=date(2026, 7, 1))
+        (row,) = (row for row in report.rows if row.requirement.id == "unmet")
+        assert row.status == Status.FAIL
+        assert row.waiver is not None
+
+    @pytest.mark.parametrize(
+        ("requirement", "said"),
+        [("unknown", "there is no such requirement"), ("met", "is met and needs no waiver")],
+    )
+    def test_a_waiver_for_nothing_fails(self, requirement, said):
+        # All that is left is met.
+        del checks.CONCERNS[0].requirements[1:]
+        report = check(Nowhere(), waiver(requirement), today=date(2026, 6, 1))
+        assert report.stale_waivers == (f"{requirement}: {said}",)
+        assert not report.passed
