@@ -22,6 +22,7 @@ from deploy.ci.terraform import Terraform
 MODULE = Path("infra")
 FOLDER = Path("build/deployment")
 PLAN = FOLDER / "plan"
+SHOWN = FOLDER / "plan.json"
 FACTS = FOLDER / "facts.json"
 RELEASE = FOLDER / "release.tfvars.json"
 SEALED = FOLDER / "sealed-plan.json"
@@ -66,17 +67,19 @@ def plan(deployment: str, environment: str, release: str | None) -> None:
         state_serial=serial,
     )
     FACTS.write_text(facts.to_json())
-    _output(changes=str(terraform.show(PLAN)["applyable"]).lower())
+    shown = terraform.show(PLAN)
+    SHOWN.write_text(json.dumps(shown))
+    _output(changes=str(shown["applyable"]).lower())
 
 
 @main.command()
 def summarise() -> None:
     """Show the plan and its facts on the run's page."""
-    terraform = Terraform(MODULE)
     release = json.loads(RELEASE.read_text())["release"]
-    text = summary.summarise(terraform.show(PLAN), Facts.from_json(FACTS.read_text()), release)
+    facts = Facts.from_json(FACTS.read_text())
+    text = summary.summarise(json.loads(SHOWN.read_text()), facts, release)
     SUMMARY.write_text(text)
-    _page(text + summary.details(terraform.describe(PLAN)))
+    _page(text + summary.details(Terraform(MODULE).describe(PLAN)))
 
 
 @main.command()
@@ -85,7 +88,7 @@ def summarise() -> None:
 def seal(deployment: str, may_destroy_database: bool | None) -> None:
     """Encrypt the plan, and give out the facts that it can be opened for."""
     target = Deployment.from_json(deployment)
-    _protect_database(Terraform(MODULE).show(PLAN), may_destroy_database)
+    _protect_database(json.loads(SHOWN.read_text()), may_destroy_database)
     facts = Facts.from_json(FACTS.read_text())
     SEALED.write_text(seal_plan(boto3.client("kms"), target.seal_key, PLAN.read_bytes(), facts))
     _output(facts=facts.to_json())
