@@ -13,7 +13,7 @@ help: ## List the targets
 run: .venv/installed-local ## Run everything at http://127.0.0.1:8080 (PORT=9000 for another port)
 	@exec $(BIN)/python -m tally up --port "$(PORT)"
 
-test: .venv/installed-dev ## Run all tests (STRICT=1: whatever is left out fails)
+test: .venv/installed-dev .venv/checkov/installed ## Run all tests (STRICT=1: whatever is left out fails)
 	@TALLY_TEST_STRICT="$(STRICT)" $(BIN)/python -m pytest $(ARGS)
 
 bench: .venv/installed-bench ## Measure Tally beside its peers (QUICK=1: two minutes; ARGS="--only adds")
@@ -40,6 +40,14 @@ screenshots: .venv/installed-dev ## Take the README's pictures from a real brows
 
 clean: ## Remove what was built; the data in .tally stays
 	rm -rf .venv .cache build dist
+
+# checkov wants another release of a library than the rest, so it has an environment of its own.
+.venv/checkov/installed: requirements/checkov.txt | .venv/installed-dev
+	@echo "Installing requirements/checkov.txt ..." >&2
+	@$(PYTHON) -m venv .venv/checkov
+	@.venv/checkov/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	    --requirement requirements/checkov.txt
+	@touch $@
 
 # A group of packages is installed again when its pins change. What a person may run without the
 # developers' tools stays small.

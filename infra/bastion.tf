@@ -20,7 +20,6 @@ resource "aws_instance" "bastion" {
   vpc_security_group_ids      = [aws_security_group.role["bastion"].id]
   key_name                    = one(aws_key_pair.operator[*].key_name)
   iam_instance_profile        = aws_iam_instance_profile.bastion.name
-  monitoring                  = true
   ebs_optimized               = true
   user_data_replace_on_change = true
   user_data = templatefile("${path.module}/bastion.yaml.tftpl", {

@@ -73,7 +73,7 @@ resource "aws_db_instance" "main" {
   maintenance_window        = "sun:07:00-sun:08:00"
   backup_retention_period   = local.sizes.backup_days
   copy_tags_to_snapshot     = true
-  delete_automated_backups  = false
+  delete_automated_backups  = !var.protect
   deletion_protection       = var.protect
   skip_final_snapshot       = false
   final_snapshot_identifier = "${var.name}-final"

@@ -1,15 +1,18 @@
 # The way out of the private subnets: private entrances to the AWS services that are needed, and
 # none to the internet. Costs and reasons: docs/decisions/0010-private-endpoints.md.
 locals {
-  endpoint_services = {
-    "ecr.api"        = "pulling images: the registry"
-    "ecr.dkr"        = "pulling images: the manifests"
-    "logs"           = "logs"
-    "monitoring"     = "metrics of the machines"
-    "secretsmanager" = "the services' passwords"
-    "ssm"            = "managing the machines"
-    "ssmmessages"    = "sessions on the machines"
-  }
+  endpoint_services = merge(
+    {
+      "ecr.api"        = "pulling images: the registry"
+      "ecr.dkr"        = "pulling images: the manifests"
+      "logs"           = "logs"
+      "secretsmanager" = "the services' passwords"
+    },
+    local.sizes.sessions_on_adder ? {
+      "ssm"         = "sessions on the adder's machines"
+      "ssmmessages" = "sessions on the adder's machines"
+    } : {},
+  )
 }
 
 resource "aws_vpc_endpoint" "interface" {

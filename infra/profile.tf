@@ -4,7 +4,9 @@ locals {
     small = {
       multi_az = false
       # One place to fail: the endpoints stand in one zone, and the other zone reaches them there.
-      endpoint_zones     = 1
+      endpoint_zones = 1
+      # Two more endpoints; without them a machine that misbehaves is replaced, not looked into.
+      sessions_on_adder  = false
       adder_machines     = 1
       adder_type         = "t3.micro"
       display_tasks      = { min = 1, max = 2 }
@@ -19,6 +21,7 @@ locals {
     production = {
       multi_az           = true
       endpoint_zones     = 2
+      sessions_on_adder  = true
       adder_machines     = 2
       adder_type         = "t3.small"
       display_tasks      = { min = 2, max = 10 }

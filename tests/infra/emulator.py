@@ -8,6 +8,7 @@ API models, and `agent`, the caller's User-Agent. Filled in are
 - `application-autoscaling:ListTagsForResource`, without which an apply hangs;
 - CloudFront's VPC origins, and a distribution's reference to one;
 - instance refreshes of auto scaling groups, which succeed at once;
+- who is told of a budget, and a budget's tags;
 - what is given to ECS services and databases, and forgotten by moto.
 
 It prints its port and process id and then reads commands. `fork` makes a copy of everything it
@@ -28,13 +29,16 @@ from uuid import uuid4
 
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 from moto.autoscaling.responses import AutoScalingResponse
+from moto.budgets.responses import BudgetsResponse
 from moto.cloudfront import models as cloudfront
 from moto.cloudfront import urls as cloudfront_urls
 from moto.cloudfront.responses import CloudFrontResponse
 from moto.core.responses import ActionResult, BaseResponse
 from moto.ecs.models import Service
 from moto.ecs.responses import EC2ContainerServiceResponse
+from moto.iam.access_control import PermissionResult
 from moto.rds.models import DBInstance
+from moto.s3.models import FakeBucket
 from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
@@ -170,6 +174,38 @@ def add_instance_refreshes() -> None:
     AutoScalingResponse.describe_instance_refreshes = describe_instance_refreshes
 
 
+def add_budget_subscribers() -> None:
+    """Who is told when a budget is passed, and a budget's tags."""
+    tags: dict[str, list[dict[str, str]]] = {}
+    create = BudgetsResponse.create_budget
+
+    def create_budget(self: BudgetsResponse) -> str:
+        answer = create(self)
+        name = self._get_param("Budget")["BudgetName"]
+        arn = f"arn:aws:budgets::{self._get_param('AccountId')}:budget/{name}"
+        tags[arn] = self._get_param("ResourceTags") or []
+        return answer
+
+    def describe_subscribers_for_notification(self: BudgetsResponse) -> str:
+        budget = self.backend.budgets[self._get_param("AccountId")][self._get_param("BudgetName")]
+        wanted = self._get_param("Notification")
+        subscribers = [
+            subscriber
+            for notification in budget.notifications
+            if notification.details["NotificationType"] == wanted["NotificationType"]
+            and notification.details["Threshold"] == wanted["Threshold"]
+            for subscriber in notification.subscribers
+        ]
+        return json.dumps({"Subscribers": subscribers})
+
+    def list_tags_for_resource(self: BudgetsResponse) -> str:
+        return json.dumps({"ResourceTags": tags.get(self._get_param("ResourceARN"), [])})
+
+    BudgetsResponse.create_budget = create_budget
+    BudgetsResponse.describe_subscribers_for_notification = describe_subscribers_for_notification
+    BudgetsResponse.list_tags_for_resource = list_tags_for_resource
+
+
 def keep_what_services_are_given() -> None:
     """An ECS service's deployment settings, at its making; moto keeps those of an update."""
     create = EC2ContainerServiceResponse.create_service
@@ -206,6 +242,11 @@ def keep_what_databases_are_given() -> None:
     DBInstance.__init__ = keep
 
 
+def let_everybody_in() -> None:
+    """Keep bucket policies without enforcing them: they refuse what does not come over TLS."""
+    FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL
+
+
 def make_ready(port: int, application: DomainDispatcherApplication) -> BaseWSGIServer:
     """Open the port and say so."""
     server = make_server(
@@ -226,8 +267,10 @@ def main() -> None:
     add_scalable_target_tags()
     add_vpc_origins()
     add_instance_refreshes()
+    add_budget_subscribers()
     keep_what_services_are_given()
     keep_what_databases_are_given()
+    let_everybody_in()
 
     # Copies that have ended are not waited for.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

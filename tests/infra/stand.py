@@ -28,6 +28,8 @@ from typing import Any
 
 import boto3
 
+from tests.infra.inventory import Thing, everything
+
 ROOT = Path(__file__).parents[2]
 INFRA = ROOT / "infra"
 BOOTSTRAP = INFRA / "bootstrap"
@@ -119,6 +121,11 @@ class Stand:
     profile: str
     folder: Path
     emulator: Emulator
+    # What the account held before each step of `apply`, and in a copy after each was destroyed.
+    before_bootstrap: frozenset[Thing] = frozenset()
+    before_deployment: frozenset[Thing] = frozenset()
+    after_destroy: frozenset[Thing] = frozenset()
+    after_bootstrap_destroy: frozenset[Thing] = frozenset()
 
     @classmethod
     def start(cls, name: str, profile: str, folder: Path, port: int = 0) -> "Stand":
@@ -153,6 +160,10 @@ class Stand:
         if done.returncode:
             raise AssertionError(f"terraform {arguments}: {done.stdout}\n{done.stderr}")
         return done.stdout
+
+    def output(self, name: str) -> Any:
+        """One of the deployment's outputs."""
+        return json.loads(self.terraform(INFRA, "output", "-json", name))
 
     def bootstrap(self, *arguments: str, phase: str = "") -> str:
         """Run a command in `infra/bootstrap`, whose state is a file."""
@@ -194,11 +205,13 @@ class Stand:
 
     def apply(self) -> "Stand":
         """Bootstrap and deployment, from nothing."""
-        self.apply_bootstrap()
         if self.profile == "small":
             # This profile is tried with a domain, the other without.
             self.client("route53").create_hosted_zone(Name="example.com", CallerReference="stand")
+        self.before_bootstrap = frozenset(everything(self.client))
+        self.apply_bootstrap()
         self.init()
+        self.before_deployment = frozenset(everything(self.client))
         self.deployment("apply", "-auto-approve")
         return self
 
@@ -241,6 +254,25 @@ class Stand:
         return path
 
 
+def plan(stand: Stand, *arguments: str) -> dict[str, Any]:
+    """What an apply would do now, as `terraform show -json` describes a plan."""
+    path = stand.folder / "plan"
+    stand.deployment("plan", f"-out={path}", *arguments)
+    described = stand.terraform(INFRA, "show", "-json", str(path))
+    return json.loads(described)
+
+
+def planned(stand: Stand) -> list[dict[str, Any]]:
+    """Every resource of the plan, those of its modules too."""
+
+    def walk(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        yield from module.get("resources", [])
+        for child in module.get("child_modules", []):
+            yield from walk(child)
+
+    return list(walk(plan(stand)["planned_values"]["root_module"]))
+
+
 def release(name: str, version: str = "1" * 40) -> dict[str, str]:
     """A release as continuous integration would describe it."""
     registry = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{name}"
@@ -280,9 +312,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="tally-stand-") as folder:
         stand = Stand.start(arguments.name, arguments.profile, Path(folder), arguments.port)
         try:
-            print(f"Emulator at {stand.emulator.url}; applying ...", file=sys.stderr)
+            sys.stderr.write(f"Emulator at {stand.emulator.url}; applying ...\n")
             stand.apply()
-            print(stand.emulator.url, flush=True)
+            sys.stdout.write(f"{stand.emulator.url}\n")
+            sys.stdout.flush()
             signal.pause()
         except KeyboardInterrupt:
             pass

@@ -79,10 +79,7 @@ resource "aws_ecs_task_definition" "this" {
       # Seconds; the services stop within ten.
       stopTimeout = 30
       healthCheck = {
-        # Python is the one program that is sure to be in the image.
-        command = ["CMD", "python3", "-c",
-          "import urllib.request as r; r.urlopen('http://127.0.0.1:${var.port}/${var.service}_service/healthz', timeout=3)",
-        ]
+        command     = ["CMD", "tally", "health", var.service]
         interval    = 10
         timeout     = 5
         retries     = 3

@@ -1,0 +1,163 @@
+"""The Terraform files as they stand: form, validity, what variables refuse, checkov, checksums."""
+
+import json
+import re
+import shutil
+import subprocess
+import tomllib
+from collections import Counter
+from datetime import UTC, datetime
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+from tests.infra.stand import BOOTSTRAP, INFRA, ROOT, terraform_environment
+
+CHECKOV = ROOT / ".venv/checkov/bin/checkov"
+MODULES = [INFRA, BOOTSTRAP]
+
+
+def run(folder: Path, module: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        ["terraform", f"-chdir={module}", *arguments],
+        env=terraform_environment(folder) | {"TF_DATA_DIR": str(folder / f"data-{module.name}")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(terraform: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where both modules are initialised without a backend."""
+    folder = tmp_path_factory.mktemp("static")
+    for module in MODULES:
+        done = run(folder, module, "init", "-backend=false", "-input=false", "-lockfile=readonly")
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_files_are_formatted(folder: Path) -> None:
+    done = run(folder, INFRA, "fmt", "-check", "-recursive")
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+def test_files_are_valid(folder: Path, module: Path) -> None:
+    said = json.loads(run(folder, module, "validate", "-json").stdout)
+    assert said["diagnostics"] == []
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+def test_variables_refuse_what_they_should(folder: Path, module: Path) -> None:
+    done = run(folder, module, "test", "-no-color")
+    assert done.returncode == 0, done.stdout + done.stderr
+    [passed] = re.findall(r"Success! (\d+) passed, 0 failed", done.stdout)
+    assert int(passed) == expected_failures(module).total()
+
+
+def expected_failures(module: Path) -> "Counter[str]":
+    """How many tests expect each variable to refuse something."""
+    tests = "".join(path.read_text() for path in (module / "tests").glob("*.tftest.hcl"))
+    return Counter(re.findall(r"expect_failures = \[var\.(\w+)\]", tests))
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+def test_every_validation_has_a_test(module: Path) -> None:
+    tests = expected_failures(module)
+    variables = re.split(r'^variable "', (module / "variables.tf").read_text(), flags=re.MULTILINE)
+    for variable in variables[1:]:
+        name = variable.partition('"')[0]
+        assert tests[name] >= variable.count("  validation {"), name
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+def test_every_variable_and_output_is_described(module: Path) -> None:
+    for file in ("variables.tf", "outputs.tf"):
+        blocks = re.split(
+            r'^(?:variable|output) "', (module / file).read_text(), flags=re.MULTILINE
+        )
+        for block in blocks[1:]:
+            assert re.search(r'^  description += ".{10,}"', block, re.MULTILINE), block
+            assert file == "outputs.tf" or re.search(r"^  type +=", block, re.MULTILINE), block
+
+
+def test_only_what_can_have_no_default_is_required() -> None:
+    variables = re.split(r'^variable "', (INFRA / "variables.tf").read_text(), flags=re.MULTILINE)
+    required = {
+        variable.partition('"')[0]
+        for variable in variables[1:]
+        if not re.search(r"^  default +=", variable, re.MULTILINE)
+    }
+    assert required == {"allowed_bastion_ips", "release"}
+
+
+def test_both_modules_lock_the_same_provider_for_every_system(folder: Path) -> None:
+    lock = (INFRA / ".terraform.lock.hcl").read_text()
+    assert lock == (BOOTSTRAP / ".terraform.lock.hcl").read_text()
+    # As published: one of each kind for Linux, macOS and Windows is what people run.
+    assert len(re.findall(r'"h1:', lock)) == 3
+    assert len(re.findall(r'"zh:', lock)) == 15
+
+
+def test_the_locked_checksum_is_that_of_the_provider_here(folder: Path) -> None:
+    # Without the published checksums Terraform computes the one of what it finds.
+    module = folder / "unlocked"
+    module.mkdir()
+    shutil.copy(INFRA / "versions.tf", module)
+    versions = (module / "versions.tf").read_text()
+    (module / "versions.tf").write_text(versions.partition("  # The bucket is made by")[0] + "}\n")
+    done = run(folder, module, "init", "-input=false")
+    assert done.returncode == 0, done.stderr
+    computed = re.findall(r'"h1:[^"]+"', (module / ".terraform.lock.hcl").read_text())
+    assert computed
+    assert set(computed) <= set(
+        re.findall(r'"h1:[^"]+"', (INFRA / ".terraform.lock.hcl").read_text())
+    )
+
+
+def test_checkov_finds_nothing_that_is_not_waived(tmp_path: Path) -> None:
+    if not CHECKOV.exists():
+        pytest.skip("checkov is not installed: make .venv/checkov/installed")
+    done = subprocess.run(
+        [
+            *(CHECKOV, "--directory", INFRA, "--framework", "terraform", "--output", "json"),
+            *("--quiet", "--compact", "--skip-download", "--skip-results-upload"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    report = json.loads(done.stdout)
+    assert report["summary"]["passed"] > 100
+    assert report["summary"]["parsing_errors"] == 0
+    waivers = tomllib.loads((INFRA / "waivers.toml").read_text())["checkov"]
+    found = {(it["check_id"], it["resource"]) for it in report["results"]["failed_checks"]}
+    used = {
+        (check, pattern)
+        for check, waiver in waivers.items()
+        for pattern in waiver["resources"]
+        for failed, resource in found
+        if failed == check and fnmatch(resource, pattern)
+    }
+    named = {
+        (check, resource)
+        for check, resource in found
+        if not any(
+            fnmatch(resource, pattern) for pattern in waivers.get(check, {}).get("resources", [])
+        )
+    }
+    assert named == set(), "found and not waived"
+    stale = {
+        (check, pattern) for check, waiver in waivers.items() for pattern in waiver["resources"]
+    } - used
+    assert stale == set(), "waived and not found"
+
+
+def test_no_waiver_has_expired_or_lacks_a_reason() -> None:
+    for check, waiver in tomllib.loads((INFRA / "waivers.toml").read_text())["checkov"].items():
+        assert set(waiver) == {"resources", "reason", "owner", "expires"}, check
+        assert len(waiver["reason"]) > 20, check
+        assert waiver["expires"] >= datetime.now(UTC).date(), check
