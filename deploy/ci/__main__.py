@@ -1,4 +1,4 @@
-"""The steps that the workflows call; each is a command. What they leave lies in build/deployment."""
+"""The steps that the workflows call, a command each. What they leave lies in build/deployment."""
 
 import json
 import os
@@ -33,6 +33,9 @@ _deployment = click.option(
 )
 _environment = click.option("--environment", envvar="ENVIRONMENT", required=True)
 _may_destroy = click.option("--may-destroy-database", envvar="MAY_DESTROY_DATABASE", type=bool)
+_approved = click.option(
+    "--approved", envvar="APPROVED", required=True, help="The facts, as `seal` gave them."
+)
 _commit = click.option("--commit", envvar="GITHUB_SHA", required=True)
 
 
@@ -44,7 +47,7 @@ def main() -> None:
 @main.command()
 @_deployment
 @_environment
-@click.option("--release", envvar="RELEASE", help="A commit; the one that runs, if it is not given.")
+@click.option("--release", envvar="RELEASE", help="A commit; if none is given, what runs.")
 def plan(deployment: str, environment: str, release: str | None) -> None:
     """Plan a release, and note the facts that an approval is given for."""
     target = Deployment.from_json(deployment)
@@ -98,7 +101,7 @@ def seal(deployment: str, may_destroy_database: bool | None) -> None:
 @_deployment
 @_environment
 @_may_destroy
-@click.option("--approved", envvar="APPROVED", required=True, help="The facts, as `seal` gave them.")
+@_approved
 def verify(
     deployment: str, environment: str, may_destroy_database: bool | None, approved: str
 ) -> None:
@@ -127,7 +130,7 @@ def verify(
 
 @main.command()
 @_deployment
-@click.option("--approved", envvar="APPROVED", required=True, help="The facts, as `seal` gave them.")
+@_approved
 def apply(deployment: str, approved: str) -> None:
     """Apply the plan that `verify` opened, and none other."""
     if known.sha256(PLAN) != Facts.from_json(approved).plan_sha256:

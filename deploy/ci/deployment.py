@@ -34,8 +34,11 @@ class Deployment:
         try:
             deployment = cls(**json.loads(text))
         except (ValueError, TypeError) as error:
-            raise Refused(f"DEPLOYMENT must be as deploy/ci/deployment.py says: {error}.") from error
-        if not (isinstance(deployment.account, str) and re.fullmatch("[0-9]{12}", deployment.account)):
+            raise Refused(
+                f"DEPLOYMENT must be as deploy/ci/deployment.py says: {error}."
+            ) from error
+        account = deployment.account
+        if not (isinstance(account, str) and re.fullmatch("[0-9]{12}", account)):
             raise Refused("DEPLOYMENT's account must be an AWS account's 12 digits, as text.")
         if not isinstance(deployment.variables.get("name"), str):
             raise Refused("DEPLOYMENT's variables must give the deployment's name.")

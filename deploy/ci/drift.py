@@ -2,8 +2,8 @@
 
     python3 -m deploy.ci.drift --environment production --changes true --summary summary.md
 
-needs only the standard library, so that the job that may write issues installs nothing. GitHub's
-address, the repository, its token and the run's number come from the environment, as in a workflow.
+needs only the standard library, so that the job that may write issues installs nothing. The
+address of GitHub, the repository, its token and the run's number come from the environment, as in a workflow.
 """
 
 import argparse
@@ -23,7 +23,9 @@ def report(environment: str, summary: str | None) -> str:
     title = f"Drift in {environment}"
     found = _call("GET", f"issues?state=open&labels={LABEL}&per_page=100")
     number = next((issue["number"] for issue in found if issue["title"] == title), None)
-    run = "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}".format(**os.environ)
+    run = "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}".format(
+        **os.environ
+    )
     if summary is None:
         if number is None:
             return "no drift"
@@ -42,7 +44,7 @@ def report(environment: str, summary: str | None) -> str:
     return f"drift: updated #{number}"
 
 
-def _call(method: str, path: str, fields: dict[str, Any] | None = None) -> Any:  # noqa: ANN401
+def _call(method: str, path: str, fields: dict[str, Any] | None = None) -> Any:
     request = urllib.request.Request(
         "{GITHUB_API_URL}/repos/{GITHUB_REPOSITORY}/".format(**os.environ) + path,
         method=method,

@@ -19,7 +19,7 @@ class Facts:
     plan_sha256: str
     commit: str
     lock_sha256: str
-    # A state is named by its lineage; its serial grows by one with every change. No state yet: "", 0.
+    # A state is named by its lineage; its serial grows by one with every change. No state: "", "0".
     state_lineage: str
     state_serial: str
 

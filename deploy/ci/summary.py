@@ -6,7 +6,7 @@ from typing import Any
 from deploy.ci import database
 from deploy.ci.facts import Facts
 
-# GitHub cuts off a step's summary at 1 MiB; the rest of the page takes far less than the difference.
+# GitHub takes no summary above 1 MiB; the rest of the page takes far less than the difference.
 LONGEST_DESCRIPTION = 900_000
 
 _ACTIONS = {
@@ -40,7 +40,10 @@ def summarise(plan: dict[str, Any], facts: Facts, release: dict[str, Any]) -> st
     ]
     if lost := database.lost(plan):
         names = ", ".join(f"`{address}`" for address in lost)
-        lines += [f"> [!CAUTION]\n> This plan destroys or replaces what holds the data: {names}.", ""]
+        lines += [
+            f"> [!CAUTION]\n> This plan destroys or replaces what holds the data: {names}.",
+            "",
+        ]
     outputs = [
         name
         for name, change in plan.get("output_changes", {}).items()

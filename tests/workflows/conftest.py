@@ -1,4 +1,4 @@
-"""An emulated AWS with the bootstrap applied, and a checkout whose infra/ takes seconds to apply."""
+"""An emulated AWS after the bootstrap, and a checkout whose infra/ takes seconds to apply."""
 
 import json
 import shutil

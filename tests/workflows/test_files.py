@@ -69,7 +69,9 @@ def test_every_action_is_pinned_and_its_version_said(workflow: str) -> None:
     lines = [line for line in (WORKFLOWS / workflow).read_text().splitlines() if "uses:" in line]
     assert lines
     for line in lines:
-        assert re.search(r"uses: (\./\.github/|[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$)", line), line
+        assert re.search(r"uses: (\./\.github/|[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$)", line), (
+            line
+        )
 
 
 def test_an_action_is_the_same_everywhere() -> None:
@@ -136,10 +138,16 @@ def test_approval_stands_before_the_apply_and_nowhere_else() -> None:
     assert [name for name, job in jobs.items() if "environment" in job] == ["apply"]
     assert jobs["apply"]["environment"] == "${{ inputs.environment }}"
     roles = {
-        name: [step["with"]["role-to-assume"] for step in job["steps"] if "role-to-assume" in step.get("with", {})]
+        name: [
+            step["with"]["role-to-assume"]
+            for step in job["steps"]
+            if "role-to-assume" in step.get("with", {})
+        ]
         for name, job in jobs.items()
     }
-    assert {name: [role.rpartition("-ci-")[2] for role in found] for name, found in roles.items()} == {
+    assert {
+        name: [role.rpartition("-ci-")[2] for role in found] for name, found in roles.items()
+    } == {
         "plan": ["plan"],
         "apply": ["apply"],
         "check": ["plan"],

@@ -90,9 +90,7 @@ def test_the_approved_plan_is_applied(
     assert deployed(account) == FIRST
 
 
-def test_the_page_shows_what_is_approved(
-    second: tuple[Runner, Done], checkout: Checkout
-) -> None:
+def test_the_page_shows_what_is_approved(second: tuple[Runner, Done], checkout: Checkout) -> None:
     _, planned = second
     facts = json.loads(planned.outputs["facts"])
     assert facts["commit"] == checkout.commit
@@ -241,9 +239,7 @@ def test_replacing_the_database_must_be_asked_for(
     assert "run the workflow again with may-destroy-database" in said
     assert not sealed(machine).exists()
 
-    meant = runner(
-        WORKFLOW, **{"inputs.release": FIRST, "inputs.may-destroy-database": "true"}
-    )
+    meant = runner(WORKFLOW, **{"inputs.release": FIRST, "inputs.may-destroy-database": "true"})
     planned = meant.run("plan")
     assert "| **replace** | `aws_db_instance.main` | `username` |" in planned.page
     assert "[!CAUTION]" in planned.page

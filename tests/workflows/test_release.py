@@ -97,7 +97,10 @@ def write_image(file: Path, content: bytes) -> None:
         "config": blob("config.v1+json", json.dumps(config).encode()),
         "layers": [blob("layer.v1.tar+gzip", gzip.compress(layer, mtime=0))],
     }
-    index = {"schemaVersion": 2, "manifests": [blob("manifest.v1+json", json.dumps(manifest).encode())]}
+    index = {
+        "schemaVersion": 2,
+        "manifests": [blob("manifest.v1+json", json.dumps(manifest).encode())],
+    }
     file.write_bytes(
         tar(
             {

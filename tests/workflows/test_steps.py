@@ -58,7 +58,9 @@ def test_the_summary_names_what_changes_and_no_values() -> None:
         ],
         "output_changes": {"address": {"actions": ["update"]}, "other": {"actions": ["no-op"]}},
     }
-    rows = [line for line in summary.summarise(plan, FACTS, RELEASE).splitlines() if "aws_a" in line]
+    rows = [
+        line for line in summary.summarise(plan, FACTS, RELEASE).splitlines() if "aws_a" in line
+    ]
     assert rows == [
         "| create | `aws_a.new` |  |",
         "| change | `aws_a.changed` | `arn`, `size` |",
