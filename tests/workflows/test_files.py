@@ -167,7 +167,7 @@ def test_the_check_follows_an_apply_and_its_page_is_kept_in_any_case() -> None:
     check = load("terraform-plan-apply.yml")["jobs"]["check"]
     assert "apply" in check["needs"]
     assert check["steps"][-1]["if"] == "always()"
-    assert check["steps"][-1]["with"]["path"] == "check.html"
+    assert check["steps"][-1]["with"]["path"] == "build/check.html"
 
 
 def test_what_builds_holds_no_role_and_what_holds_a_role_builds_nothing() -> None:

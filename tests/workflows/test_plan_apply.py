@@ -289,5 +289,5 @@ def test_the_check_says_what_is_missing_and_keeps_its_page(runner: Make, first: 
     with pytest.raises(StepFailed) as failed:
         machine.run("check")
     assert "fail" in str(failed.value)
-    page = (machine.checkout / "check.html").read_text()
+    page = (machine.checkout / "build/check.html").read_text()
     assert page.lower().startswith("<!doctype html>")
