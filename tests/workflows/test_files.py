@@ -69,7 +69,7 @@ def test_every_action_is_pinned_and_its_version_said(workflow: str) -> None:
     lines = [line for line in (WORKFLOWS / workflow).read_text().splitlines() if "uses:" in line]
     assert lines
     for line in lines:
-        assert re.search(r"uses: (\./\.github/|[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$)", line), (
+        assert re.search(r"uses: (\$/\.github/|[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$)", line), (
             line
         )
 
