@@ -188,6 +188,7 @@ def test_dependabot_looks_where_something_is_pinned() -> None:
         "pip",
         "github-actions",
         "docker",
+        "docker-compose",
         "terraform",
     }
     for update in updates:
