@@ -1,8 +1,10 @@
 """The steps that the workflows call, a command each. What they leave lies in build/deployment."""
 
+import functools
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +30,19 @@ RELEASE = FOLDER / "release.tfvars.json"
 SEALED = FOLDER / "sealed-plan.json"
 SUMMARY = FOLDER / "summary.md"
 
-_deployment = click.option(
-    "--deployment", envvar="DEPLOYMENT", required=True, help="See deploy/ci/deployment.py."
-)
-_environment = click.option("--environment", envvar="ENVIRONMENT", required=True)
+
+def _of_deployment(step: Callable[..., None]) -> Callable[..., None]:
+    """Give a step the deployment of its environment, as its first argument."""
+
+    @click.option("--deployments", envvar="DEPLOYMENTS", required=True)
+    @click.option("--environment", envvar="ENVIRONMENT", required=True)
+    @functools.wraps(step)
+    def chosen(deployments: str, environment: str, **options: object) -> None:
+        step(Deployment.from_json(deployments, environment), **options)
+
+    return chosen
+
+
 _may_destroy = click.option("--may-destroy-database", envvar="MAY_DESTROY_DATABASE", type=bool)
 _approved = click.option(
     "--approved", envvar="APPROVED", required=True, help="The facts, as `seal` gave them."
@@ -45,12 +56,17 @@ def main() -> None:
 
 
 @main.command()
-@_deployment
-@_environment
+@_of_deployment
+def target(chosen: Deployment) -> None:
+    """Say which account the deployment is in, and what it is called."""
+    _output(account=chosen.account, name=chosen.name)
+
+
+@main.command()
+@_of_deployment
 @click.option("--release", envvar="RELEASE", help="A commit; if none is given, what runs.")
-def plan(deployment: str, environment: str, release: str | None) -> None:
+def plan(target: Deployment, release: str | None) -> None:
     """Plan a release, and note the facts that an approval is given for."""
-    target = Deployment.from_json(deployment)
     FOLDER.mkdir(parents=True, exist_ok=True)
     commit = known.commit(MODULE)
     terraform = Terraform(MODULE)
@@ -62,7 +78,7 @@ def plan(deployment: str, environment: str, release: str | None) -> None:
     variables = target.write_variables(FOLDER, MODULE)
     terraform.plan(PLAN, [variables, RELEASE])
     facts = Facts(
-        environment=environment,
+        environment=target.environment,
         plan_sha256=known.sha256(PLAN),
         commit=commit,
         lock_sha256=known.sha256(MODULE / known.LOCK_FILE),
@@ -86,11 +102,10 @@ def summarise() -> None:
 
 
 @main.command()
-@_deployment
+@_of_deployment
 @_may_destroy
-def seal(deployment: str, may_destroy_database: bool | None) -> None:
+def seal(target: Deployment, may_destroy_database: bool | None) -> None:
     """Encrypt the plan, and give out the facts that it can be opened for."""
-    target = Deployment.from_json(deployment)
     _protect_database(json.loads(SHOWN.read_text()), may_destroy_database)
     facts = Facts.from_json(FACTS.read_text())
     SEALED.write_text(seal_plan(boto3.client("kms"), target.seal_key, PLAN.read_bytes(), facts))
@@ -98,21 +113,17 @@ def seal(deployment: str, may_destroy_database: bool | None) -> None:
 
 
 @main.command()
-@_deployment
-@_environment
+@_of_deployment
 @_may_destroy
 @_approved
-def verify(
-    deployment: str, environment: str, may_destroy_database: bool | None, approved: str
-) -> None:
+def verify(target: Deployment, may_destroy_database: bool | None, approved: str) -> None:
     """Open the sealed plan if it is the approved one and everything is still as it was planned."""
-    target = Deployment.from_json(deployment)
     facts = Facts.from_json(approved)
     opened = unseal(boto3.client("kms"), target.seal_key, SEALED.read_text(), facts)
     PLAN.write_bytes(opened)
     # Before Terraform runs: it must not meet another commit's configuration or providers.
     found = Facts(
-        environment=environment,
+        environment=target.environment,
         plan_sha256=known.sha256(PLAN),
         commit=known.commit(MODULE),
         lock_sha256=known.sha256(MODULE / known.LOCK_FILE),
@@ -129,24 +140,23 @@ def verify(
 
 
 @main.command()
-@_deployment
+@_of_deployment
 @_approved
-def apply(deployment: str, approved: str) -> None:
+def apply(target: Deployment, approved: str) -> None:
     """Apply the plan that `verify` opened, and none other."""
     if known.sha256(PLAN) != Facts.from_json(approved).plan_sha256:
         raise Refused("The plan is not the approved one.")
-    Deployment.from_json(deployment).write_variables(FOLDER, MODULE)
+    target.write_variables(FOLDER, MODULE)
     Terraform(MODULE).apply(PLAN)
 
 
 @main.command()
-@_deployment
+@_of_deployment
 @_commit
 @click.option("--dist", type=click.Path(path_type=Path), default=Path("dist"), show_default=True)
 @click.option("--registry", help="A registry's URL, instead of ECR: for tests.")
-def push(deployment: str, commit: str, dist: Path, registry: str | None) -> None:
+def push(target: Deployment, commit: str, dist: Path, registry: str | None) -> None:
     """Push both images and upload the adder's file, each named by the commit."""
-    target = Deployment.from_json(deployment)
     ecr = boto3.client("ecr")
 
     def push_to(chosen: releases.Registry) -> dict[str, str]:
@@ -171,11 +181,10 @@ def push(deployment: str, commit: str, dist: Path, registry: str | None) -> None
 
 
 @main.command()
-@_deployment
+@_of_deployment
 @click.option("--dist", type=click.Path(path_type=Path), default=Path("dist"), show_default=True)
-def record(deployment: str, dist: Path) -> None:
+def record(target: Deployment, dist: Path) -> None:
     """Record what was pushed as a release, which can be planned from then on."""
-    target = Deployment.from_json(deployment)
     text = (dist / "release.json").read_text()
     release = releases.Release(**json.loads(text)["release"])
     releases.record(boto3.client("s3"), target.release_bucket, release)

@@ -1,10 +1,11 @@
 """Which deployment an environment stands for: its account, its names, its Terraform variables.
 
-They come from one repository variable of GitHub's an environment, DEPLOYMENT_<ENVIRONMENT>:
+They come from one repository variable of GitHub's, DEPLOYMENTS, by the name of the environment:
 
-    {"account": "123456789012",
-     "variables": {"name": "tally", "profile": "production", "allowed_bastion_ips": []},
-     "ssh_public_key": "ssh-ed25519 ..."}
+    {"production": {
+      "account": "123456789012",
+      "variables": {"name": "tally", "profile": "production", "allowed_bastion_ips": []},
+      "ssh_public_key": "ssh-ed25519 ..."}}
 
 `variables` are those of infra/variables.tf apart from the release. The key is only needed if
 `allowed_bastion_ips` is not empty.
@@ -24,26 +25,30 @@ from deploy.ci.refused import Refused
 class Deployment:
     """One deployment."""
 
+    environment: str
     account: str
     variables: dict[str, Any]
     ssh_public_key: str | None = None
 
     @classmethod
-    def from_json(cls, text: str) -> "Deployment":
+    def from_json(cls, text: str, environment: str) -> "Deployment":
         """Read the repository variable; raise Refused if it is not as described above."""
         try:
-            deployment = cls(**json.loads(text))
+            deployments = json.loads(text)
+            if environment not in deployments:
+                raise Refused(f"DEPLOYMENTS has no {environment!r}.")
+            deployment = cls(environment, **deployments[environment])
         except (ValueError, TypeError) as error:
             raise Refused(
-                f"DEPLOYMENT must be as deploy/ci/deployment.py says: {error}."
+                f"DEPLOYMENTS must be as deploy/ci/deployment.py says: {error}."
             ) from error
         account = deployment.account
         if not (isinstance(account, str) and re.fullmatch("[0-9]{12}", account)):
-            raise Refused("DEPLOYMENT's account must be an AWS account's 12 digits, as text.")
+            raise Refused("A deployment's account must be an AWS account's 12 digits, as text.")
         if not isinstance(deployment.variables.get("name"), str):
-            raise Refused("DEPLOYMENT's variables must give the deployment's name.")
+            raise Refused("A deployment's variables must give its name.")
         if "release" in deployment.variables:
-            raise Refused("DEPLOYMENT's variables may not give the release: the workflow does.")
+            raise Refused("A deployment's variables may not give the release: the workflow does.")
         return deployment
 
     @property

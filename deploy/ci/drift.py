@@ -2,8 +2,8 @@
 
     python3 -m deploy.ci.drift --environment production --changes true --summary summary.md
 
-needs only the standard library, so that the job that may write issues installs nothing. Where GitHub
-is, the repository, its token and the run's number come from the environment, as in a workflow.
+needs only the standard library, so that the job that may write issues installs nothing. The
+address of GitHub, the repository, its token and the run's number come from the environment.
 """
 
 import argparse

@@ -15,8 +15,14 @@ from tests.workflows.runner import ROOT, Runner, machine
 
 HERE = Path(__file__).parent
 NAME = "tally"
-DEPLOYMENT = json.dumps(
-    {"account": ACCOUNT, "variables": {"name": NAME}, "ssh_public_key": PUBLIC_KEY}
+DEPLOYMENTS = json.dumps(
+    {
+        "production": {
+            "account": ACCOUNT,
+            "variables": {"name": NAME},
+            "ssh_public_key": PUBLIC_KEY,
+        }
+    }
 )
 # What is in the checkout beside infra/: what the workflows' steps use.
 USED = ("deploy/ci", "scripts", ".github")
@@ -94,9 +100,7 @@ def runner(
 
     def make(workflow: str, **expressions: str) -> Runner:
         known = {
-            "fromJSON(env.DEPLOYMENT).variables.name": NAME,
-            "vars.DEPLOYMENT_PRODUCTION": DEPLOYMENT,
-            "vars[format('DEPLOYMENT_{0}', inputs.environment || 'production')]": DEPLOYMENT,
+            "vars.DEPLOYMENTS": DEPLOYMENTS,
             "inputs.environment": "production",
             "inputs.environment || 'production'": "production",
             "inputs.may-destroy-database": "false",

@@ -20,7 +20,7 @@ from deploy.ci import __main__ as steps
 from deploy.ci import release as releases
 from deploy.ci.refused import Refused
 from tests.infra.stand import ACCOUNT, Stand
-from tests.workflows.conftest import DEPLOYMENT, NAME
+from tests.workflows.conftest import DEPLOYMENTS, NAME
 
 COMMIT = "c" * 40
 BUCKET = f"{NAME}-releases-{ACCOUNT}"
@@ -136,9 +136,14 @@ def aws(account: Stand, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand]:
 def step(name: str, dist: Path, *arguments: str) -> None:
     CliRunner().invoke(
         steps.main,
-        [name, "--deployment", DEPLOYMENT, "--dist", str(dist), *arguments],
+        [name, "--dist", str(dist), *arguments],
         catch_exceptions=False,
-        env={"GITHUB_OUTPUT": str(dist / "output"), "GITHUB_STEP_SUMMARY": str(dist / "page")},
+        env={
+            "DEPLOYMENTS": DEPLOYMENTS,
+            "ENVIRONMENT": "production",
+            "GITHUB_OUTPUT": str(dist / "output"),
+            "GITHUB_STEP_SUMMARY": str(dist / "page"),
+        },
     )
 
 

@@ -105,16 +105,23 @@ def test_facts_survive_the_way_from_job_to_job() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("", "must be as deploy/ci/deployment.py says"),
-        ("{}", "must be as deploy/ci/deployment.py says"),
-        ('{"account": 123456789012, "variables": {}}', "12 digits, as text"),
-        ('{"account": "123456789012", "variables": {}}', "must give the deployment's name"),
-        (
-            json.dumps({"account": "1" * 12, "variables": {"name": "tally", "release": {}}}),
-            "may not give the release",
-        ),
+        ({}, "must be as deploy/ci/deployment.py says"),
+        ({"account": 123456789012, "variables": {}}, "12 digits, as text"),
+        ({"account": "1" * 12, "variables": {}}, "must give its name"),
+        ({"account": "1" * 12, "variables": {"name": "a", "release": {}}}, "not give the release"),
     ],
 )
-def test_a_deployment_that_is_none_is_refused(given: str, said: str) -> None:
+def test_a_deployment_that_is_none_is_refused(given: object, said: str) -> None:
     with pytest.raises(Refused, match=said):
-        Deployment.from_json(given)
+        Deployment.from_json(json.dumps({"production": given}), "production")
+
+
+@pytest.mark.parametrize("text", ["", "[", "1"])
+def test_deployments_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(Refused, match="DEPLOYMENTS must be as"):
+        Deployment.from_json(text, "production")
+
+
+def test_an_environment_without_a_deployment_is_refused() -> None:
+    with pytest.raises(Refused, match="DEPLOYMENTS has no 'staging'"):
+        Deployment.from_json("{}", "staging")
