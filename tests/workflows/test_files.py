@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.ci import __main__ as deploying
 from tests.workflows.runner import ROOT, WORKFLOWS, load
 
 BIN = Path(sys.executable).parent
@@ -127,8 +128,7 @@ def test_every_script_that_is_called_is_there(workflow: str) -> None:
         assert path.stat().st_mode & 0o100
     for _, step in steps(workflow):
         for command in re.findall(r"-m deploy\.ci (\w+)", step.get("run", "")):
-            help_text = run(sys.executable, "-m", "deploy.ci", command, "--help")
-            assert help_text.returncode == 0, help_text.stderr
+            assert command in deploying.main.commands
         for target in re.findall(r"make \.venv/installed-(\w+)", step.get("run", "")):
             assert (ROOT / f"requirements/{target}.txt").is_file()
 
