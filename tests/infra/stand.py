@@ -111,6 +111,8 @@ class Emulator:
             assert self._process.stdin is not None
             self._process.stdin.close()
             self._process.wait(timeout=30)
+            assert self._process.stdout is not None
+            self._process.stdout.close()
 
 
 @dataclass

@@ -54,7 +54,8 @@ def deployment(emulator: Emulator) -> Emulator:
     ecs = client("ecs")
     ecs.create_cluster(clusterName="tally-containers")
     ecs.register_task_definition(
-        family="tally-display", containerDefinitions=[{"name": "display", "image": "display"}]
+        family="tally-display",
+        containerDefinitions=[{"name": "display", "image": "display", "memory": 512}],
     )
     ecs.create_service(
         cluster="tally-containers",
