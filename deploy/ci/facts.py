@@ -53,7 +53,7 @@ def commit(folder: Path) -> str:
     """The commit that is checked out, in full; raise Refused if files differ from it."""
     changed = _git(folder, "status", "--porcelain")
     if changed:
-        raise Refused(f"The checkout differs from its commit:\n{changed}")
+        raise Refused(f"The checkout differs from its commit: {', '.join(changed.splitlines())}.")
     return _git(folder, "rev-parse", "HEAD")
 
 
