@@ -69,12 +69,14 @@ def plan(target: Deployment, release: str | None) -> None:
     """Plan a release, and note the facts that an approval is given for."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     commit = known.commit(MODULE)
+    s3, bucket = boto3.client("s3"), target.release_bucket
+    # Before all that takes longer.
+    record = releases.read(s3, bucket, release) if release else None
     terraform = Terraform(MODULE)
     terraform.init(target.state_bucket)
     # Before the plan: a change in between makes the plan stale, never fresh.
     lineage, serial = terraform.state()
-    version = release or _running(terraform)
-    RELEASE.write_text(releases.read(boto3.client("s3"), target.release_bucket, version))
+    RELEASE.write_text(record or releases.read(s3, bucket, _running(terraform)))
     variables = target.write_variables(FOLDER, MODULE)
     terraform.plan(PLAN, [variables, RELEASE])
     facts = Facts(
@@ -166,7 +168,7 @@ def push(target: Deployment, commit: str, dist: Path, registry: str | None) -> N
         }
 
     if registry:
-        images = push_to(releases.Registry(ecr, registry, Path(os.devnull)))
+        images = push_to(releases.Registry(ecr, registry))
     else:
         with releases.logged_in(ecr) as chosen:
             images = push_to(chosen)

@@ -74,8 +74,8 @@ class Registry:
     ecr: Any
     # https://<account>.dkr.ecr.<region>.amazonaws.com; http:// on this machine.
     url: str
-    # The file that the log-in stands in.
-    login: Path
+    # The file that the log-in stands in, where one is needed.
+    login: Path | None = None
 
     def push(self, repository: str, version: str, archive: Path) -> str:
         """Push an OCI archive, tagged by its commit; give the image by its digest.
@@ -96,7 +96,7 @@ class Registry:
                 "copy",
                 "--preserve-digests",
                 f"--dest-tls-verify={str(address.scheme == 'https').lower()}",
-                f"--authfile={self.login}",
+                *([f"--authfile={self.login}"] if self.login else []),
                 f"oci-archive:{archive}",
                 f"docker://{image}:{version}",
             )
@@ -118,10 +118,11 @@ def logged_in(ecr: Any) -> Iterator[Registry]:
     granted = ecr.get_authorization_token()["authorizationData"][0]
     user, _, password = base64.b64decode(granted["authorizationToken"]).decode().partition(":")
     with TemporaryDirectory() as folder:
-        registry = Registry(ecr, granted["proxyEndpoint"], Path(folder) / "auth.json")
+        login = Path(folder) / "auth.json"
+        registry = Registry(ecr, granted["proxyEndpoint"], login)
         _skopeo(
             "login",
-            f"--authfile={registry.login}",
+            f"--authfile={login}",
             f"--username={user}",
             "--password-stdin",
             urlsplit(registry.url).netloc,

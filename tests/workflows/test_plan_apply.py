@@ -219,17 +219,25 @@ def test_a_stale_state_is_refused(waiting: Runner, account: Stand) -> None:
     assert f"(state_serial: {serial - 1} was approved, {serial} was found)" in said
 
 
-def test_replacing_the_database_must_be_asked_for(
-    runner: Make, first: object, account: Stand, elsewhere: Checkout
-) -> None:
-    account.client("rds").create_db_instance(
-        DBInstanceIdentifier=f"{NAME}-database",
+@pytest.fixture
+def _database(account: Stand) -> Iterator[None]:
+    rds, name = account.client("rds"), f"{NAME}-database"
+    rds.create_db_instance(
+        DBInstanceIdentifier=name,
         Engine="postgres",
         DBInstanceClass="db.t4g.micro",
         AllocatedStorage=20,
         MasterUsername="tally_owner",
         MasterUserPassword="not-a-secret",
     )
+    yield
+    rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+
+
+@pytest.mark.usefixtures("_database")
+def test_replacing_the_database_must_be_asked_for(
+    runner: Make, first: object, elsewhere: Checkout
+) -> None:
     shutil.copy(HERE / "module-database.tf", elsewhere.folder / "infra" / "database.tf")
     elsewhere.commit_all("Rename the database's owner")
 
