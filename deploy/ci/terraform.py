@@ -29,8 +29,10 @@ class Terraform:
     def state(self) -> tuple[str, str]:
         """Its lineage and serial; "" and "0" if there is none yet."""
         text = self._run("state", "pull", quiet=True)
-        state = json.loads(text) if text.strip() else {"lineage": "", "serial": 0}
-        return state["lineage"], str(state["serial"])
+        if not text.strip():
+            return "", "0"
+        state = json.loads(text)
+        return str(state["lineage"]), str(state["serial"])
 
     def outputs(self) -> dict[str, Any]:
         """The outputs of the last apply."""
