@@ -1,4 +1,4 @@
-"""Asks a running service whether it answers: the health check of a container without extra tools."""
+"""Asks a running service whether it answers: a container's health check without extra tools."""
 
 from http.client import HTTPConnection, HTTPException
 from typing import Final
