@@ -27,9 +27,13 @@ lint: .venv/installed-dev ## Run the static checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck .ci/run scripts/pin scripts/release deploy/adder/machine/opt/tally/bin/* \
-	    tests/containers/base
+	$(BIN)/mypy --explicit-package-bases --package deploy.ci
+	$(BIN)/shellcheck .ci/run scripts/audit scripts/images scripts/pin scripts/release \
+	    deploy/adder/machine/opt/tally/bin/* tests/containers/base
 	$(BIN)/hadolint deploy/containers/Containerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/zizmor --offline --quiet --persona pedantic .github
 
 format: .venv/installed-dev ## Format the code
 	$(BIN)/ruff check --fix .

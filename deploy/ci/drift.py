@@ -1,0 +1,75 @@
+"""One issue an environment, open for as long as what stands there is not what was applied.
+
+    python3 -m deploy.ci.drift --environment production --changes true --summary summary.md
+
+needs only the standard library, so that the job that may write issues installs nothing. The
+address of GitHub, the repository, its token and the run's number come from the environment.
+"""
+
+import argparse
+import json
+import os
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+LABEL = "drift"
+# GitHub refuses a body of more than 65,536 characters.
+LONGEST_BODY = 60_000
+
+
+def report(environment: str, summary: str | None) -> str:
+    """Open, update or close the issue; say which. No summary: there is no drift."""
+    title = f"Drift in {environment}"
+    found = _call("GET", f"issues?state=open&labels={LABEL}&per_page=100")
+    number = next((issue["number"] for issue in found if issue["title"] == title), None)
+    run = "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}".format(
+        **os.environ
+    )
+    if summary is None:
+        if number is None:
+            return "no drift"
+        _call("POST", f"issues/{number}/comments", {"body": f"The drift is gone: {run}"})
+        _call("PATCH", f"issues/{number}", {"state": "closed"})
+        return f"no drift any more: closed #{number}"
+    body = (
+        f"A plan of what runs in {environment} is not empty ({run}). Either somebody changed"
+        " something by hand, or AWS did, or main has configuration that was not applied yet."
+        f" docs/operations.md says what to do.\n\n{summary[:LONGEST_BODY]}"
+    )
+    if number is None:
+        made = _call("POST", "issues", {"title": title, "body": body, "labels": [LABEL]})
+        return f"drift: opened #{made['number']}"
+    _call("PATCH", f"issues/{number}", {"body": body})
+    return f"drift: updated #{number}"
+
+
+def _call(method: str, path: str, fields: dict[str, Any] | None = None) -> Any:
+    request = urllib.request.Request(
+        "{GITHUB_API_URL}/repos/{GITHUB_REPOSITORY}/".format(**os.environ) + path,
+        method=method,
+        data=None if fields is None else json.dumps(fields).encode(),
+        headers={
+            "Accept": "application/vnd.github+json",
+            "Authorization": f"Bearer {os.environ['GITHUB_TOKEN']}",
+            "X-GitHub-Api-Version": "2022-11-28",
+        },
+    )
+    # Seconds; GitHub itself gives up after ten.
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def main() -> None:
+    """Report, and print what was done."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--environment", required=True)
+    parser.add_argument("--changes", choices=("true", "false"), required=True)
+    parser.add_argument("--summary", type=Path, required=True)
+    arguments = parser.parse_args()
+    summary = arguments.summary.read_text() if arguments.changes == "true" else None
+    print(report(arguments.environment, summary))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""A release: what was built of one commit, where it lies, and by which digests it is known.
+
+Its record is one small JSON file in the release bucket, written last and never again. It holds the
+value of the Terraform variable `release`.
+"""
+
+import base64
+import hashlib
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.exceptions import ClientError
+
+from deploy.ci.refused import Refused
+
+SERVICES = ("display", "reset")
+
+
+@dataclass(frozen=True)
+class Release:
+    """The Terraform variable of that name."""
+
+    version: str
+    display_image: str
+    reset_image: str
+    adder_key: str
+    adder_sha256: str
+
+    def to_json(self) -> str:
+        """As Terraform takes it: a file of variables."""
+        return json.dumps({"release": asdict(self)}, indent=2) + "\n"
+
+
+def read(s3: Any, bucket: str, version: str) -> str:
+    """The record of a release, as JSON; raise Refused if there is none."""
+    if not re.fullmatch("[0-9a-f]{40}", version):
+        raise Refused(f"{version!r} is no release: give a full commit, 40 hexadecimal digits.")
+    try:
+        body: bytes = s3.get_object(Bucket=bucket, Key=_record(version))["Body"].read()
+    except s3.exceptions.NoSuchKey as error:
+        raise Refused(
+            f"There is no release {version}: s3://{bucket}/{_record(version)} is missing."
+            " build-containers.yml records one for each commit on main."
+        ) from error
+    return body.decode()
+
+
+def record(s3: Any, bucket: str, release: Release) -> None:
+    """Write the record of a release; raise Refused if the commit has another one."""
+    text = release.to_json().encode()
+    _put_once(s3, bucket, _record(release.version), text, "application/json")
+
+
+def upload_adder(s3: Any, bucket: str, version: str, file: Path) -> tuple[str, str]:
+    """Upload the adder's file; give its key and SHA-256."""
+    key = f"adder/{version}.pex"
+    content = file.read_bytes()
+    _put_once(s3, bucket, key, content, "application/octet-stream")
+    return key, hashlib.sha256(content).hexdigest()
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Where images are pushed to: ECR, or in a test a registry on this machine."""
+
+    ecr: Any
+    # https://<account>.dkr.ecr.<region>.amazonaws.com; http:// on this machine.
+    url: str
+    # The file that the log-in stands in, where one is needed.
+    login: Path | None = None
+
+    def push(self, repository: str, version: str, archive: Path) -> str:
+        """Push an OCI archive, tagged by its commit; give the image by its digest.
+
+        Raise Refused if the tag names another image already.
+        """
+        address = urlsplit(self.url)
+        image = f"{address.netloc}/{repository}"
+        digest = _skopeo("inspect", "--format={{.Digest}}", f"oci-archive:{archive}")
+        there = self._digest(repository, version)
+        if there not in {None, digest}:
+            raise Refused(
+                f"{image}:{version} is {there} already, and this build is {digest}."
+                " A tag is never moved: run the failed jobs again, not all of them."
+            )
+        if there is None:
+            _skopeo(
+                "copy",
+                "--preserve-digests",
+                f"--dest-tls-verify={str(address.scheme == 'https').lower()}",
+                *([f"--authfile={self.login}"] if self.login else []),
+                f"oci-archive:{archive}",
+                f"docker://{image}:{version}",
+            )
+        return f"{image}@{digest}"
+
+    def _digest(self, repository: str, tag: str) -> str | None:
+        try:
+            found = self.ecr.describe_images(
+                repositoryName=repository, imageIds=[{"imageTag": tag}]
+            )
+        except self.ecr.exceptions.ImageNotFoundException:
+            return None
+        return str(found["imageDetails"][0]["imageDigest"])
+
+
+@contextmanager
+def logged_in(ecr: Any) -> Iterator[Registry]:
+    """Log in to ECR, for as long as the block runs."""
+    granted = ecr.get_authorization_token()["authorizationData"][0]
+    user, _, password = base64.b64decode(granted["authorizationToken"]).decode().partition(":")
+    with TemporaryDirectory() as folder:
+        login = Path(folder) / "auth.json"
+        registry = Registry(ecr, granted["proxyEndpoint"], login)
+        _skopeo(
+            "login",
+            f"--authfile={login}",
+            f"--username={user}",
+            "--password-stdin",
+            urlsplit(registry.url).netloc,
+            given=password,
+        )
+        yield registry
+
+
+def _record(version: str) -> str:
+    return f"releases/{version}.json"
+
+
+def _put_once(s3: Any, bucket: str, key: str, content: bytes, kind: str) -> None:
+    """Write an object that is not there yet; one that is must be the same."""
+    try:
+        s3.put_object(Bucket=bucket, Key=key, Body=content, ContentType=kind, IfNoneMatch="*")
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "PreconditionFailed":
+            raise
+        if s3.get_object(Bucket=bucket, Key=key)["Body"].read() != content:
+            raise Refused(
+                f"s3://{bucket}/{key} is there already, and is another one. What is released is"
+                " never replaced: run the failed jobs again, not all of them."
+            ) from error
+
+
+def _skopeo(*arguments: str, given: str | None = None) -> str:
+    done = subprocess.run(
+        ["skopeo", *arguments], input=given, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise Refused(f"skopeo {arguments[0]}: {done.stderr.strip()}")
+    return done.stdout.strip()

@@ -1,0 +1,56 @@
+"""Keep a plan where others may read, so that only the approved apply can open it.
+
+A plan holds what the state holds. It is encrypted with AES-256-GCM under a key that KMS makes for
+this one plan. KMS gives that key out again only to the role that applies, and only for the same
+facts: they are the key's encryption context.
+"""
+
+import base64
+import json
+from typing import Any
+
+from botocore.exceptions import ClientError
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from deploy.ci.facts import Facts, differences
+from deploy.ci.refused import Refused
+
+# 96 bits, as GCM wants them. They may be the same each time, for a key seals only one plan.
+_NONCE = bytes(12)
+
+
+def seal(kms: Any, key: str, plan: bytes, facts: Facts) -> str:
+    """Encrypt the plan under the KMS key (its id, ARN or alias)."""
+    made = kms.generate_data_key(KeyId=key, KeySpec="AES_256", EncryptionContext=facts.context())
+    sealed = AESGCM(made["Plaintext"]).encrypt(_NONCE, plan, facts.to_json().encode())
+    return json.dumps(
+        {
+            "facts": facts.to_json(),
+            "key": base64.b64encode(made["CiphertextBlob"]).decode(),
+            "plan": base64.b64encode(sealed).decode(),
+        }
+    )
+
+
+def unseal(kms: Any, key: str, sealed: str, approved: Facts) -> bytes:
+    """Decrypt what `seal` made; raise Refused unless it is untouched and has the approved facts."""
+    try:
+        parts = json.loads(sealed)
+        facts = Facts.from_json(parts["facts"])
+        wrapped, plan = (base64.b64decode(parts[name], validate=True) for name in ("key", "plan"))
+    except (ValueError, KeyError, TypeError) as error:
+        raise Refused(f"The sealed plan can't be read: {error}.") from error
+    if found := differences(approved, facts):
+        raise Refused("The sealed plan is not the approved one.", *found)
+    try:
+        opened = kms.decrypt(
+            KeyId=key, CiphertextBlob=wrapped, EncryptionContext=approved.context()
+        )
+        return AESGCM(opened["Plaintext"]).decrypt(_NONCE, plan, approved.to_json().encode())
+    except InvalidTag as error:
+        raise Refused("The sealed plan was changed after it was sealed.") from error
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "InvalidCiphertextException":
+            raise
+        raise Refused("The sealed plan's key was changed, or belongs to another plan.") from error
