@@ -22,6 +22,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -271,7 +272,34 @@ def let_everybody_in() -> None:
     FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL
 
 
-def make_ready(port: int, application: DomainDispatcherApplication) -> BaseWSGIServer:
+class AnswersOnce:
+    """Gives a repeated request its first answer.
+
+    A client that did not get an answer sends its request again under the same invocation id;
+    taken for a new one, a creation would fail as a duplicate.
+    """
+
+    def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
+        self._application = application
+        self._answers: dict[str, tuple[list[Any], list[bytes]]] = {}
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        invocation = environ.get("HTTP_AMZ_SDK_INVOCATION_ID")
+        if invocation is None or environ["REQUEST_METHOD"] not in {"POST", "PUT"}:
+            return self._application(environ, start_response)
+        if invocation not in self._answers:
+            head: list[Any] = []
+            body = list(self._application(environ, lambda *given: head.extend(given)))
+            self._answers[invocation] = head, body
+        head, body = self._answers[invocation]
+        if not head[0].startswith("2"):
+            # What failed may succeed at the next attempt.
+            del self._answers[invocation]
+        start_response(*head)
+        return body
+
+
+def make_ready(port: int, application: Callable[..., Iterable[bytes]]) -> BaseWSGIServer:
     """Open the port and say so."""
     server = make_server(
         "127.0.0.1", port, application, threaded=True, request_handler=MotoRequestHandler
@@ -300,7 +328,7 @@ def main() -> None:
 
     # Copies that have ended are not waited for.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    application = DomainDispatcherApplication(create_backend_app)
+    application = AnswersOnce(DomainDispatcherApplication(create_backend_app))
     server = make_ready(arguments.port, application)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     copies = []

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,17 @@ def put_images() -> None:
         boto3.client("ecr").put_image(
             repositoryName=f"tally/{service}",
             imageTag=commit.stdout.decode().strip(),
-            imageManifest=json.dumps({"schemaVersion": 2, "layers": [], "config": service}),
+            imageManifest=json.dumps(
+                {
+                    "schemaVersion": 2,
+                    "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+                    "config": {
+                        "digest": f"sha256:{sha256(service.encode()).hexdigest()}",
+                        "size": 1,
+                    },
+                    "layers": [],
+                }
+            ),
         )
 
 
