@@ -16,7 +16,7 @@ locals {
     display = {
       image               = var.release.display_image
       tasks               = local.sizes.display_tasks
-      requests_per_target = local.display_requests_per_target
+      requests_per_target = local.sizes.display_requests
     }
     reset = {
       image               = var.release.reset_image

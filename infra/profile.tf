@@ -1,5 +1,9 @@
 # What the profiles differ in, and what everything shares.
 locals {
+  # `display_requests` are the requests a minute that one display task is to serve before another is
+  # added: half of the pages that docs/benchmarks.md measured from a display held to as much processor
+  # as the profile's tasks have. A page is the dearest request, and the other half is for the minutes
+  # until a new task serves.
   profiles = {
     small = {
       multi_az = false
@@ -10,6 +14,7 @@ locals {
       adder_machines     = 1
       adder_type         = "t3.micro"
       display_tasks      = { min = 1, max = 2 }
+      display_requests   = 3900
       reset_tasks        = { min = 1, max = 1 }
       task_cpu           = 256
       task_memory        = 512
@@ -25,6 +30,7 @@ locals {
       adder_machines     = 2
       adder_type         = "t3.small"
       display_tasks      = { min = 2, max = 10 }
+      display_requests   = 72800
       reset_tasks        = { min = 2, max = 3 }
       task_cpu           = 512
       task_memory        = 1024
@@ -36,9 +42,6 @@ locals {
   }
   sizes = local.profiles[var.profile]
 
-  # Requests a minute that one display task is to serve before another is added. A PLACEHOLDER: the
-  # figure belongs here that docs/benchmarks.md measures for one process, with room to spare.
-  display_requests_per_target = 500
   # A reset is rare and heavy to confirm; this is far above what people do and only guards the service.
   reset_requests_per_target = 500
 

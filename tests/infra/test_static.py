@@ -174,3 +174,16 @@ def test_no_waiver_has_expired_or_lacks_a_reason() -> None:
         assert set(waiver) == {"resources", "reason", "owner", "expires"}, check
         assert len(waiver["reason"]) > 20, check
         assert waiver["expires"] >= datetime.now(UTC).date(), check
+
+
+def test_the_display_scales_at_half_of_what_was_measured() -> None:
+    results = json.loads((ROOT / "docs/benchmarks.json").read_text())["results"]
+    measured = {line["name"]: line["median"] for line in results}
+    profile = (INFRA / "profile.tf").read_text()
+    targets = [int(target) for target in re.findall(r"display_requests += (\d+)", profile)]
+    tasks = [int(units) for units in re.findall(r"task_cpu += (\d+)", profile)]
+    assert len(targets) == len(tasks) == 2
+    for target, units in zip(targets, tasks, strict=True):
+        pages = measured[f"capacity/page-{units / 1024:g}"]
+        # Requests a minute, in whole hundreds.
+        assert target == int(pages * 60 / 2 / 100) * 100
