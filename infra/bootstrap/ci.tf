@@ -154,6 +154,16 @@ data "aws_iam_policy_document" "ci" {
     }
   }
 
+  # A plan takes the state's lock, an object beside it, and changes nothing else.
+  dynamic "statement" {
+    for_each = each.key == "read" ? ["LockState"] : []
+    content {
+      sid       = statement.value
+      actions   = ["s3:DeleteObject", "s3:PutObject"]
+      resources = ["${module.state.arn}/*.tflock"]
+    }
+  }
+
   # Whoever may make roles must not make over the roles that let them in.
   dynamic "statement" {
     for_each = each.key == "change-identity" ? ["OwnRoles"] : []

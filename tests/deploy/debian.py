@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,22 +31,23 @@ def base(packages: Iterable[str]) -> Path:
     with (KEPT / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
-            unfinished = folder.with_suffix(".unfinished")
-            shutil.rmtree(unfinished, ignore_errors=True)
-            subprocess.run(
-                [
-                    "debootstrap",
-                    "--variant=minbase",
-                    f"--include={wanted}",
-                    SUITE,
-                    unfinished,
-                    _mirror(),
-                ],
-                check=True,
-                stdout=subprocess.DEVNULL,
-            )
-            shutil.rmtree(unfinished / "var/cache/apt/archives")
-            (unfinished / "etc/apt/sources.list").unlink()
+            # Not in the checkout, whose path may hold a space: debootstrap can't have that.
+            with tempfile.TemporaryDirectory(prefix="tally-debian-", dir="/var/tmp") as work:
+                made = Path(work) / "root"
+                subprocess.run(
+                    [
+                        *("debootstrap", "--variant=minbase", f"--include={wanted}"),
+                        *(SUITE, str(made), _mirror()),
+                    ],
+                    check=True,
+                    stdout=subprocess.DEVNULL,
+                )
+                shutil.rmtree(made / "var/cache/apt/archives")
+                (made / "etc/apt/sources.list").unlink()
+                # With all owners, devices and links, whichever disk the checkout is on.
+                unfinished = folder.with_suffix(".unfinished")
+                shutil.rmtree(unfinished, ignore_errors=True)
+                subprocess.run(["cp", "--archive", made, unfinished], check=True)
             unfinished.rename(folder)
     return folder
 

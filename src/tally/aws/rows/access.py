@@ -87,6 +87,8 @@ def _trusts(role: Thing, provider: str) -> Iterator[list[str]]:
 
 # What changes something begins so in AWS's names for actions.
 _READS: Final = ("Get", "List", "Describe", "BatchGet", "BatchCheck", "Lookup", "Search")
+# Reading by other names: a budget, and what is encrypted.
+_ALSO_READ: Final = {"budgets:ViewBudget", "kms:Decrypt"}
 
 
 @concern.requires("access-ci-plan", "The role to plan can only read")
@@ -101,6 +103,7 @@ def _ci_plan(account: Account) -> Iterator[Seen]:
                 for statement in _allowing(found)
                 for action in statement.get("Action", ["NotAction"])
                 if not action.partition(":")[2].startswith(_READS)
+                and action not in _ALSO_READ
                 and not _locks_state(account, statement)
             }
         )
