@@ -190,9 +190,7 @@ data "aws_iam_policy_document" "adder" {
     resources = ["${aws_cloudwatch_log_group.service["adder"].arn}:*"]
   }
 
-  # What a session through Session Manager takes, and no more of AmazonSSMManagedInstanceCore.
-  # None of these actions can be narrowed to a resource.
-  source_policy_documents = [data.aws_iam_policy_document.session.json]
+  source_policy_documents = local.sizes.sessions_on_adder ? [data.aws_iam_policy_document.session.json] : []
 }
 
 data "aws_iam_policy_document" "session" {
@@ -209,6 +207,8 @@ data "aws_iam_policy_document" "session" {
     resources = ["*"] # cannot be narrowed
   }
 
+  # What a session through Session Manager takes, and no more of AmazonSSMManagedInstanceCore.
+  # None of these actions can be narrowed to a resource.
   statement {
     sid = "SessionManager"
     actions = [

@@ -32,7 +32,11 @@ DECLARED: Final[dict[tuple[str, str], set[str]]] = {
     **_FETCHING,
     ("bastion", INTERNET): {"443"},
 }
-DECLARED_WITH_DOMAIN: Final = {(INTERNET, "load balancer"): {"80", "443"}}
+# With a domain, the bastion may visit the pages as anybody may.
+DECLARED_WITH_DOMAIN: Final = {
+    (INTERNET, "load balancer"): {"80", "443"},
+    ("bastion", "load balancer"): {"443"},
+}
 DECLARED_WITHOUT_DOMAIN: Final = {(CLOUDFRONT, "load balancer"): {"80"}}
 DECLARED_WITH_SSH: Final = {(ALLOWED, "bastion"): {"22"}}
 

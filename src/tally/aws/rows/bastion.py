@@ -1,11 +1,13 @@
 """The bastion: the operator's way in."""
 
+import re
 from collections.abc import Iterator
 from ipaddress import ip_network
 from typing import Final
 
 from tally.aws.account import Account, NotFound, Thing, groups_of
 from tally.aws.requirement import Concern, NotApplicable, Seen, present
+from tally.aws.rights import SESSION_MANAGER, allowed_actions, machine_role
 from tally.aws.rows.network import name_of
 from tally.aws.rules import is_range, openings, show
 
@@ -18,14 +20,6 @@ _SSHD: Final = (
     "PermitRootLogin no",
     "AllowAgentForwarding no",
 )
-# Session Manager's agent needs these; see the AWS documentation on minimal permissions for it.
-_SESSION_MANAGER: Final = {
-    "ssm:UpdateInstanceInformation",
-    "ssmmessages:CreateControlChannel",
-    "ssmmessages:CreateDataChannel",
-    "ssmmessages:OpenControlChannel",
-    "ssmmessages:OpenDataChannel",
-}
 # The largest network that one site is likely to have.
 _WIDEST: Final = 16
 
@@ -91,7 +85,8 @@ def _session_logs(account: Account) -> Iterator[Seen]:
     machine = _bastion(account)
     group = f"/{account.name}/bastion"
     text = account.user_data(machine["InstanceId"])
-    good = "ForceCommand /usr/local/bin/recorded-session" in text and f'"{group}"' in text
+    forced = re.search(r"^\s*ForceCommand /usr/local/bin/recorded-session$", text, re.MULTILINE)
+    good = forced is not None and f'"{group}"' in text
     yield Seen(
         name_of(machine, "InstanceId"),
         good,
@@ -101,15 +96,7 @@ def _session_logs(account: Account) -> Iterator[Seen]:
 
 @concern.requires("bastion-session-manager", "The bastion is also reached by Session Manager")
 def _session_manager(account: Account) -> Iterator[Seen]:
-    profile = _bastion(account).get("IamInstanceProfile", {}).get("Arn")
-    if profile is None:
-        raise NotFound("instance profile of the bastion")
-    role = account.instance_profile_role(profile)
-    allowed = {
-        action
-        for policy in account.roles[role]["Policies"].values()
-        for statement in policy
-        if statement["Effect"] == "Allow"
-        for action in statement.get("Action", [])
-    }
-    yield present(role, _SESSION_MANAGER - allowed, "may open sessions")
+    profile = _bastion(account).get("IamInstanceProfile", {})
+    role = machine_role(account, profile, "the bastion")
+    missing = SESSION_MANAGER - allowed_actions(account, role)
+    yield present(role, missing, "may open sessions")

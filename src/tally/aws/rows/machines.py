@@ -7,6 +7,7 @@ from typing import Final
 
 from tally.aws.account import Account, Thing
 from tally.aws.requirement import Concern, NotApplicable, Seen, equal
+from tally.aws.rights import SESSION_MANAGER, adder_role, allowed_actions, allowing
 from tally.aws.rows.network import name_of
 
 concern = Concern("Machines of the adder")
@@ -116,7 +117,7 @@ def _tls(account: Account) -> Iterator[Seen]:
     yield Seen(name, good, "TALLY_DATABASE_URL with sslmode=verify-full" + ("" if good else ": no"))
 
 
-# What the adder's machines need, and nothing else: AWS's own name for each action.
+# What the adder's machines need: AWS's own name for each action.
 _NEEDED: Final = {
     "s3:GetObject",
     "secretsmanager:GetSecretValue",
@@ -124,31 +125,20 @@ _NEEDED: Final = {
     "logs:CreateLogStream",
     "logs:PutLogEvents",
     "logs:DescribeLogStreams",
-    "logs:DescribeLogGroups",
-    "ssm:UpdateInstanceInformation",
-    "ssmmessages:CreateControlChannel",
-    "ssmmessages:CreateDataChannel",
-    "ssmmessages:OpenControlChannel",
-    "ssmmessages:OpenDataChannel",
 }
+# And what they need to be looked into; a profile may do without it, but not have half of it.
+_NEEDED_FOR_SESSIONS: Final = SESSION_MANAGER | {"logs:DescribeLogGroups"}
 
 
 @concern.requires("machines-role", "The adder's machines may do exactly what they need")
 def _role(account: Account) -> Iterator[Seen]:
-    _, data = _template(account)
-    profile = data.get("IamInstanceProfile", {})
-    role = account.instance_profile_role(profile.get("Arn") or profile.get("Name", ""))
-    allowed = [
-        statement
-        for found in account.roles[role]["Policies"].values()
-        for statement in found
-        if statement["Effect"] == "Allow"
-    ]
-    actions = {action for statement in allowed for action in statement.get("Action", ["NotAction"])}
-    more, fewer = sorted(actions - _NEEDED), sorted(_NEEDED - actions)
+    role = adder_role(account)
+    actions = allowed_actions(account, role)
+    needed = _NEEDED | (_NEEDED_FOR_SESSIONS if actions & SESSION_MANAGER else set())
+    more, fewer = sorted(actions - needed), sorted(needed - actions)
     said = f"more: {', '.join(more) or 'none'}; missing: {', '.join(fewer) or 'none'}"
     yield Seen(role, not more and not fewer, said)
-    for statement in allowed:
+    for statement in allowing(account, role):
         if "secretsmanager:GetSecretValue" in statement.get("Action", []):
             others = [
                 it for it in statement["Resource"] if f":secret:{account.name}/adder-" not in it

@@ -6,6 +6,7 @@ from typing import Final
 from tally.aws.account import SERVICES, Account, Thing, tags_of
 from tally.aws.reachability import parties
 from tally.aws.requirement import Concern, NotApplicable, Seen, equal
+from tally.aws.rights import SESSION_MANAGER, adder_role, allowed_actions
 from tally.aws.rules import ANYONE, Opening, admits, is_range, openings, overlaps, show
 
 concern = Concern("Network")
@@ -270,8 +271,10 @@ def _assign_none(account: Account) -> Iterator[Seen]:
         )
 
 
-# What runs in the private subnets asks these services: images, logs, secrets, sessions, files.
-_NEEDED: Final = (*("ecr.api", "ecr.dkr", "logs", "secretsmanager", "ssm", "ssmmessages", "s3"),)
+# What runs in the private subnets asks these services: images, logs, secrets, files; and sessions,
+# where the adder's machines may have them.
+_NEEDED: Final = ("ecr.api", "ecr.dkr", "logs", "secretsmanager", "s3")
+_NEEDED_FOR_SESSIONS: Final = ("ssm", "ssmmessages")
 
 
 @concern.requires(
@@ -292,7 +295,8 @@ def _way_out(account: Account) -> Iterator[Seen]:
         str(it["ServiceName"]).partition(".")[2].partition(".")[2].partition(".")[2]: it
         for it in account.endpoints
     }
-    for service in _NEEDED:
+    sessions = SESSION_MANAGER & allowed_actions(account, adder_role(account))
+    for service in (*_NEEDED, *(_NEEDED_FOR_SESSIONS if sessions else ())):
         entrance = by_service.get(service)
         if entrance is None:
             yield Seen(service, False, "no endpoint and no NAT")

@@ -1,0 +1,47 @@
+"""What the machines' roles may do."""
+
+from typing import Final
+
+from tally.aws.account import Account, NotFound, Thing
+
+# Session Manager's agent needs these; see the AWS documentation on minimal permissions for it.
+SESSION_MANAGER: Final = {
+    "ssm:UpdateInstanceInformation",
+    "ssmmessages:CreateControlChannel",
+    "ssmmessages:CreateDataChannel",
+    "ssmmessages:OpenControlChannel",
+    "ssmmessages:OpenDataChannel",
+}
+
+
+def machine_role(account: Account, profile: Thing, machine: str) -> str:
+    """The role of a machine's instance profile, which is given by ARN or by name."""
+    given = profile.get("Arn") or profile.get("Name")
+    if not given:
+        raise NotFound(f"instance profile of {machine}")
+    return account.instance_profile_role(given)
+
+
+def adder_role(account: Account) -> str:
+    """The role of the adder's machines."""
+    data = account.adder_template["LaunchTemplateData"]
+    return machine_role(account, data.get("IamInstanceProfile", {}), "the adder")
+
+
+def allowing(account: Account, role: str) -> list[Thing]:
+    """The statements that allow a role something."""
+    return [
+        statement
+        for policy in account.roles[role]["Policies"].values()
+        for statement in policy
+        if statement["Effect"] == "Allow"
+    ]
+
+
+def allowed_actions(account: Account, role: str) -> set[str]:
+    """The actions that a role is allowed, on whatever; NotAction if it allows all but some."""
+    return {
+        action
+        for statement in allowing(account, role)
+        for action in statement.get("Action", ["NotAction"])
+    }
