@@ -1,0 +1,58 @@
+"""A check of a deployment on an emulated AWS, or of a copy that was changed."""
+
+from functools import cache
+
+import boto3
+import pytest
+
+from tally.aws.account import Account
+from tally.aws.check import check
+from tally.aws.waivers import read_waivers
+from tests.aws.mutations import Cloud
+from tests.infra.stand import INFRA
+
+
+@pytest.fixture(scope="session")
+def session():
+    """One session for all: it keeps AWS's service descriptions, which are large."""
+    return boto3.Session(aws_access_key_id="stand", aws_secret_access_key="stand")
+
+
+@pytest.fixture
+def look(session, monkeypatch):
+    """Checks the deployment of a stand, as it is or in a copy of its emulator."""
+
+    def look(stand, emulator=None, waivers=None):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", (emulator or stand.emulator).url)
+        known = read_waivers(INFRA / "waivers.toml") if waivers is None else waivers
+        return check(Account(stand.name, session=session), known)
+
+    return look
+
+
+@pytest.fixture
+def cloud(session):
+    """Gives a stand's deployment in a copy of its emulator, to be changed."""
+
+    def cloud(stand, emulator):
+        @cache
+        def client(service):
+            return session.client(service, endpoint_url=emulator.url, region_name="us-east-1")
+
+        return Cloud(stand.name, client)
+
+    return cloud
+
+
+@pytest.fixture
+def emulator_of():
+    """Copies a stand's emulator; the copies end with the test."""
+    copies = []
+
+    def emulator_of(stand):
+        copies.append(stand.emulator.copy())
+        return copies[-1]
+
+    yield emulator_of
+    for emulator in copies:
+        emulator.stop()
