@@ -9,7 +9,8 @@ API models, and `agent`, the caller's User-Agent. Filled in are
 - CloudFront's VPC origins, and a distribution's reference to one;
 - instance refreshes of auto scaling groups, which succeed at once;
 - who is told of a budget, and a budget's tags;
-- what is given to ECS services and databases, and forgotten by moto.
+- what is given to ECS services and databases, and forgotten by moto;
+- what ends with a machine, a network or a bucket.
 
 It prints its port and process id and then reads commands. `fork` makes a copy of everything it
 holds, which serves on a port of its own until it is ended, and prints the same of that: a test may
@@ -33,15 +34,18 @@ from moto.autoscaling.responses import AutoScalingResponse
 from moto.budgets.responses import BudgetsResponse
 from moto.cloudfront import models as cloudfront
 from moto.cloudfront import urls as cloudfront_urls
+from moto.cloudfront.exceptions import CloudFrontException
 from moto.cloudfront.responses import CloudFrontResponse
 from moto.core.responses import ActionResult, BaseResponse
 from moto.ec2.models.instances import Instance, MetadataOptions
+from moto.ec2.models.vpcs import VPCBackend
 from moto.ecs.models import Service
 from moto.ecs.responses import EC2ContainerServiceResponse
+from moto.elbv2.models import FakeLoadBalancer
 from moto.iam.access_control import PermissionResult
-from moto.rds.models import DBInstance
+from moto.rds.models import DBInstance, RDSBackend
 from moto.route53 import models as route53
-from moto.s3.models import FakeBucket
+from moto.s3.models import FakeBucket, FakeDeleteMarker
 from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
@@ -142,8 +146,9 @@ def add_vpc_origins() -> None:
     cloudfront.Origin.__init__ = keep_reference
 
 
-class _NoSuchVpcOrigin(cloudfront.NoSuchDistribution):
-    code = "EntityNotFound"
+class _NoSuchVpcOrigin(CloudFrontException):
+    def __init__(self) -> None:
+        super().__init__("EntityNotFound", "There is no such VPC origin.")
 
 
 def add_instance_refreshes() -> None:
@@ -253,8 +258,13 @@ def give_machines_what_their_template_says() -> None:
 
 
 def keep_what_databases_are_given() -> None:
-    """A database's performance insights."""
+    """A database's performance insights, an id of its own, and the owner's password that it has.
+
+    What is restored has no source, as a replica would, and no password kept by AWS unless asked.
+    """
     make = DBInstance.__init__
+    update = DBInstance.update
+    restore = RDSBackend.restore_db_instance_to_point_in_time
 
     def keep(self: DBInstance, *args: Any, **given: Any) -> None:
         make(self, *args, **given)
@@ -263,13 +273,69 @@ def keep_what_databases_are_given() -> None:
         self.performance_insights_retention_period = given.get(
             "performance_insights_retention_period"
         )
+        self.dbi_resource_id = f"db-{uuid4().hex[:26].upper()}"
+
+    def keep_password(self: DBInstance, **given: Any) -> None:
+        if self.manage_master_user_password:
+            given = {
+                name: value
+                for name, value in given.items()
+                if (name, value) != ("manage_master_user_password", True)
+            }
+        update(self, **given)
+
+    def restore_apart(self: RDSBackend, source: str, target: str, given: Any) -> DBInstance:
+        given.pop("source_db_instance_identifier", None)
+        restored = restore(self, source, target, given)
+        if not given.get("manage_master_user_password"):
+            restored.update(manage_master_user_password=False)
+        return restored
 
     DBInstance.__init__ = keep
+    DBInstance.update = keep_password
+    RDSBackend.restore_db_instance_to_point_in_time = restore_apart
+
+
+def face_the_internet() -> None:
+    """A load balancer for which nothing else is said."""
+    make = FakeLoadBalancer.__init__
+
+    def face(self: FakeLoadBalancer, *args: Any, **given: Any) -> None:
+        make(self, *args, **given)
+        self.scheme = self.scheme or "internet-facing"
+
+    FakeLoadBalancer.__init__ = face
 
 
 def let_everybody_in() -> None:
     """Keep bucket policies without enforcing them: they refuse what does not come over TLS."""
     FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL
+
+
+def end_what_ends_with_others() -> None:
+    """A machine's own network interfaces, and a network's own access list."""
+    terminate = Instance.terminate
+    delete_vpc = VPCBackend.delete_vpc
+
+    def terminate_with_interfaces(self: Instance) -> Any:
+        for interface in self.nics.values():
+            interface.delete_on_termination = True
+        return terminate(self)
+
+    def delete_with_list(self: Any, vpc_id: str) -> Any:
+        vpc = delete_vpc(self, vpc_id)
+        for name, acl in list(self.network_acls.items()):
+            if acl.vpc_id == vpc_id:
+                del self.network_acls[name]
+        return vpc
+
+    Instance.terminate = terminate_with_interfaces
+    VPCBackend.delete_vpc = delete_with_list
+
+
+def delete_markers_too() -> None:
+    """What was deleted in a versioned bucket whose versioning has ended."""
+    FakeDeleteMarker.dispose = lambda _: None
 
 
 class AnswersOnce:
@@ -282,19 +348,22 @@ class AnswersOnce:
     def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
         self._application = application
         self._answers: dict[str, tuple[list[Any], list[bytes]]] = {}
+        # A client that lost patience may ask again while its first request is still being answered.
+        self._asking: dict[str, threading.Lock] = {}
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         invocation = environ.get("HTTP_AMZ_SDK_INVOCATION_ID")
         if invocation is None or environ["REQUEST_METHOD"] not in {"POST", "PUT"}:
             return self._application(environ, start_response)
-        if invocation not in self._answers:
-            head: list[Any] = []
-            body = list(self._application(environ, lambda *given: head.extend(given)))
-            self._answers[invocation] = head, body
-        head, body = self._answers[invocation]
-        if not head[0].startswith("2"):
-            # What failed may succeed at the next attempt.
-            del self._answers[invocation]
+        with self._asking.setdefault(invocation, threading.Lock()):
+            if invocation not in self._answers:
+                answer: list[Any] = []
+                said = list(self._application(environ, lambda *given: answer.extend(given)))
+                self._answers[invocation] = answer, said
+            head, body = self._answers[invocation]
+            if not head[0].startswith("2"):
+                # What failed may succeed at the next attempt.
+                del self._answers[invocation]
         start_response(*head)
         return body
 
@@ -324,7 +393,10 @@ def main() -> None:
     keep_what_databases_are_given()
     give_machines_what_their_template_says()
     name_zones_as_aws_does()
+    face_the_internet()
     let_everybody_in()
+    end_what_ends_with_others()
+    delete_markers_too()
 
     # Copies that have ended are not waited for.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

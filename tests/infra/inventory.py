@@ -24,7 +24,6 @@ _LISTS: dict[str, tuple[str, str, str, str]] = {
     ),
     "database snapshot": ("rds", "describe_db_snapshots", "DBSnapshots", "DBSnapshotIdentifier"),
     "database subnets": ("rds", "describe_db_subnet_groups", "DBSubnetGroups", "DBSubnetGroupName"),
-    "endpoint": ("ec2", "describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
     "flow log": ("ec2", "describe_flow_logs", "FlowLogs", "FlowLogId"),
     "image repository": ("ecr", "describe_repositories", "repositories", "repositoryName"),
     "instance profile": (
@@ -85,6 +84,13 @@ def _instances(client: Clients) -> Iterator[str]:
                 yield instance["InstanceId"]
 
 
+def _endpoints(client: Clients) -> Iterator[str]:
+    for endpoint in client("ec2").describe_vpc_endpoints()["VpcEndpoints"]:
+        # So is a deleted endpoint.
+        if endpoint["State"] != "deleted":
+            yield endpoint["VpcEndpointId"]
+
+
 def _budgets(client: Clients) -> Iterator[str]:
     budgets = client("budgets").describe_budgets(AccountId="123456789012")
     yield from (budget["BudgetName"] for budget in budgets["Budgets"])
@@ -140,6 +146,7 @@ _OTHERS: dict[str, Callable[[Clients], Iterator[str]]] = {
     "budget": _budgets,
     "cluster": _clusters,
     "distribution": _distributions,
+    "endpoint": _endpoints,
     "firewall": _firewalls,
     "identity provider": _identity_providers,
     "instance": _instances,

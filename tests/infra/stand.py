@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,10 @@ class Emulator:
         return int(port), int(pid)
 
     @property
+    def is_copy(self) -> bool:
+        return self._process is None
+
+    @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
@@ -105,7 +109,7 @@ class Emulator:
             return Emulator(*self._read(self._process), self.calls)
 
     def stop(self) -> None:
-        if self._process is None:
+        if self.is_copy:
             os.kill(self.pid, signal.SIGTERM)
         else:
             assert self._process.stdin is not None
@@ -123,16 +127,21 @@ class Stand:
     profile: str
     folder: Path
     emulator: Emulator
-    # What the account held before each step of `apply`, and in a copy after each was destroyed.
+    # What the account held before each step of `apply`.
     before_bootstrap: frozenset[Thing] = frozenset()
     before_deployment: frozenset[Thing] = frozenset()
-    after_destroy: frozenset[Thing] = frozenset()
-    after_bootstrap_destroy: frozenset[Thing] = frozenset()
+    # What another apply would do, as `terraform show -json` describes a plan.
+    second_plan: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def start(cls, name: str, profile: str, folder: Path, port: int = 0) -> "Stand":
         folder.mkdir(parents=True, exist_ok=True)
         return cls(name, profile, folder, Emulator.start(folder, port))
+
+    @property
+    def is_fork(self) -> bool:
+        """Whether it lives in a copy of another stand's emulator, and ends with that."""
+        return self.emulator.is_copy
 
     def client(self, service: str) -> Any:
         """A boto3 client of the emulator."""
@@ -146,7 +155,7 @@ class Stand:
 
     def terraform(self, module: Path, *arguments: str, phase: str = "") -> str:
         """Run Terraform in a module; return what it printed, or raise with all that it said."""
-        done = subprocess.run(
+        done = run(
             ["terraform", f"-chdir={module}", *arguments],
             env=terraform_environment(self.folder)
             | self.emulator.environment
@@ -155,9 +164,6 @@ class Stand:
                 # Names the phase in every call, for the record of calls.
                 "TF_APPEND_USER_AGENT": f"{module.name}/{phase or arguments[0]}",
             },
-            capture_output=True,
-            text=True,
-            check=False,
         )
         if done.returncode:
             raise AssertionError(f"terraform {arguments}: {done.stdout}\n{done.stderr}")
@@ -181,13 +187,15 @@ class Stand:
         )
 
     def deployment(self, *arguments: str, phase: str = "") -> str:
-        """Run a command in `infra`, with this stand's variables."""
+        """Run a command in `infra`, with this stand's variables and those given."""
+        command, *options = arguments
         return self.terraform(
             INFRA,
-            *arguments,
+            command,
             "-input=false",
             "-no-color",
             f"-var-file={self._variables()}",
+            *options,  # after the file, whose values they take the place of
             phase=phase,
         )
 
@@ -215,21 +223,26 @@ class Stand:
         self.init()
         self.before_deployment = frozenset(everything(self.client))
         self.deployment("apply", "-auto-approve")
+        self.second_plan = plan(self)
         return self
 
-    @contextmanager
-    def copy(self) -> Iterator["Stand"]:
-        """The same deployment in a copy of the emulator, to be changed at will."""
+    def fork(self) -> "Stand":
+        """The same deployment in a copy of the emulator, to be changed at will, and then ended."""
         folder = self.folder.with_name(f"{self.folder.name}-copy-{os.urandom(4).hex()}")
         shutil.copytree(
             self.folder, folder, ignore=shutil.ignore_patterns("*.jsonl", "*.log"), symlinks=True
         )
-        copy = replace(self, folder=folder, emulator=self.emulator.copy())
+        return replace(self, folder=folder, emulator=self.emulator.copy())
+
+    @contextmanager
+    def copy(self) -> Iterator["Stand"]:
+        """A fork that ends by itself."""
+        fork = self.fork()
         try:
-            yield copy
+            yield fork
         finally:
-            copy.emulator.stop()
-            shutil.rmtree(folder)
+            fork.stop()
+            shutil.rmtree(fork.folder)
 
     def stop(self) -> None:
         self.emulator.stop()
@@ -256,6 +269,39 @@ class Stand:
         return path
 
 
+_running: set["subprocess.Popen[str]"] = set()
+
+
+def run(
+    command: list[str], env: dict[str, str], cwd: Path | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end, or until `end_what_runs`."""
+    process = subprocess.Popen(
+        command,
+        env=env,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # With all that it starts itself, it can be ended as one.
+        start_new_session=True,
+    )
+    _running.add(process)
+    try:
+        said, complained = process.communicate()
+    finally:
+        _running.discard(process)
+    return subprocess.CompletedProcess(command, process.returncode, said, complained)
+
+
+def end_what_runs() -> None:
+    """End the commands that other threads are running."""
+    for process in list(_running):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
 def plan(stand: Stand, *arguments: str) -> dict[str, Any]:
     """What an apply would do now, as `terraform show -json` describes a plan."""
     path = stand.folder / "plan"
@@ -265,14 +311,14 @@ def plan(stand: Stand, *arguments: str) -> dict[str, Any]:
 
 
 def planned(stand: Stand) -> list[dict[str, Any]]:
-    """Every resource of the plan, those of its modules too."""
+    """Every resource of the second plan, those of its modules too."""
 
     def walk(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from module.get("resources", [])
         for child in module.get("child_modules", []):
             yield from walk(child)
 
-    return list(walk(plan(stand)["planned_values"]["root_module"]))
+    return list(walk(stand.second_plan["planned_values"]["root_module"]))
 
 
 def release(name: str, version: str = "1" * 40) -> dict[str, str]:
@@ -300,6 +346,21 @@ def terraform_environment(folder: Path) -> dict[str, str]:
         )
         environment["TF_CLI_CONFIG_FILE"] = str(configuration)
     return environment
+
+
+def aws_command(folder: Path) -> Path:
+    """A folder with AWS's command line, for a PATH: it asks AWS_ENDPOINT_URL, whatever service.
+
+    Of RDS in us-east-1 its first version knows better than its environment, and its own script
+    fails where the checkout's path has a space.
+    """
+    folder.mkdir()
+    command = folder / "aws"
+    command.write_text(
+        f'#!/bin/sh\nexec "{sys.executable}" -m awscli --endpoint-url "$AWS_ENDPOINT_URL" "$@"\n'
+    )
+    command.chmod(0o755)
+    return folder
 
 
 def main() -> None:

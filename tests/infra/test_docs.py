@@ -1,36 +1,63 @@
-"""The documents of the deployment, held to the files."""
+"""The documents of the deployment, held to the files and followed to the letter."""
 
 import re
+import subprocess
 import tomllib
 
 import pytest
 
-from tests.infra.stand import INFRA, ROOT
-
-DEPLOY = (ROOT / "docs/deploy.md").read_text()
-
-# Blocks of commands that the emulator can't run, and what the test does instead.
-NOT_RUN = {
-    "images": "there is no registry behind the emulator: the images are told to it by its API",
-    "release": "building takes a minute and has tests of its own: a small file stands in",
-    "edit": "an editor wants a person: the example is used as it is",
-    "bastion": "no machine boots in the emulator",
-    "session": "no machine boots in the emulator",
-}
-
-
-def blocks() -> list[tuple[str, str]]:
-    """Each block of commands: its mark, if it has one, and the commands."""
-    return [
-        (mark, commands)
-        for mark, commands in re.findall(
-            r"^```sh *(\w*)\n(.*?)^```$", DEPLOY, re.MULTILINE | re.DOTALL
-        )
-    ]
+from tests.infra.reader import DEPLOY, NOT_RUN, blocks
+from tests.infra.stand import INFRA, ROOT, Stand, planned
 
 
 def test_every_block_that_is_not_run_has_its_reason() -> None:
     assert {mark for mark, _ in blocks() if mark} == set(NOT_RUN)
+
+
+def test_a_reader_can_follow_it_from_first_to_last(
+    followed: "subprocess.CompletedProcess[str]",
+) -> None:
+    assert followed.returncode == 0, followed.stdout[-4000:] + followed.stderr[-4000:]
+    said = followed.stdout
+    assert re.search(r"^https://\w+\.cloudfront\.net", said, re.MULTILINE)
+    # Who was refused: the address that knocked twice comes first.
+    assert re.search(r"^ +2 192\.0\.2\.9 22\n +1 192\.0\.2\.8 5432$", said, re.MULTILINE)
+    assert said.count("Destroy complete!") == 2
+
+
+def edges() -> set[tuple[str, str, int]]:
+    """The diagram's arrows: from, to, port."""
+    [diagram] = re.findall(r"```mermaid\n(.*?)```", DEPLOY, re.DOTALL)
+    return {
+        (source, target, int(port))
+        for source, port, target in re.findall(
+            r'^ +([\w-]+)\S*(?:[^-\n]*\S)? -- "(\d+)" --> ([\w-]+)', diagram, re.MULTILINE
+        )
+    }
+
+
+def test_the_diagram_shows_the_security_groups_rules(production: Stand) -> None:
+    resources = planned(production)
+    role_of = {
+        it["values"]["id"]: it["index"] for it in resources if it["type"] == "aws_security_group"
+    }
+    rules = {
+        (
+            role_of[it["values"]["referenced_security_group_id"]],
+            role_of[it["values"]["security_group_id"]],
+            it["values"]["to_port"],
+        )
+        for it in resources
+        if it["type"] == "aws_vpc_security_group_ingress_rule"
+        and it["values"]["referenced_security_group_id"]
+    }
+    outside = {edge for edge in edges() if edge[0] in ("internet", "cloudfront", "operator")}
+    assert outside == {
+        ("internet", "cloudfront", 443),
+        ("cloudfront", "load-balancer", 80),
+        ("operator", "bastion", 22),
+    }
+    assert edges() - outside == rules
 
 
 def test_every_file_of_the_requirements_exists() -> None:
@@ -65,6 +92,27 @@ def test_the_costs_add_up() -> None:
     assert together is not None
     small, production = (round(sum(column), 2) for column in zip(*amounts, strict=True))
     assert (small, production) == (float(together[1]), float(together[2]))
+
+
+def test_the_costs_are_those_of_the_profiles(stands: dict[str, Stand]) -> None:
+    """The counts in the table are counted in the plans."""
+    text = (ROOT / "docs/costs.md").read_text()
+    for stand, endpoints, zones, alarms in (
+        (stands["small"], 4, 1, 14),
+        (stands["production"], 6, 2, 14),
+    ):
+        resources = planned(stand)
+        interfaces = [
+            it
+            for it in resources
+            if it["type"] == "aws_vpc_endpoint" and it["values"]["vpc_endpoint_type"] == "Interface"
+        ]
+        assert len(interfaces) == endpoints
+        assert {len(it["values"]["subnet_ids"]) for it in interfaces} == {zones}
+        watched = [it for it in resources if it["type"] == "aws_cloudwatch_metric_alarm"]
+        assert len(watched) == alarms
+    assert "alarms (14)" in text
+    assert "(4 in one zone; 6 in two)" in text
 
 
 def test_waivers_are_readable() -> None:

@@ -3,21 +3,17 @@
 import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.infra.stand import ACCOUNT, INFRA, ROOT, Emulator
+from tests.infra.stand import ACCOUNT, INFRA, ROOT, Emulator, aws_command
 from tests.workflows.runner import machine
 
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
 BLOCKS = re.findall(r"^```sh *(\w*)\n(.*?)^```$", OPERATIONS, re.MULTILINE | re.DOTALL)
-
-# Of RDS in us-east-1 the command line's first version knows better than its environment.
-WITH_ENDPOINT = 'aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }\n'
 
 
 @pytest.fixture(scope="module")
@@ -104,18 +100,12 @@ def deployment(emulator: Emulator) -> Emulator:
 
 def test_every_command_works(deployment: Emulator, tmp_path: Path) -> None:
     commands = "\n".join(text for mark, text in BLOCKS if not mark)
-    # The AWS command line's own script fails where the checkout's path has a space.
-    programs = tmp_path / "programs"
-    programs.mkdir()
-    aws = programs / "aws"
-    aws.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m awscli "$@"\n')
-    aws.chmod(0o755)
     done = subprocess.run(
-        ["bash", "-euxo", "pipefail", "-c", WITH_ENDPOINT + commands],
+        ["bash", "-euxo", "pipefail", "-c", commands],
         cwd=tmp_path,
         env=machine()
         | deployment.environment
-        | {"PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        | {"PATH": f"{aws_command(tmp_path / 'programs')}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         check=False,

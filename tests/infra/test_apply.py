@@ -1,0 +1,198 @@
+"""After an apply: nothing left to do, no secret to be read; after a destroy: nothing left."""
+
+import json
+from fnmatch import fnmatch
+from typing import Any
+
+import pytest
+
+from tests.infra.inventory import Thing
+from tests.infra.life import ROLES, Life, passwords
+from tests.infra.stand import ACCOUNT, Stand, plan, release
+
+# What a second plan may still want to change, because the emulator does not keep it: resource and
+# attribute, with the reason. AWS keeps all of these.
+NOT_KEPT = {
+    ("aws_autoscaling_group.adder", "capacity_reservation_specification"): (
+        "it is given back empty rather than left out"
+    ),
+    ("aws_autoscaling_group.adder", "launch_template"): "follows from the launch template's below",
+    ("aws_cloudfront_distribution.main[0]", "default_cache_behavior"): (
+        "forwarded values are given back where a policy stands in their place"
+    ),
+    ("aws_cloudfront_distribution.main[0]", "viewer_certificate"): (
+        "a way to tell names apart is given back for CloudFront's own certificate"
+    ),
+    ("aws_db_parameter_group.main", "parameter"): "parameters that an engine has by default",
+    ("aws_instance.bastion", "vpc_security_group_ids"): (
+        "the groups stand at the machine's network interface alone"
+    ),
+    ("aws_launch_template.adder", "default_version"): "follows from the next",
+    ("aws_launch_template.adder", "latest_version"): "follows from the next",
+    ("aws_launch_template.adder", "tag_specifications"): (
+        "the template's own tags are given back among those for what it makes"
+    ),
+    ("aws_vpc_security_group_*_rule.*", "description"): "descriptions of rules that name a group",
+}
+
+# What may remain after a destroy, by kind and pattern of its name, with the reason.
+REMAINS = {
+    ("kms key", "*"): "AWS deletes a key only after a waiting time of days; it is scheduled",
+    ("database snapshot", "*-final"): "the last state of the data, kept on purpose",
+}
+
+
+def wanted_changes(described: dict[str, Any]) -> dict[tuple[str, str], Any]:
+    """Attributes that a plan would change: (resource, attribute) to what it was and would be."""
+    return {
+        (resource["address"], attribute): (
+            (resource["change"]["before"] or {}).get(attribute),
+            (resource["change"]["after"] or {}).get(attribute, "known after apply"),
+        )
+        for resource in described["resource_changes"]
+        if resource["change"]["actions"] not in (["no-op"], ["read"])
+        for attribute in {
+            *(resource["change"]["before"] or {}),
+            *(resource["change"]["after"] or {}),
+        }
+        if (resource["change"]["before"] or {}).get(attribute)
+        != (resource["change"]["after"] or {}).get(attribute, "known after apply")
+    }
+
+
+def test_a_second_plan_is_empty(stand: Stand) -> None:
+    assert kept_changes(stand.second_plan) == {}
+
+
+def test_what_is_not_kept_is_still_not_kept(stands: dict[str, Stand]) -> None:
+    changes = {change for stand in stands.values() for change in wanted_changes(stand.second_plan)}
+    kept = [
+        forgotten
+        for forgotten in NOT_KEPT
+        if not any(matches(change, *forgotten) for change in changes)
+    ]
+    assert kept == []
+
+
+def kept_changes(described: dict[str, Any]) -> dict[tuple[str, str], Any]:
+    """What a plan would change, less what the emulator has forgotten."""
+    return {
+        change: values
+        for change, values in wanted_changes(described).items()
+        if not any(matches(change, *forgotten) for forgotten in NOT_KEPT)
+    }
+
+
+def matches(change: tuple[str, str], resource: str, attribute: str) -> bool:
+    """Only * is special: brackets are part of resources' names."""
+    return fnmatch(change[0], resource.replace("[", "[[]")) and change[1] == attribute
+
+
+def test_a_second_plan_of_the_bootstrap_is_empty(stand: Stand) -> None:
+    assert "No changes." in stand.bootstrap("plan")
+
+
+def test_it_prints_an_https_address(stands: dict[str, Stand]) -> None:
+    addresses = {profile: stand.output("address") for profile, stand in stands.items()}
+    assert addresses["small"] == "https://tally.example.com"
+    assert addresses["production"].startswith("https://")
+    assert addresses["production"].endswith(".cloudfront.net")
+
+
+def test_no_secret_is_in_the_state(stand: Stand) -> None:
+    secrets = stand.client("secretsmanager")
+    passwords = {
+        secret["Name"]: json.loads(
+            secrets.get_secret_value(SecretId=secret["ARN"])["SecretString"]
+        )["password"]
+        for secret in secrets.list_secrets()["SecretList"]
+    }
+    values = set(passwords.values())
+    # Four roles', and the owner's, which the database made: the emulator's is a short one.
+    assert len(passwords) == len(values) == 5
+    roles = [value for name, value in passwords.items() if name.startswith(f"{stand.name}/")]
+    assert [len(value) for value in roles] == [40] * 4
+    bucket = stand.client("s3").get_object(
+        Bucket=f"{stand.name}-state-{ACCOUNT}", Key="tally.tfstate"
+    )
+    for text in (bucket["Body"].read().decode(), (stand.folder / "bootstrap.tfstate").read_text()):
+        assert '"resources"' in text
+        assert not [value for value in values if value in text]
+
+
+def test_the_state_is_locked_while_it_is_used(stand: Stand) -> None:
+    with stand.copy() as copy:
+        copy.client("s3").put_object(
+            Bucket=f"{stand.name}-state-{ACCOUNT}", Key="tally.tfstate.tflock", Body=b"{}"
+        )
+        with pytest.raises(AssertionError, match="Error acquiring the state lock"):
+            copy.deployment("plan")
+
+
+def test_a_new_release_replaces_tasks_and_machines_and_nothing_else(production: Stand) -> None:
+    newer = release(production.name, version="2" * 40)
+    for image, digit in (("display_image", "d"), ("reset_image", "e")):
+        newer[image] = newer[image].replace(digit * 64, "9" * 64)
+    changes = kept_changes(plan(production, f"-var=release={json.dumps(newer)}"))
+    assert {address for address, _ in changes} == {
+        "aws_autoscaling_group.adder",
+        "aws_iam_role_policy.adder",
+        "aws_launch_template.adder",
+        'module.container["display"].aws_ecs_service.this',
+        'module.container["display"].aws_ecs_task_definition.this',
+        'module.container["reset"].aws_ecs_service.this',
+        'module.container["reset"].aws_ecs_task_definition.this',
+    }
+
+
+def test_a_rolled_back_release_is_an_apply_of_the_older_one(lives: dict[str, Life]) -> None:
+    for life in lives.values():
+        assert life.upgraded_to == {"2" * 40}
+        assert life.rolled_back_to == {"1" * 40}
+        assert life.refreshes == 2
+
+
+def test_raising_the_password_version_gives_new_passwords(
+    lives: dict[str, Life], stands: dict[str, Stand]
+) -> None:
+    for profile, life in lives.items():
+        # Two upgrades before have not changed them.
+        assert life.passwords == passwords(stands[profile])
+        assert all(life.passwords[role] != life.rotated_passwords[role] for role in ROLES)
+
+
+def test_the_scaler_and_terraform_do_not_fight_over_the_number_of_tasks(
+    production: Stand,
+) -> None:
+    with production.copy() as copy:
+        copy.client("ecs").update_service(
+            cluster=f"{copy.name}-containers", service=f"{copy.name}-display", desiredCount=5
+        )
+        changes = wanted_changes(plan(copy))
+    assert not [change for change in changes if change[1] == "desired_count"]
+
+
+def left_behind(after: frozenset[Thing], before: frozenset[Thing]) -> set[Thing]:
+    return {
+        (kind, name)
+        for kind, name in after - before
+        if not any(kind == allowed and fnmatch(name, pattern) for allowed, pattern in REMAINS)
+    }
+
+
+def test_destroy_leaves_nothing_behind(lives: dict[str, Life], stands: dict[str, Stand]) -> None:
+    for profile, stand in stands.items():
+        assert len(stand.before_deployment) > len(stand.before_bootstrap)
+        assert left_behind(lives[profile].after_destroy, stand.before_deployment) == set()
+        assert left_behind(lives[profile].after_bootstrap_destroy, stand.before_bootstrap) == set()
+
+
+def test_deletion_is_refused_while_protected(stand: Stand) -> None:
+    database = stand.client("rds").describe_db_instances()["DBInstances"][0]
+    assert database["DeletionProtection"]
+    elbv2 = stand.client("elbv2")
+    [balancer] = elbv2.describe_load_balancers()["LoadBalancers"]
+    attributes = elbv2.describe_load_balancer_attributes(
+        LoadBalancerArn=balancer["LoadBalancerArn"]
+    )["Attributes"]
+    assert {"Key": "deletion_protection.enabled", "Value": "true"} in attributes

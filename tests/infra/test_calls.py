@@ -1,0 +1,221 @@
+"""What continuous integration may do, compared with what Terraform did.
+
+The emulator records every call of the bootstrap's and the deployment's life: plan, apply, a new
+release, destroy. `infra/bootstrap/ci-actions.json` lists what the roles may do. When a change needs
+another action, `python -m tests.infra.test_calls FOLDER` prints the list for a folder of records.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.infra.life import Life
+from tests.infra.stand import BOOTSTRAP, Stand
+
+ACTIONS = BOOTSTRAP / "ci-actions.json"
+
+# Where IAM has another name for a service than its API has.
+PREFIXES = {"elbv2": "elasticloadbalancing"}
+
+# Where IAM has another name for a call, or wants several. Source: AWS's service authorization
+# reference.
+NAMES = {
+    "budgets:CreateBudget": ["budgets:ModifyBudget", "budgets:TagResource"],
+    "budgets:CreateNotification": ["budgets:ModifyBudget"],
+    "budgets:DeleteBudget": ["budgets:ModifyBudget"],
+    "budgets:DescribeBudget": ["budgets:ViewBudget"],
+    "budgets:DescribeNotificationsForBudget": ["budgets:ViewBudget"],
+    "budgets:DescribeSubscribersForNotification": ["budgets:ViewBudget"],
+    "cloudfront:CreateDistributionWithTags": [
+        *("cloudfront:CreateDistribution", "cloudfront:TagResource"),
+    ],
+    "s3:DeleteBucketEncryption": ["s3:PutEncryptionConfiguration"],
+    "s3:DeleteBucketLifecycle": ["s3:PutLifecycleConfiguration"],
+    "s3:DeleteBucketOwnershipControls": ["s3:PutBucketOwnershipControls"],
+    "s3:DeleteBucketTagging": ["s3:PutBucketTagging"],
+    "s3:DeleteObjects": ["s3:DeleteObject", "s3:DeleteObjectVersion"],
+    "s3:DeletePublicAccessBlock": ["s3:PutBucketPublicAccessBlock"],
+    "s3:GetBucketAccelerateConfiguration": ["s3:GetAccelerateConfiguration"],
+    "s3:GetBucketCors": ["s3:GetBucketCORS"],
+    "s3:GetBucketEncryption": ["s3:GetEncryptionConfiguration"],
+    "s3:GetBucketLifecycleConfiguration": ["s3:GetLifecycleConfiguration"],
+    "s3:GetBucketReplication": ["s3:GetReplicationConfiguration"],
+    "s3:GetObjectLockConfiguration": ["s3:GetBucketObjectLockConfiguration"],
+    "s3:GetPublicAccessBlock": ["s3:GetBucketPublicAccessBlock"],
+    "s3:HeadBucket": ["s3:ListBucket"],
+    "s3:HeadObject": ["s3:GetObject"],
+    "s3:ListObjectVersions": ["s3:ListBucketVersions"],
+    "s3:ListObjects": ["s3:ListBucket"],
+    "s3:ListObjectsV2": ["s3:ListBucket"],
+    "s3:PutBucketEncryption": ["s3:PutEncryptionConfiguration"],
+    "s3:PutBucketLifecycleConfiguration": ["s3:PutLifecycleConfiguration"],
+    "s3:PutPublicAccessBlock": ["s3:PutBucketPublicAccessBlock"],
+    # Everybody may ask who they are.
+    "sts:GetCallerIdentity": [],
+}
+
+# What IAM wants though no call has its name, and why.
+IMPLIED = {
+    "cloudfront:TagResource": "a distribution is made together with its tags",
+    "ec2:CreateTags": "most things are made together with their tags",
+    "ecs:TagResource": "clusters, services and tasks are made together with their tags",
+    "elasticloadbalancing:AddTags": "load balancers and groups are made together with their tags",
+    "iam:CreateServiceLinkedRole": "the first use of some services makes their own role",
+    "iam:PassRole": "machines and tasks are handed their roles",
+    "iam:TagRole": "roles are made together with their tags",
+    "iam:TagInstanceProfile": "profiles are made together with their tags",
+    "kms:CreateGrant": "the database uses the key on its own from then on",
+    "kms:Decrypt": "secrets are read",
+    "kms:GenerateDataKey": "secrets are written",
+    "kms:TagResource": "the key is made together with its tags",
+    "elasticloadbalancing:SetWebACL": "the firewall is put on the load balancer",
+    "logs:CreateLogDelivery": "flow logs and the firewall's log are deliveries",
+    "logs:DeleteLogDelivery": "flow logs and the firewall's log are deliveries",
+    "logs:DescribeResourcePolicies": "the firewall may then write to its log group",
+    "logs:PutResourcePolicy": "the firewall may then write to its log group",
+    "logs:TagResource": "log groups are made together with their tags",
+    "rds:AddTagsToResource": "databases and their groups are made together with their tags",
+    "secretsmanager:CreateSecret": "the database makes its owner's secret",
+    "secretsmanager:TagResource": "secrets are made together with their tags",
+    "sns:TagResource": "the topic is made together with its tags",
+    "ssm:GetParameters": "a launch template that names an image by parameter reads it so",
+    "wafv2:TagResource": "the firewall is made together with its tags",
+}
+
+
+def actions_of(calls: Iterable[dict[str, Any]], phases: set[str]) -> set[str]:
+    """The IAM actions that Terraform's calls in some phases of the deployment need."""
+    needed = set()
+    for call in calls:
+        phase = re.search(r"\binfra/(\w+)", call["agent"])
+        if phase is None or phase[1] not in phases:
+            continue
+        assert call["action"], f"a call without a name: {call}"
+        service = PREFIXES.get(call["service"], call["service"])
+        action = f"{service}:{call['action']}"
+        needed |= set(NAMES.get(action, [action]))
+    return needed
+
+
+def recorded(folder: Path) -> list[dict[str, Any]]:
+    return [
+        json.loads(line)
+        for calls in sorted(folder.rglob("calls.jsonl"))
+        for line in calls.read_text().splitlines()
+    ]
+
+
+PLAN = {"init", "plan", "show", "output"}
+APPLY = PLAN | {"apply", "destroy"}
+LOCK = {"s3:DeleteObject", "s3:PutObject"}
+
+
+def allowed(purpose: str) -> set[str]:
+    groups = json.loads(ACTIONS.read_text())[purpose]
+    return {action for actions in groups.values() for action in actions}
+
+
+@pytest.fixture(scope="module")
+def calls(stands: dict[str, Stand], lives: dict[str, Life]) -> list[dict[str, Any]]:
+    """Every call of both profiles' whole lives."""
+    assert lives
+    return [call for stand in stands.values() for call in recorded(stand.folder)]
+
+
+def test_the_plan_role_may_do_what_a_plan_does_and_no_more(calls: list[dict[str, Any]]) -> None:
+    # The state's lock is an object that a plan makes and removes, and a statement of its own.
+    used = actions_of(calls, PLAN) - LOCK
+    assert used - allowed("plan") == set(), "used but not allowed"
+    assert allowed("plan") - used - set(IMPLIED) == set(), "allowed but not used"
+
+
+def test_the_apply_role_may_do_what_an_apply_does_and_no_more(calls: list[dict[str, Any]]) -> None:
+    used = actions_of(calls, APPLY)
+    may = allowed("plan") | allowed("apply")
+    assert used - may == set(), "used but not allowed"
+    assert may - used - set(IMPLIED) == set(), "allowed but not used"
+
+
+def test_a_plan_changes_nothing() -> None:
+    reading = ("Get", "Describe", "List", "View", "Head")
+    changing = {
+        action for action in allowed("plan") if not action.partition(":")[2].startswith(reading)
+    }
+    assert changing == {"kms:Decrypt"}
+
+
+def test_no_wildcard_is_in_an_action() -> None:
+    assert not {
+        action for purpose in ("plan", "apply") for action in allowed(purpose) if "*" in action
+    }
+
+
+def test_the_roles_got_these_policies(stands: dict[str, Stand]) -> None:
+    iam = stands["production"].client("iam")
+    for purpose, expected in (
+        ("plan", allowed("plan")),
+        ("apply", allowed("plan") | allowed("apply")),
+    ):
+        given = set()
+        attached = iam.list_attached_role_policies(RoleName=f"tally-ci-{purpose}")
+        for policy in attached["AttachedPolicies"]:
+            version = iam.get_policy(PolicyArn=policy["PolicyArn"])["Policy"]["DefaultVersionId"]
+            document = iam.get_policy_version(PolicyArn=policy["PolicyArn"], VersionId=version)
+            text = json.dumps(document["PolicyVersion"]["Document"])
+            # IAM's limit for a managed policy.
+            assert len(text.replace(" ", "")) <= 6144
+            for statement in document["PolicyVersion"]["Document"]["Statement"]:
+                if statement["Effect"] == "Allow":
+                    actions = statement["Action"]
+                    given |= {actions} if isinstance(actions, str) else set(actions)
+        assert given == expected | LOCK
+
+
+def test_only_the_protected_environment_may_apply(stands: dict[str, Stand]) -> None:
+    iam = stands["production"].client("iam")
+    trust = iam.get_role(RoleName="tally-ci-apply")["Role"]["AssumeRolePolicyDocument"]
+    [statement] = trust["Statement"]
+    assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
+    assert statement["Condition"]["StringEquals"] == {
+        "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+        "token.actions.githubusercontent.com:sub": "repo:example/tally:environment:production",
+    }
+
+
+def proposed(calls: list[dict[str, Any]]) -> dict[str, dict[str, list[str]]]:
+    """The list as it should be: by role, and by a group of services that fits one policy."""
+    plan = actions_of(calls, PLAN) - LOCK | {"kms:Decrypt"}
+    apply = (actions_of(calls, APPLY) | set(IMPLIED)) - plan
+    # An action is of the first group that fits.
+    groups = {
+        "anywhere": ("iam:CreateServiceLinkedRole", "secretsmanager:GetRandomPassword"),
+        "network": ("ec2:*",),
+        "edge": ("acm:*", "cloudfront:*", "elasticloadbalancing:*", "route53:*", "wafv2:*"),
+        "compute": ("application-autoscaling:*", "autoscaling:*", "ecs:*", "ssm:*"),
+        "data": ("kms:*", "rds:*"),
+        "watch": ("budgets:*", "cloudwatch:*", "logs:*", "sns:*"),
+        "storage": ("s3:*",),
+        "secrets": ("secretsmanager:*",),
+        "identity": ("iam:*",),
+    }
+    lists: dict[str, dict[str, list[str]]] = {}
+    for purpose, actions in (("plan", plan), ("apply", apply)):
+        lists[purpose] = {group: [] for group in groups}
+        for action in sorted(actions):
+            group = next(
+                group
+                for group, patterns in groups.items()
+                if any(fnmatchcase(action, pattern) for pattern in patterns)
+            )
+            lists[purpose][group].append(action)
+    return lists
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(proposed(recorded(Path(sys.argv[1]))), indent=2) + "\n")
