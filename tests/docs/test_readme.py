@@ -42,6 +42,23 @@ def test_every_example_prints_what_the_readme_shows(tally_up: Callable) -> None:
     server.stop()
 
 
+def test_every_command_for_aws_is_one_of_the_guide() -> None:
+    """A test follows the guide; here stands a part of it."""
+    [commands] = re.findall(r"```sh\n(.*?)```", README.partition("## On AWS\n")[2], re.DOTALL)
+    guide = (ROOT / "docs/deploy.md").read_text().splitlines()
+    assert set(commands.splitlines()) <= set(guide)
+
+
+def test_the_costs_are_those_of_the_table() -> None:
+    costs = re.findall(r"about \$(\d+) a month|about \$(\d+);", README)
+    together = re.search(r"\*\*together.*", (ROOT / "docs/costs.md").read_text())
+    assert together is not None
+    totals = re.findall(r"\d+\.\d+", together[0])
+    assert [sum(map(int, filter(None, cost))) for cost in costs] == [
+        round(float(total)) for total in totals
+    ]
+
+
 @pytest.mark.parametrize("field", fields(Settings), ids=lambda field: field.name)
 def test_configuration_table_gives_each_default(field) -> None:
     default = "" if field.default is None else f"`{field.default}`"
