@@ -161,9 +161,11 @@ resource "aws_iam_role_policy" "adder" {
 
 data "aws_iam_policy_document" "adder" {
   statement {
-    sid       = "ReadRelease"
-    actions   = ["s3:GetObject"]
-    resources = ["arn:aws:s3:::${local.release_bucket}/${var.release.adder_key}"]
+    sid     = "ReadReleases"
+    actions = ["s3:GetObject"]
+    # Of any release: a machine that is started while a release is rolled back has the older one's
+    # user data. Which one runs is decided by its checksum.
+    resources = ["arn:aws:s3:::${local.release_bucket}/adder/*"]
   }
 
   statement {

@@ -44,8 +44,8 @@ variable "release" {
   }
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9][A-Za-z0-9._/-]*$", var.release.adder_key))
-    error_message = "release.adder_key must be an S3 key of letters, digits, dots, dashes, underscores and slashes."
+    condition     = can(regex("^adder/[A-Za-z0-9._/-]+$", var.release.adder_key))
+    error_message = "release.adder_key must begin with adder/, and go on with letters, digits, dots, dashes, underscores and slashes."
   }
 
   validation {

@@ -116,7 +116,23 @@ run "refuses_a_key_with_spaces" {
       version       = "1111111111111111111111111111111111111111"
       display_image = "registry/tally/display@sha256:dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd"
       reset_image   = "registry/tally/reset@sha256:eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
-      adder_key     = "the newest.pex"
+      adder_key     = "adder/the newest.pex"
+      adder_sha256  = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    }
+  }
+
+  expect_failures = [var.release]
+}
+
+run "refuses_a_key_that_is_not_the_adders" {
+  command = plan
+
+  variables {
+    release = {
+      version       = "1111111111111111111111111111111111111111"
+      display_image = "registry/tally/display@sha256:dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd"
+      reset_image   = "registry/tally/reset@sha256:eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
+      adder_key     = "1111.pex"
       adder_sha256  = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
     }
   }

@@ -716,6 +716,11 @@ def let_machines_read_other_secrets(cloud: Cloud) -> None:
     )
 
 
+@breaks("machines-role")
+def let_machines_read_the_state(cloud: Cloud) -> None:
+    cloud.allow("adder", "s3:GetObject", f"arn:aws:s3:::{cloud.name}-state-123456789012/*")
+
+
 @breaks("machines-refresh")
 def release_without_rollback(cloud: Cloud) -> None:
     cloud.autoscaling.start_instance_refresh(

@@ -136,7 +136,6 @@ def test_a_new_release_replaces_tasks_and_machines_and_nothing_else(production: 
     changes = kept_changes(plan(production, f"-var=release={json.dumps(newer)}"))
     assert {address for address, _ in changes} == {
         "aws_autoscaling_group.adder",
-        "aws_iam_role_policy.adder",
         "aws_launch_template.adder",
         'module.container["display"].aws_ecs_service.this',
         'module.container["display"].aws_ecs_task_definition.this',

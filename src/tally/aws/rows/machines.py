@@ -138,12 +138,15 @@ def _role(account: Account) -> Iterator[Seen]:
     more, fewer = sorted(actions - needed), sorted(needed - actions)
     said = f"more: {', '.join(more) or 'none'}; missing: {', '.join(fewer) or 'none'}"
     yield Seen(role, not more and not fewer, said)
+    # Its own password, and its own releases.
+    own = {
+        "secretsmanager:GetSecretValue": rf".*:secret:{account.name}/adder-.*",
+        "s3:GetObject": rf".*:::{account.name}-releases-\d+/adder/.*",
+    }
     for statement in allowing(account, role):
-        if "secretsmanager:GetSecretValue" in statement.get("Action", []):
-            others = [
-                it for it in statement["Resource"] if f":secret:{account.name}/adder-" not in it
-            ]
-            yield Seen(role, not others, f"secrets of others: {json.dumps(others)}")
+        for action in sorted(own.keys() & set(statement.get("Action", []))):
+            others = [it for it in statement["Resource"] if not re.fullmatch(own[action], it)]
+            yield Seen(role, not others, f"{action} of others: {json.dumps(others)}")
 
 
 @concern.requires(
