@@ -1,4 +1,4 @@
-"""How long a connection may be idle."""
+"""How long a connection stays open."""
 
 import asyncio
 
@@ -35,7 +35,7 @@ async def _connect():
 
     server = await loop.create_server(protocol, "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-    return server, reader, writer
+    return server, reader, writer, state
 
 
 async def _seconds_until_closed(reader) -> float:
@@ -47,7 +47,7 @@ async def _seconds_until_closed(reader) -> float:
 
 async def test_an_idle_connection_is_closed_however_its_last_request_was_answered() -> None:
     for paths in ([], [b"fast"], [b"careful"], [b"fast", b"careful"], [b"careful", b"fast"]):
-        server, reader, writer = await _connect()
+        server, reader, writer, _ = await _connect()
         for path in paths:
             writer.write(REQUEST % path)
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
@@ -58,7 +58,7 @@ async def test_an_idle_connection_is_closed_however_its_last_request_was_answere
 
 
 async def test_a_connection_that_is_used_stays_open() -> None:
-    server, reader, writer = await _connect()
+    server, reader, writer, _ = await _connect()
     for _ in range(8):
         await asyncio.sleep(KEEP_ALIVE / 2)
         writer.write(REQUEST % b"fast")
@@ -69,4 +69,19 @@ async def test_a_connection_that_is_used_stays_open() -> None:
     writer.write(REQUEST % b"fast")
     await reader.readuntil(b"fast")
     writer.close()
+    server.close()
+
+
+async def test_a_client_that_stops_sending_ends_its_connection() -> None:
+    server, reader, writer, state = await _connect()
+    unfinished = REQUEST.replace(b"Host", b"Connection: close\r\nContent-Length: 9\r\nHost")
+    writer.write(unfinished % b"careful")
+    # All that there is to read, while the server still waits for the body.
+    assert (await reader.read()).endswith(b"slow")
+    writer.write(b"half")
+    await asyncio.sleep(0.1)
+    assert len(state.connections) == 1
+    writer.close()
+    await asyncio.sleep(0.1)
+    assert not state.connections
     server.close()

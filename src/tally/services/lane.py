@@ -53,6 +53,8 @@ class LaneProtocol(HttpToolsProtocol):
         """Take what uvicorn gives, and the lanes."""
         super().__init__(*args, **kwargs)
         self._lanes = lanes
+        # Whether a request has begun and is not all there.
+        self._arriving = False
         self._lane: Lane | None = None
         self._url = b""
         self._head: MutableSequence[tuple[bytes, bytes]] = []
@@ -71,6 +73,7 @@ class LaneProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Keep the head until it is known who gets it."""
+        self._arriving = True
         self._url = self._body = b""
         self._head = []
 
@@ -99,6 +102,7 @@ class LaneProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Offer the request to its lane."""
+        self._arriving = False
         lane = self._lane
         if lane is not None:
             self._lane = None

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with limits on what a request's head may be and how long it may take."""
+"""uvicorn's HTTP protocol with limits on a request's head, on time and on what nobody reads."""
 
 import asyncio
 import uuid
@@ -8,6 +8,11 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from tally.services.lane import LaneProtocol
+from tally.services.linger import (
+    LINGER_BYTES,
+    LINGER_SECONDS_WHEN_STOPPING,
+    LingeringTransport,
+)
 from tally.services.problem import Problem, problem_json
 
 MAX_URL: Final = 8 * 1024
@@ -28,7 +33,7 @@ class _HeadRefused(Exception):
 
 
 class LimitedProtocol(LaneProtocol):
-    """Refuses heads that are too large, and connections that send theirs too slowly."""
+    """Refuses heads that are too large or too slow; closes so that its answers can be read."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         """Take what uvicorn gives."""
@@ -43,7 +48,10 @@ class LimitedProtocol(LaneProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first head only so long as for the next ones."""
-        super().connection_made(transport)
+        self._closer = LingeringTransport(
+            transport, self, self.connections, lambda: self._arriving or bool(self.pipeline)
+        )
+        super().connection_made(self._closer)  # type: ignore[arg-type]
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
@@ -63,9 +71,17 @@ class LimitedProtocol(LaneProtocol):
                 self.send_400_response("")
             elif self._head_timer is None:
                 self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_too_slow)
-        elif self._head_timer is not None:
+            return
+        if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+        if self._arriving and not self.transport.is_closing():
+            self._bound_unread()
+
+    def shutdown(self) -> None:
+        """Let nobody keep a service that stops from doing so."""
+        self._closer.seconds = LINGER_SECONDS_WHEN_STOPPING
+        super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timers."""
@@ -101,6 +117,13 @@ class LimitedProtocol(LaneProtocol):
             if self._idle_timer is None:
                 self._watch_idleness(self.timeout_keep_alive)
 
+    def _bound_unread(self) -> None:
+        """Cut off who sends too much of a body that was answered already."""
+        if self.cycle.response_complete:
+            self._received += self._chunk
+            if self._received > LINGER_BYTES:
+                self._closer.abort()
+
     def _watch_idleness(self, seconds: float) -> None:
         self._idle_timer = self.loop.call_later(seconds, self._close_if_idle)
 
@@ -135,7 +158,8 @@ class LimitedProtocol(LaneProtocol):
             + b"content-length: %d\r\n\r\n" % len(body)
             + body
         )
-        self.transport.close()
+        # Where the request ends can't be told any more.
+        self._closer.linger()
 
     def _refuse(self, problem: Problem) -> None:
         self._refusal = problem
