@@ -1,7 +1,8 @@
 """Builds the images as they are shipped, and runs them with the restrictions of the deployment.
 
-The images come from buildah, on a stand-in for their base that `base` makes: no registry is
-needed. Podman and runc run them, so that what restricts them is what an engine restricts with.
+The images come from buildah, on a stand-in for their base that the distribution's packages make:
+no registry is needed. Podman and runc run them, so that what restricts them is what an engine
+restricts with.
 """
 
 import contextlib
@@ -25,13 +26,14 @@ import httpx
 import pip
 import pytest
 
+from tests import debian
 from tests.local.test_other_postgres import AS_NOBODY, NOBODY, installed
 
 ROOT = Path(__file__).parents[2]
 CONTAINERS = ROOT / "deploy" / "containers"
 CACHE = ROOT / ".cache" / "containers"
 SERVICES = ("adder", "display", "reset")
-TOOLS = ("buildah", "debootstrap", "haproxy", "openssl", "podman", "runc")
+TOOLS = ("buildah", "haproxy", "openssl", "podman", "runc")
 BASE = "localhost/tally-base:test"
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 # What the deployment asks for: nothing can be written, nothing is allowed, no way to more.
@@ -202,20 +204,20 @@ def engine() -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def base(engine: Engine) -> str:
-    """The stand-in for the images' base, made once for each Python that Debian has for it."""
-    script = Path(__file__).with_name("base")
-    python = command("apt-cache", "policy", "python3.11", env={**os.environ, "LC_ALL": "C"})
-    candidate = next(line for line in python.splitlines() if "Candidate:" in line)
-    key = digest(script.read_bytes(), pip.__version__.encode(), candidate.encode())
-    archive = CACHE / f"base-{key}.tar"
-    if not archive.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="tally-base-") as folder:
-            command(script, Path(folder) / "base", Path(pip.__file__).parent)
-            part = archive.with_suffix(".part")
-            command("tar", "--create", f"--file={part}", f"--directory={folder}/base", ".")
-            part.replace(archive)
+    """The stand-in for the images' base: the same Debian and Python, laid out alike."""
+    root = debian.root(("ca-certificates", "netbase", "python3", "tzdata"))
+    archive = engine.folder / "base.tar"
+    # As in the official image: nothing compiled, no caches, pip where Python looks for additions.
+    left_out = ("__pycache__", "./var/cache/apt/*", "./var/lib/apt/lists/*", "./var/log/*")
+    exclude = [f"--exclude={pattern}" for pattern in left_out]
+    command("tar", "--create", f"--file={archive}", f"--directory={root}", *exclude, ".")
+    command(
+        *("tar", "--append", f"--file={archive}", *exclude),
+        *("--owner=0", "--group=0", "--transform=s,^,./usr/local/lib/python3.11/dist-packages/,"),
+        *(f"--directory={Path(pip.__file__).parents[1]}", "pip"),
+    )
     engine.podman("import", "--quiet", archive, BASE)
+    archive.unlink()
     return BASE
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import debian
 from tests.deploy import cloud as clouds
 from tests.deploy.cloud import Cloud
-from tests.deploy.debian import base
 
 PACKAGES = (
     "awscli",
@@ -74,7 +74,7 @@ def guest(cloud: Cloud, user_data: str) -> Iterator[Guest]:
     """Boot a guest with this user data and wait until cloud-init has done all of it."""
     if shutil.which("systemd-nspawn") is None:
         pytest.skip("systemd-nspawn is not installed: apt install systemd-container")
-    lower = base(PACKAGES)
+    lower = debian.root(PACKAGES)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tally-guest-")))
         root = folder / "root"
