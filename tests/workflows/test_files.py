@@ -179,7 +179,8 @@ def test_what_builds_holds_no_role_and_what_holds_a_role_builds_nothing() -> Non
 
 def test_the_tests_run_on_the_images_own_base() -> None:
     image = load("checks.yml")["jobs"]["checks"]["container"]["image"]
-    assert f"ARG BASE={image}\n" in (ROOT / "deploy/containers/Containerfile").read_text()
+    build_file = (ROOT / "deploy/containers/Containerfile").read_text()
+    assert f"ARG BASE={image}\n" in build_file, "checks.yml and ARG BASE name the same image"
 
 
 def test_dependabot_looks_where_something_is_pinned() -> None:
