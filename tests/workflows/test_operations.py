@@ -124,9 +124,15 @@ def test_what_is_not_run_has_its_reason() -> None:
 
 
 def test_every_alarm_has_its_answer() -> None:
-    alarms = re.findall(r'alarm_name += "\$\{var\.name\}-(.+)"', (INFRA / "alarms.tf").read_text())
-    rows = re.findall(r"^\| `tally-(\S+)` \|", OPERATIONS, re.MULTILINE)
-    assert [alarm.replace("${each.key}", "<service>") for alarm in alarms] == rows
+    files = "".join(path.read_text() for path in INFRA.rglob("*.tf"))
+    named = re.findall(r'\balarm_name += "\$\{var\.name\}-(.+)"', files)
+    # None is named in another way, and so passed over.
+    resources = re.findall(r'^resource "aws_cloudwatch_\w+_alarm"', files, re.MULTILINE)
+    assert len(named) == len(resources)
+    alarms = {alarm.replace("${each.key}", "<service>") for alarm in named}
+    table = OPERATIONS.partition("## When an alarm comes\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `tally-(\S+)` \|", table, re.MULTILINE)
+    assert sorted(rows) == sorted(alarms)
 
 
 def test_every_name_is_one_that_terraform_gives() -> None:
