@@ -25,11 +25,12 @@ REGION = "us-east-1"
 BUCKET = "tally-release"
 SECRET = "tally/adder"
 DATABASE_HOST = f"tally.example.{REGION}.rds.amazonaws.com"
+# As the command line may ask for it.
+BUCKET_NAMES = (f"s3.{REGION}.amazonaws.com", f"{BUCKET}.s3.{REGION}.amazonaws.com")
 # The emulator has AWS's names and a certificate that the machine trusts: nothing on the machine
 # has to be told that it is not on AWS.
 NAMES = (
-    f"s3.{REGION}.amazonaws.com",
-    f"{BUCKET}.s3.{REGION}.amazonaws.com",
+    *BUCKET_NAMES,
     f"secretsmanager.{REGION}.amazonaws.com",
     DATABASE_HOST,
 )

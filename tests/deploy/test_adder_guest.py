@@ -5,10 +5,11 @@ is verified. What differs from the machine on AWS stands in deploy/adder/README.
 """
 
 import asyncio
+import contextlib
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -16,7 +17,7 @@ import httpx
 import pytest
 
 from tests.deploy import release
-from tests.deploy.cloud import SECRET, Cloud
+from tests.deploy.cloud import BUCKET_NAMES, SECRET, Cloud
 from tests.deploy.conftest import Release
 from tests.deploy.guest import Guest, guest
 from tests.deploy.network import METADATA
@@ -57,6 +58,22 @@ def stored(cloud: Cloud) -> list[int]:
             await connection.close()
 
     return asyncio.run(read())
+
+
+@contextlib.contextmanager
+def no_release_bucket(guest: Guest) -> Iterator[None]:
+    """Let nothing answer under the bucket's names."""
+    hosts = guest.root / "etc/hosts"
+    before = hosts.read_text()
+    away = before
+    for name in BUCKET_NAMES:
+        away = away.replace(f" {name}", "")
+    assert away != before
+    hosts.write_text(f"{away}127.0.0.1 {' '.join(BUCKET_NAMES)}\n")
+    try:
+        yield
+    finally:
+        hosts.write_text(before)
 
 
 def main_process(guest: Guest) -> str:
@@ -234,6 +251,20 @@ def test_an_upgrade_and_the_way_back(
     running.run(command, "back")
     wait(lambda: running_version(running) == "1.0.1" and ready(running))
     add(running, "7")
+
+
+def test_the_way_back_needs_no_release_bucket(
+    running: Guest, old_release: Release, new_release: Release
+) -> None:
+    command = "/opt/tally/bin/tally-release"
+    running.run(command, "install", new_release.key, new_release.sha256)
+    wait(lambda: running_version(running) == "1.0.2" and ready(running))
+    with no_release_bucket(running):
+        third = running.run(command, "install", old_release.key, "3" * 64, check=False)
+        assert third.returncode == 1
+        assert "could not be fetched; nothing was changed" in third.stderr
+        running.run(command, "back")
+        wait(lambda: running_version(running) == "1.0.1" and ready(running))
 
 
 def test_another_file_than_the_promised_one_is_not_installed(
