@@ -45,8 +45,8 @@ pin: .venv/installed-dev ## Compile the hash-pinned requirements (ARGS=--upgrade
 release: .venv/installed-dev ## Build the adder's release, dist/tally.pex, and print its sha256
 	@scripts/release
 
-screenshots: .venv/installed-dev ## Take the README's pictures from a real browser
-	$(BIN)/python scripts/screenshots.py
+screenshots: .venv/installed-dev ## Take the README's pictures from a real browser (ARGS=check: one part)
+	$(BIN)/python scripts/screenshots.py $(ARGS)
 
 clean: ## Remove what was built; the data in .tally stays
 	rm -rf .venv .cache build dist

@@ -1,4 +1,10 @@
-"""Take the README's pictures: a real browser, a real Tally, believable data."""
+"""Take the README's pictures: a real browser, a real Tally, believable data.
+
+    python scripts/screenshots.py [tally] [check]
+
+`tally` is its pages; `check` is the page of `tally check`, of a deployment on emulated AWS, which
+takes Terraform and some five minutes. Without either, all are taken.
+"""
 
 import os
 import random
@@ -15,7 +21,8 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import Browser, Page, sync_playwright
 
-PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
+ROOT = Path(__file__).parents[1]
+PICTURES = ROOT / "docs" / "pictures"
 SIZE = {"width": 1000, "height": 640}
 # As root, chromium's sandbox can't work; the rest keeps it from calling home.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -82,22 +89,64 @@ def take_all(browser: Browser, address: str, scheme: str) -> None:
     context.close()
 
 
-def main() -> None:
-    """Take every picture in light and in dark."""
+@contextmanager
+def checked_deployment() -> Iterator[str]:
+    """Apply to an emulated AWS, check what stands there, and give the page's address."""
+    stand = subprocess.Popen(
+        [sys.executable, "-m", "tests.infra.stand"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert stand.stdout is not None
+    try:
+        with tempfile.TemporaryDirectory(prefix="tally-pictures-") as folder:
+            page = Path(folder) / "check.html"
+            environment = {
+                "AWS_ENDPOINT_URL": stand.stdout.readline().strip(),
+                "AWS_ACCESS_KEY_ID": "stand",
+                "AWS_SECRET_ACCESS_KEY": "stand",
+            }
+            subprocess.run(
+                [sys.executable, "-m", "tally", "check", "--html", page],
+                cwd=ROOT,
+                env=os.environ | environment,
+                stdout=subprocess.DEVNULL,
+                check=True,
+            )
+            yield page.as_uri()
+    finally:
+        stand.send_signal(signal.SIGINT)
+        stand.wait(timeout=30)
+
+
+def take_check(browser: Browser, address: str) -> None:
+    """The verdict, who reaches whom, and the first requirements."""
+    context = browser.new_context(viewport={**SIZE, "height": 1350}, color_scheme="light")
+    page = context.new_page()
+    page.goto(address)
+    take(page, "check", "light")
+    context.close()
+
+
+def main(wanted: set[str]) -> None:
+    """Take the pictures."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         sys.exit("screenshots need chromium: install it first")
     PICTURES.mkdir(parents=True, exist_ok=True)
-    with running_tally() as address, sync_playwright() as playwright:
-        httpx.post(f"{address}/adder_service/entries", json={"values": [120, 80, 45.5]})
-        made = httpx.post(f"{address}/reset_service/resets").json()
-        add_a_day_of_sales(address)
-        assert made["count"] == 3
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        for scheme in ("light", "dark"):
-            take_all(browser, address, scheme)
+        if "tally" in wanted:
+            with running_tally() as address:
+                httpx.post(f"{address}/adder_service/entries", json={"values": [120, 80, 45.5]})
+                made = httpx.post(f"{address}/reset_service/resets").json()
+                add_a_day_of_sales(address)
+                assert made["count"] == 3
+                for scheme in ("light", "dark"):
+                    take_all(browser, address, scheme)
+        if "check" in wanted:
+            with checked_deployment() as address:
+                take_check(browser, address)
         browser.close()
 
 
 if __name__ == "__main__":
-    main()
+    main(set(sys.argv[1:]) or {"tally", "check"})

@@ -21,8 +21,8 @@ from tally.ledger.database import Database
 from tally.ledger.migrate import migrate
 from tally.local import postgres
 
-# The deployment on an emulated AWS, which several folders share.
-pytest_plugins = ("tests.infra.fixtures",)
+# What several folders share: the deployment on an emulated AWS, and a browser.
+pytest_plugins = ("tests.infra.fixtures", "tests.browser")
 
 STRICT = os.environ.get("TALLY_TEST_STRICT") == "1"
 _TEMPLATE = "tally_template"
