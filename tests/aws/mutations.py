@@ -1055,6 +1055,12 @@ def tell_nobody(cloud: Cloud) -> None:
     cloud.cloudwatch.disable_alarm_actions(AlarmNames=[f"{cloud.name}-display-latency"])
 
 
+@breaks("logs-alarms-told")
+def let_nobody_listen(cloud: Cloud) -> None:
+    for subscription in cloud.sns.list_subscriptions()["Subscriptions"]:
+        cloud.sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
+
+
 @breaks("logs-dashboard")
 def lose_the_dashboard(cloud: Cloud) -> None:
     found = cloud.cloudwatch.list_dashboards()["DashboardEntries"]

@@ -8,7 +8,7 @@ API models, and `agent`, the caller's User-Agent. Filled in are
 - `application-autoscaling:ListTagsForResource`, without which an apply hangs;
 - CloudFront's VPC origins, and a distribution's reference to one;
 - instance refreshes of auto scaling groups, which succeed at once;
-- who is told of a budget, and a budget's tags;
+- who is told of a budget or by a topic, and a budget's tags;
 - what is given to ECS services and databases, and forgotten by moto;
 - what ends with a machine, a network or a bucket.
 
@@ -47,6 +47,7 @@ from moto.rds.models import DBInstance, RDSBackend
 from moto.route53 import models as route53
 from moto.s3.models import FakeBucket, FakeDeleteMarker
 from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.sns.models import Topic
 from werkzeug.serving import BaseWSGIServer, make_server
 
 
@@ -312,6 +313,16 @@ def let_everybody_in() -> None:
     FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL
 
 
+def count_subscriptions() -> None:
+    """Those of a topic; whoever is asked confirms at once."""
+
+    def count(topic: Topic) -> int:
+        subscriptions = topic.sns_backend.subscriptions.values()
+        return sum(subscription.topic.arn == topic.arn for subscription in subscriptions)
+
+    Topic.subscriptions_confimed = property(count, lambda *_: None)
+
+
 def end_what_ends_with_others() -> None:
     """A machine's own network interfaces, and a network's own access list."""
     terminate = Instance.terminate
@@ -395,6 +406,7 @@ def main() -> None:
     name_zones_as_aws_does()
     face_the_internet()
     let_everybody_in()
+    count_subscriptions()
     end_what_ends_with_others()
     delete_markers_too()
 

@@ -65,7 +65,7 @@ def _alarms(account: Account) -> Iterator[Seen]:
         yield Seen(what, len(targets) >= count, names or "no alarm")
 
 
-@concern.requires("logs-alarms-told", "Alarms tell an encrypted topic")
+@concern.requires("logs-alarms-told", "Alarms tell an encrypted topic, and that tells somebody")
 def _alarms_told(account: Account) -> Iterator[Seen]:
     for alarm in account.alarms:
         told = [arn for arn in alarm["AlarmActions"] if arn in account.topics]
@@ -74,6 +74,9 @@ def _alarms_told(account: Account) -> Iterator[Seen]:
     for arn, topic in account.topics.items():
         key = topic.get("KmsMasterKeyId")
         yield Seen(arn, bool(key), f"KmsMasterKeyId = {key or 'none'}")
+        # An address that was given and never confirmed gets nothing.
+        subscribed = int(topic.get("SubscriptionsConfirmed", 0))
+        yield Seen(arn, subscribed > 0, f"SubscriptionsConfirmed = {subscribed}")
 
 
 @concern.requires("logs-dashboard", "A dashboard shows load, errors, latency, targets and database")

@@ -150,7 +150,7 @@ def _role(account: Account) -> Iterator[Seen]:
 
 
 @concern.requires(
-    "machines-refresh", "A new release replaces the machines one by one, and is rolled back"
+    "machines-refresh", "A new release replaces the machines one by one, and a bad one is stopped"
 )
 def _refresh(account: Account) -> Iterator[Seen]:
     if not account.instance_refreshes:
