@@ -7,8 +7,8 @@ locals {
       subjects = ["repo:${var.github_repository}:ref:refs/heads/main"]
     }
     plan = {
-      purpose  = "Read, to show what would change"
-      subjects = ["repo:${var.github_repository}:ref:refs/heads/main", "repo:${var.github_repository}:pull_request"]
+      purpose  = "Read, to show what would change and to check what stands"
+      subjects = ["repo:${var.github_repository}:ref:refs/heads/main"]
     }
     apply = {
       purpose  = "Change the deployment, from the protected environment alone"
@@ -112,7 +112,8 @@ resource "aws_iam_role_policy_attachment" "build" {
   policy_arn = aws_iam_policy.build[0].arn
 }
 
-# Planning and applying: exactly the calls that Terraform makes. A test records them and compares.
+# Planning, checking and applying: exactly the calls that Terraform and `tally check` make. A test
+# records them and compares.
 locals {
   ci_actions = jsondecode(file("${path.module}/ci-actions.json"))
 
@@ -121,18 +122,37 @@ locals {
   ci_resources = {
     storage  = ["arn:aws:s3:::${var.name}-*"]
     secrets  = ["arn:aws:secretsmanager:${local.region}:${local.account_id}:secret:${var.name}/*"]
+    owner    = ["arn:aws:secretsmanager:${local.region}:${local.account_id}:secret:rds!*"]
     identity = [for kind in ["role", "instance-profile"] : "arn:aws:iam::${local.account_id}:${kind}/${var.name}-*"]
+    passing  = ["arn:aws:iam::${local.account_id}:role/${var.name}-*"]
   }
 
-  # One policy for reading, one for each group of changes: a policy has room for 6144 letters.
+  # Two groups share a policy with another, since a role may have ten policies at most: the secret of
+  # the database's owner, which RDS makes in the name of whoever makes the database, and the handing
+  # over of roles.
+  ci_policy_of = { owner = "secrets", passing = "identity" }
+  ci_changes = {
+    for policy in distinct([for group in keys(local.ci_actions.apply) : lookup(local.ci_policy_of, group, group)]) :
+    "change-${policy}" => {
+      for group, actions in local.ci_actions.apply : group => actions if lookup(local.ci_policy_of, group, group) == policy
+    }
+  }
+
+  # One policy for what a plan reads, one for what the check reads, and one for each group of changes:
+  # a policy has room for 6144 letters.
   ci_policies = var.github_repository == null ? {} : merge(
-    { read = local.ci_actions.plan },
-    { for group, actions in local.ci_actions.apply : "change-${group}" => { (group) = actions } if length(actions) > 0 },
+    { read = local.ci_actions.plan, check = local.ci_actions.check },
+    local.ci_changes,
   )
 
   ci_attachments = var.github_repository == null ? {} : merge(
-    { plan-read = { role = "plan", policy = "read" } },
-    { for policy in keys(local.ci_policies) : "apply-${policy}" => { role = "apply", policy = policy } },
+    { for policy in ["read", "check"] : "plan-${policy}" => { role = "plan", policy = policy } },
+    { for policy in concat(["read"], keys(local.ci_changes)) : "apply-${policy}" => { role = "apply", policy = policy } },
+  )
+
+  ci_policy_purposes = merge(
+    { read = "What a plan reads", check = "What the check reads" },
+    { for policy in keys(local.ci_changes) : policy => "What an apply changes: ${trimprefix(policy, "change-")}" },
   )
 }
 
@@ -151,16 +171,16 @@ data "aws_iam_policy_document" "ci" {
         variable = "aws:RequestedRegion"
         values   = [local.region]
       }
-    }
-  }
 
-  # A plan takes the state's lock, an object beside it, and changes nothing else.
-  dynamic "statement" {
-    for_each = each.key == "read" ? ["LockState"] : []
-    content {
-      sid       = statement.value
-      actions   = ["s3:DeleteObject", "s3:PutObject"]
-      resources = ["${module.state.arn}/*.tflock"]
+      # Only to what runs with a role here: machines and tasks.
+      dynamic "condition" {
+        for_each = statement.key == "passing" ? ["iam:PassedToService"] : []
+        content {
+          test     = "StringEquals"
+          variable = condition.value
+          values   = ["ec2.amazonaws.com", "ecs-tasks.amazonaws.com"]
+        }
+      }
     }
   }
 
@@ -180,7 +200,7 @@ resource "aws_iam_policy" "ci" {
   for_each = local.ci_policies
 
   name        = "${var.name}-ci-${each.key}"
-  description = each.key == "read" ? "What a plan reads" : "What an apply changes: ${trimprefix(each.key, "change-")}"
+  description = local.ci_policy_purposes[each.key]
   policy      = data.aws_iam_policy_document.ci[each.key].json
   tags        = { Name = "${var.name}-ci-${each.key}" }
 }

@@ -1161,6 +1161,15 @@ def let_any_branch_apply(cloud: Cloud) -> None:
     cloud.iam.update_assume_role_policy(RoleName=role["RoleName"], PolicyDocument=json.dumps(trust))
 
 
+@breaks("access-ci")
+def let_a_pull_request_plan(cloud: Cloud) -> None:
+    role = cloud.iam.get_role(RoleName=f"{cloud.name}-ci-plan")["Role"]
+    trust = role["AssumeRolePolicyDocument"]
+    asked = trust["Statement"][0]["Condition"]["StringEquals"]
+    asked["token.actions.githubusercontent.com:sub"] = "repo:example/tally:pull_request"
+    cloud.iam.update_assume_role_policy(RoleName=role["RoleName"], PolicyDocument=json.dumps(trust))
+
+
 @breaks("access-ci-plan")
 def let_a_plan_start_machines(cloud: Cloud) -> None:
     cloud.allow("ci-plan", "ec2:RunInstances", "arn:aws:ec2:us-east-1:123456789012:instance/*")

@@ -26,9 +26,14 @@ Thing = dict[str, Any]
 REGION: Final = "us-east-1"
 SERVICES: Final = ("adder", "display", "reset")
 CONTAINER_SERVICES: Final = ("display", "reset")
+# How the account's own records of calls, and the test of the roles' rights, know who asked.
+AGENT: Final = "tally-check"
 # An answer to one question takes well under a second; a question is asked up to five times.
 _CONFIG: Final = Config(
-    connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 5}
+    connect_timeout=5,
+    read_timeout=60,
+    retries={"mode": "standard", "total_max_attempts": 5},
+    user_agent_extra=AGENT,
 )
 # How many things some calls describe at once, by AWS's own limits.
 _ECS_BATCH: Final = 10

@@ -68,11 +68,20 @@ def _ci(account: Account) -> Iterator[Seen]:
             yield Seen(name, False, "there is no such role")
             continue
         subjects = [it for trust in _trusts(role, provider) for it in trust]
-        # Nothing may stand for any repository, and only a protected environment may apply.
-        exact = bool(subjects) and all(it.startswith("repo:") and "*" not in it for it in subjects)
-        protected = all(":environment:" in subject for subject in subjects)
-        good = exact and (protected or purpose != "apply")
+        good = bool(subjects) and all(_trusted(subject, purpose) for subject in subjects)
         yield Seen(name, good, f"may be taken by {', '.join(subjects) or 'nobody by name'}")
+
+
+def _trusted(subject: str, purpose: str) -> bool:
+    """Whether a job of this subject, `repo:OWNER/NAME:WHERE`, may have a role for a purpose.
+
+    No pull request and no branch but main: whoever can push one could run anything as the role.
+    """
+    repository, _, where = subject.removeprefix("repo:").partition(":")
+    protected = where.startswith("environment:")
+    reviewed = where == "ref:refs/heads/main" and purpose != "apply"
+    exact = subject.startswith("repo:") and bool(repository) and "*" not in subject
+    return exact and (protected or reviewed)
 
 
 def _trusts(role: Thing, provider: str) -> Iterator[list[str]]:
@@ -102,20 +111,9 @@ def _ci_plan(account: Account) -> Iterator[Seen]:
                 action
                 for statement in _allowing(found)
                 for action in statement.get("Action", ["NotAction"])
-                if not action.partition(":")[2].startswith(_READS)
-                and action not in _ALSO_READ
-                and not _locks_state(account, statement)
+                if not action.partition(":")[2].startswith(_READS) and action not in _ALSO_READ
             }
         )
         yield Seen(
             f"{name} / {policy}", not writes, f"more than reading: {', '.join(writes) or 'none'}"
         )
-
-
-def _locks_state(account: Account, statement: Thing) -> bool:
-    """A plan takes the lock of the state: an object beside it."""
-    resources = statement.get("Resource", [])
-    lock = f"arn:aws:s3:::{account.name}-state-{account.id}/"
-    return bool(resources) and all(
-        it.startswith(lock) and it.endswith(".tflock") for it in resources
-    )
