@@ -34,6 +34,7 @@ NAMES = {
     "budgets:CreateNotification": ["budgets:ModifyBudget"],
     "budgets:DeleteBudget": ["budgets:ModifyBudget"],
     "budgets:DescribeBudget": ["budgets:ViewBudget"],
+    "budgets:DescribeBudgets": ["budgets:ViewBudget"],
     "budgets:DescribeNotificationsForBudget": ["budgets:ViewBudget"],
     "budgets:DescribeSubscribersForNotification": ["budgets:ViewBudget"],
     "cloudfront:CreateDistributionWithTags": [
