@@ -1,4 +1,5 @@
-# The adder on virtual machines: always the same number, replaced one by one on a new release.
+# The adder on virtual machines: always the same number, replaced one by one on a new release, and put
+# back if that goes wrong.
 data "aws_ssm_parameter" "adder_image" {
   name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 }
@@ -19,6 +20,13 @@ locals {
     database_host  = aws_db_instance.main.address
     log_group      = aws_cloudwatch_log_group.service["adder"].name
     files          = local.adder_files
+  })
+
+  # A machine takes its password when it starts, so another version of that is another machine.
+  adder_machine_tags = merge(local.tags, {
+    Name            = "${var.name}-adder"
+    Release         = var.release.version
+    PasswordVersion = tostring(var.password_version)
   })
 }
 
@@ -67,7 +75,7 @@ resource "aws_launch_template" "adder" {
     for_each = toset(["instance", "volume", "network-interface"])
     content {
       resource_type = tag_specifications.value
-      tags          = merge(local.tags, { Name = "${var.name}-adder" })
+      tags          = local.adder_machine_tags
     }
   }
 }
@@ -86,38 +94,27 @@ resource "aws_autoscaling_group" "adder" {
   health_check_grace_period = 300
   enabled_metrics           = ["GroupInServiceInstances", "GroupDesiredCapacity"]
 
+  # Until that many machines answer, the first apply is not done.
+  wait_for_elb_capacity = local.sizes.adder_machines
+
   launch_template {
     id      = aws_launch_template.adder.id
     version = aws_launch_template.adder.latest_version
   }
 
-  instance_refresh {
-    strategy = "Rolling"
-    triggers = ["tag"]
-
-    preferences {
-      min_healthy_percentage = 100
-      max_healthy_percentage = 200
-      instance_warmup        = 120 # seconds
-      auto_rollback          = true
-
-      alarm_specification {
-        alarms = [aws_cloudwatch_metric_alarm.errors["adder"].alarm_name]
-      }
+  dynamic "tag" {
+    for_each = merge(local.tags, { Name = "${var.name}-adder" })
+    content {
+      key   = tag.key
+      value = tag.value
+      # The launch template tags the machines.
+      propagate_at_launch = false
     }
   }
 
-  dynamic "tag" {
-    for_each = merge(local.tags, {
-      Name            = "${var.name}-adder"
-      Release         = var.release.version
-      PasswordVersion = tostring(var.password_version)
-    })
-    content {
-      key                 = tag.key
-      value               = tag.value
-      propagate_at_launch = true
-    }
+  lifecycle {
+    # The group learns of a new version by the success of the replacement below.
+    ignore_changes = [launch_template]
   }
 
   # A machine fetches packages, release and password when it starts, through the endpoints.
@@ -127,6 +124,30 @@ resource "aws_autoscaling_group" "adder" {
     aws_vpc_endpoint.interface,
     aws_vpc_endpoint.s3,
   ]
+}
+
+# Replaces the machines by those of the newest version of their launch template. A failure fails the
+# apply, and the next one tries again.
+resource "terraform_data" "adder_machines" {
+  triggers_replace = [aws_launch_template.adder.id, aws_launch_template.adder.latest_version]
+
+  provisioner "local-exec" {
+    interpreter = ["sh"]
+    command     = "${path.module}/../deploy/adder/replace-machines"
+
+    environment = {
+      AWS_DEFAULT_REGION = local.region
+      GROUP              = aws_autoscaling_group.adder.name
+      TEMPLATE           = aws_launch_template.adder.id
+      VERSION            = aws_launch_template.adder.latest_version
+      ALARM              = aws_cloudwatch_metric_alarm.errors["adder"].alarm_name
+      # All start at once, in about three, and are looked at for two. Going back takes as long.
+      MINUTES = 15
+    }
+  }
+
+  # The containers bring the schema up to date; and where they go back, the machines stay as they are.
+  depends_on = [module.container]
 }
 
 resource "aws_iam_role" "adder" {

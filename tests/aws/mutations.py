@@ -148,7 +148,7 @@ class Cloud:
     # Machines
 
     def change_template(self, change: Callable[[dict[str, Any]], None]) -> None:
-        """Make a version of the adder's launch template, and have the group use it."""
+        """Make a version of the adder's launch template, and replace the machines by it."""
         name = f"{self.name}-adder"
         found = self.ec2.describe_launch_template_versions(
             LaunchTemplateName=name, Versions=["$Latest"]
@@ -158,10 +158,24 @@ class Cloud:
         made = self.ec2.create_launch_template_version(
             LaunchTemplateName=name, LaunchTemplateData=data
         )
-        version = str(made["LaunchTemplateVersion"]["VersionNumber"])
-        self.autoscaling.update_auto_scaling_group(
-            AutoScalingGroupName=name,
-            LaunchTemplate={"LaunchTemplateName": name, "Version": version},
+        self.refresh(str(made["LaunchTemplateVersion"]["VersionNumber"]))
+
+    def group_of_machines(self) -> dict[str, Any]:
+        return self.autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"][0]
+
+    def refresh(self, version: str = "1", **preferences: object) -> None:
+        """Replace the machines as a release does, except for some of its preferences."""
+        template = self.group_of_machines()["LaunchTemplate"]["LaunchTemplateId"]
+        desired = {"LaunchTemplateId": template, "Version": version}
+        self.autoscaling.start_instance_refresh(
+            AutoScalingGroupName=f"{self.name}-adder",
+            DesiredConfiguration={"LaunchTemplate": desired},
+            Preferences={
+                "MinHealthyPercentage": 100,
+                "AutoRollback": True,
+                "AlarmSpecification": {"Alarms": [f"{self.name}-adder-errors"]},
+                **preferences,
+            },
         )
 
     def change_user_data(self, change: Callable[[str], str]) -> None:
@@ -217,10 +231,13 @@ class Cloud:
     def service(self, service: str) -> dict[str, str]:
         return {"cluster": f"{self.name}-containers", "service": f"{self.name}-{service}"}
 
-    def placed(self, service: str) -> dict[str, Any]:
-        (found,) = self.ecs.describe_services(
+    def found(self, service: str) -> dict[str, Any]:
+        return self.ecs.describe_services(
             cluster=self.service(service)["cluster"], services=[self.service(service)["service"]]
-        )["services"]
+        )["services"][0]
+
+    def placed(self, service: str) -> dict[str, Any]:
+        found = self.found(service)
         return copy.deepcopy(found["networkConfiguration"]["awsvpcConfiguration"])
 
     def place(self, service: str, **changes: object) -> None:
@@ -230,11 +247,15 @@ class Cloud:
         )
 
     def change_task(
-        self, change: Callable[[dict[str, dict[str, Any]]], None], **settings: object
+        self,
+        change: Callable[[dict[str, dict[str, Any]]], None],
+        deployment: dict[str, Any] | None = None,
+        **settings: object,
     ) -> None:
         """Run a display whose containers, given by name, differ."""
         family = f"{self.name}-display"
-        found = self.ecs.describe_task_definition(taskDefinition=family)["taskDefinition"]
+        answer = self.ecs.describe_task_definition(taskDefinition=family, include=["TAGS"])
+        found = answer["taskDefinition"]
         containers = found["containerDefinitions"]
         change({it["name"]: it for it in containers})
         kept = ("executionRoleArn", "taskRoleArn", "networkMode", "cpu", "memory")
@@ -244,10 +265,18 @@ class Cloud:
             **{
                 "requiresCompatibilities": ["FARGATE"],
                 **{key: found[key] for key in kept},
+                "tags": answer["tags"],
                 **settings,
             },
         )["taskDefinition"]
-        self.ecs.update_service(**self.service("display"), taskDefinition=made["taskDefinitionArn"])
+        self.ecs.update_service(
+            **self.service("display"),
+            taskDefinition=made["taskDefinitionArn"],
+            deploymentConfiguration={
+                **self.found("display")["deploymentConfiguration"],
+                **(deployment or {}),
+            },
+        )
 
     # The rest
 
@@ -723,10 +752,62 @@ def let_machines_read_the_state(cloud: Cloud) -> None:
 
 @breaks("machines-refresh")
 def release_without_rollback(cloud: Cloud) -> None:
-    cloud.autoscaling.start_instance_refresh(
-        AutoScalingGroupName=f"{cloud.name}-adder",
-        Preferences={"MinHealthyPercentage": 100, "AutoRollback": False},
+    cloud.refresh(AutoRollback=False)
+
+
+@breaks("machines-refresh")
+def release_without_an_alarm(cloud: Cloud) -> None:
+    cloud.refresh(AlarmSpecification={"Alarms": []})
+
+
+@breaks("machines-refresh")
+def release_with_errors(cloud: Cloud) -> None:
+    alarm = f"{cloud.name}-adder-errors"
+    cloud.cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="errors")
+    cloud.refresh()
+
+
+# What serves
+
+
+@breaks("serving-machines")
+def tell_the_group_of_a_version_that_no_machine_has(cloud: Cloud) -> None:
+    template = cloud.group_of_machines()["LaunchTemplate"]["LaunchTemplateId"]
+    cloud.ec2.create_launch_template_version(
+        LaunchTemplateId=template, SourceVersion="1", LaunchTemplateData={}
     )
+    cloud.autoscaling.update_auto_scaling_group(
+        AutoScalingGroupName=f"{cloud.name}-adder",
+        LaunchTemplate={"LaunchTemplateId": template, "Version": "2"},
+    )
+
+
+@breaks("serving-machines")
+def have_a_machine_unwell(cloud: Cloud) -> None:
+    machine = cloud.group_of_machines()["Instances"][0]
+    cloud.autoscaling.set_instance_health(
+        InstanceId=machine["InstanceId"], HealthStatus="Unhealthy"
+    )
+
+
+@breaks("serving-tasks")
+def leave_a_deployment_unfinished(cloud: Cloud) -> None:
+    # Neither may a task start beside the others, nor one of those end before.
+    cloud.change_task(lambda containers: None, deployment={"maximumPercent": 100})
+
+
+@breaks("serving-targets")
+def take_a_service_from_the_load_balancer(cloud: Cloud) -> None:
+    group = cloud.targets("reset")
+    health = cloud.elbv2.describe_target_health(TargetGroupArn=group)
+    cloud.elbv2.deregister_targets(
+        TargetGroupArn=group, Targets=[it["Target"] for it in health["TargetHealthDescriptions"]]
+    )
+
+
+@breaks("serving-release")
+def run_another_release_of_one_service(cloud: Cloud) -> None:
+    cloud.change_task(lambda containers: None, tags=[{"key": "Release", "value": "2" * 40}])
 
 
 # Containers

@@ -7,7 +7,8 @@ API models, and `agent`, the caller's User-Agent. Filled in are
 
 - `application-autoscaling:ListTagsForResource`, without which an apply hangs;
 - CloudFront's VPC origins, and a distribution's reference to one;
-- instance refreshes of auto scaling groups, which succeed at once;
+- instance refreshes of auto scaling groups, which succeed at once, or go back while an alarm rings;
+- the tasks of ECS services, which serve at once, or go back likewise;
 - who is told of a budget or by a topic, and a budget's tags;
 - what is given to ECS services and databases, and forgotten by moto;
 - what ends with a machine, a network or a bucket.
@@ -25,23 +26,29 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
+from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
+from moto.autoscaling.models import FakeAutoScalingGroup, InstanceState
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.budgets.responses import BudgetsResponse
 from moto.cloudfront import models as cloudfront
 from moto.cloudfront import urls as cloudfront_urls
 from moto.cloudfront.exceptions import CloudFrontException
 from moto.cloudfront.responses import CloudFrontResponse
+from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.responses import ActionResult, BaseResponse
+from moto.ec2.models import ec2_backends
 from moto.ec2.models.instances import Instance, MetadataOptions
 from moto.ec2.models.vpcs import VPCBackend
+from moto.ec2.responses.launch_templates import LaunchTemplates
 from moto.ecs.models import Service
 from moto.ecs.responses import EC2ContainerServiceResponse
-from moto.elbv2.models import FakeLoadBalancer
+from moto.elbv2.models import FakeLoadBalancer, elbv2_backends
 from moto.iam.access_control import PermissionResult
 from moto.rds.models import DBInstance, RDSBackend
 from moto.route53 import models as route53
@@ -153,21 +160,56 @@ class _NoSuchVpcOrigin(CloudFrontException):
 
 
 def add_instance_refreshes() -> None:
-    """Replacing machines takes no time here: there are none."""
+    """Replacing machines takes no time here, unless the group is kept from starting any."""
     refreshes: dict[str, list[dict[str, Any]]] = {}
 
     def start_instance_refresh(self: AutoScalingResponse) -> ActionResult:
+        name = self._get_param("AutoScalingGroupName")
+        preferences = self._get_param("Preferences") or {}
+        desired = self._get_param("DesiredConfiguration") or {}
+        if preferences.get("AutoRollback") and not desired:
+            raise ValidationError("AutoRollback needs a DesiredConfiguration")
+        group = self.autoscaling_backend.autoscaling_groups[name]
         refresh = {
             "InstanceRefreshId": str(uuid4()),
-            "AutoScalingGroupName": self._get_param("AutoScalingGroupName"),
-            "Status": "Successful",
+            "AutoScalingGroupName": name,
             "StartTime": datetime.now(UTC),
-            "EndTime": datetime.now(UTC),
-            "PercentageComplete": 100,
-            "Preferences": self._get_param("Preferences"),
+            "DesiredConfiguration": desired,
+            "Preferences": preferences,
         }
-        refreshes.setdefault(refresh["AutoScalingGroupName"], []).insert(0, refresh)
+        watched = preferences.get("AlarmSpecification", {}).get("Alarms", [])
+        if ringing := ringing_alarms(self, watched):
+            end(refresh, "RollbackSuccessful", f"in ALARM: {', '.join(ringing)}")
+        elif "Launch" in group._suspended_processes:
+            refresh |= {"Status": "InProgress", "PercentageComplete": 0}
+        else:
+            replace_machines(group, desired.get("LaunchTemplate"))
+            end(refresh, "Successful")
+        refreshes.setdefault(name, []).insert(0, refresh)
         return ActionResult({"InstanceRefreshId": refresh["InstanceRefreshId"]})
+
+    def replace_machines(group: FakeAutoScalingGroup, template: dict[str, Any] | None) -> None:
+        if template:
+            group._set_launch_configuration("", template, None)
+        count = group.desired_capacity
+        group.set_desired_capacity(0)
+        group.set_desired_capacity(count)
+
+    def end(refresh: dict[str, Any], status: str, reason: str = "") -> None:
+        refresh |= {"Status": status, "StatusReason": reason, "EndTime": datetime.now(UTC)}
+
+    def end_newest(self: AutoScalingResponse, status: str) -> ActionResult:
+        [newest, *_] = refreshes.get(self._get_param("AutoScalingGroupName"), []) or [None]
+        if newest is None or newest["Status"] != "InProgress":
+            raise ActiveInstanceRefreshNotFound
+        end(newest, status, "asked for")
+        return ActionResult({"InstanceRefreshId": newest["InstanceRefreshId"]})
+
+    def cancel_instance_refresh(self: AutoScalingResponse) -> ActionResult:
+        return end_newest(self, "Cancelled")
+
+    def rollback_instance_refresh(self: AutoScalingResponse) -> ActionResult:
+        return end_newest(self, "RollbackSuccessful")
 
     def describe_instance_refreshes(self: AutoScalingResponse) -> ActionResult:
         group = self._get_param("AutoScalingGroupName")
@@ -179,8 +221,34 @@ def add_instance_refreshes() -> None:
         ]
         return ActionResult({"InstanceRefreshes": found})
 
-    AutoScalingResponse.start_instance_refresh = start_instance_refresh
-    AutoScalingResponse.describe_instance_refreshes = describe_instance_refreshes
+    for method in (
+        start_instance_refresh,
+        cancel_instance_refresh,
+        rollback_instance_refresh,
+        describe_instance_refreshes,
+    ):
+        setattr(AutoScalingResponse, method.__name__, method)
+
+    # A machine is of the version that it was made from, whatever its group is told later.
+    make = InstanceState.__init__
+
+    def keep_version(self: InstanceState, *args: Any, **given: Any) -> None:
+        make(self, *args, **given)
+        self.made_from = self.auto_scaling_group.launch_template
+
+    InstanceState.__init__ = keep_version
+    InstanceState.launch_template = property(lambda self: self.made_from)
+
+
+class ActiveInstanceRefreshNotFound(AutoscalingClientError):
+    def __init__(self) -> None:
+        super().__init__("ActiveInstanceRefreshNotFound", "No instance refresh is in progress.")
+
+
+def ringing_alarms(asked: BaseResponse, names: Iterable[str]) -> list[str]:
+    """Those of some alarms that are in ALARM, in the account and region of a request."""
+    alarms = cloudwatch_backends[asked.current_account][asked.region].alarms
+    return [name for name in names if name in alarms and alarms[name].state_value == "ALARM"]
 
 
 def add_budget_subscribers() -> None:
@@ -236,6 +304,73 @@ def keep_what_services_are_given() -> None:
     EC2ContainerServiceResponse.create_service = create_service
 
 
+def run_tasks() -> None:
+    """An ECS service's tasks, as far as their number and the load balancer's targets go.
+
+    A deployment is done at once. It goes back while an alarm of the service rings, and does not end
+    where the service may neither start a task nor stop one.
+    """
+    create = EC2ContainerServiceResponse.create_service
+    update = EC2ContainerServiceResponse.update_service
+
+    def create_service(self: EC2ContainerServiceResponse) -> ActionResult:
+        result = create(self)
+        complete(self, result._result["service"])
+        return result
+
+    def update_service(self: EC2ContainerServiceResponse) -> ActionResult:
+        before = self.ecs_backend._get_service(
+            self._get_param("cluster"), self._get_param("service")
+        ).task_definition
+        result = update(self)
+        service: Service = result._result["service"]
+        settings = service.deployment_configuration or {}
+        alarms = settings.get("alarms", {})
+        if service.task_definition == before:
+            complete(self, service)
+        elif alarms.get("rollback") and ringing_alarms(self, alarms["alarmNames"]):
+            service.task_definition = before
+        elif settings.get("maximumPercent") == settings.get("minimumHealthyPercent"):
+            [older] = service.deployments
+            newer = {
+                **older,
+                "id": f"ecs-svc/{uuid4().hex[:12]}",
+                "rolloutState": "IN_PROGRESS",
+                "runningCount": 0,
+                "taskDefinition": service.task_definition,
+            }
+            service.deployments = [newer, {**older, "status": "ACTIVE"}]
+        else:
+            complete(self, service)
+        return result
+
+    def complete(asked: EC2ContainerServiceResponse, service: Service) -> None:
+        service.running_count, service.pending_count = service.desired_count, 0
+        service.deployments = [
+            {
+                **service.deployments[0],
+                "taskDefinition": service.task_definition,
+                "desiredCount": service.desired_count,
+                "runningCount": service.running_count,
+                "pendingCount": 0,
+                "rolloutState": "COMPLETED",
+            }
+        ]
+        subnets = service.network_configuration["awsvpcConfiguration"]["subnets"]
+        ec2 = ec2_backends[asked.current_account][asked.region]
+        networks = [ip_network(ec2.get_subnet(it).cidr_block) for it in subnets]
+        elbv2 = elbv2_backends[asked.current_account][asked.region]
+        for balanced in service.load_balancers:
+            group = elbv2.target_groups[balanced["targetGroupArn"]]
+            group.targets.clear()
+            for number in range(service.desired_count):
+                address = networks[number % len(networks)][10 + number]
+                group.register([{"Id": str(address), "Port": balanced["containerPort"]}])
+
+    EC2ContainerServiceResponse.create_service = create_service
+    EC2ContainerServiceResponse.update_service = update_service
+
+
 def name_zones_as_aws_does() -> None:
     """A hosted zone's id begins with Z."""
     make = route53.create_route53_zone_id
@@ -256,6 +391,24 @@ def give_machines_what_their_template_says() -> None:
                 self.setup_defaults = lambda: None
 
     Instance.__init__ = keep
+
+
+def keep_a_templates_tags_apart() -> None:
+    """A launch template's own tags are not for what is made from it."""
+    create = LaunchTemplates.create_launch_template
+
+    def create_launch_template(self: LaunchTemplates) -> ActionResult:
+        result = create(self)
+        made = result._result["LaunchTemplate"]["LaunchTemplateId"]
+        data = self.ec2_backend.get_launch_template(made).default_version().data
+        data["TagSpecifications"] = [
+            it
+            for it in data.get("TagSpecifications", [])
+            if it["ResourceType"] != "launch-template"
+        ]
+        return result
+
+    LaunchTemplates.create_launch_template = create_launch_template
 
 
 def keep_what_databases_are_given() -> None:
@@ -401,7 +554,9 @@ def main() -> None:
     add_instance_refreshes()
     add_budget_subscribers()
     keep_what_services_are_given()
+    run_tasks()
     keep_what_databases_are_given()
+    keep_a_templates_tags_apart()
     give_machines_what_their_template_says()
     name_zones_as_aws_does()
     face_the_internet()

@@ -2,20 +2,36 @@
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from tests.infra.inventory import Thing, everything
-from tests.infra.stand import Stand, release
+from tests.infra.stand import Stand, plan, release
 
 ROLES = ("adder", "display", "reset", "operator")
+
+
+# Which service each deployment's bad release makes answer with errors.
+FAILING = {"production": "display", "small": "adder"}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Seen after a release whose errors made an alarm ring."""
+
+    said: str
+    running: dict[str, str]
+    # What another apply would do: try again, and no more.
+    next_plan: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Life:
     """Seen after each step of a life."""
 
+    failed: "Failure"
     upgraded_to: set[str]
     rolled_back_to: set[str]
-    refreshes: int
+    refreshes: list[str]
     passwords: dict[str, str]
     rotated_passwords: dict[str, str]
     after_destroy: frozenset[Thing]
@@ -23,12 +39,13 @@ class Life:
 
 
 def live(stand: Stand) -> Life:
-    """An upgrade, the way back, new passwords, and the end of everything."""
+    """A release that fails, the same again, the way back, new passwords, the end of everything."""
     newer = f"-var=release={json.dumps(release(stand.name, version='2' * 40))}"
+    failed = fail(stand, newer)
     stand.deployment("apply", "-auto-approve", newer)
-    upgraded_to = running_versions(stand)
+    upgraded_to = set(running_versions(stand).values())
     stand.deployment("apply", "-auto-approve")
-    rolled_back_to = running_versions(stand)
+    rolled_back_to = set(running_versions(stand).values())
     refreshes = stand.client("autoscaling").describe_instance_refreshes(
         AutoScalingGroupName=f"{stand.name}-adder"
     )["InstanceRefreshes"]
@@ -41,9 +58,10 @@ def live(stand: Stand) -> Life:
     stand.bootstrap("apply", "-auto-approve", "-var=protect=false")
     stand.bootstrap("destroy", "-auto-approve", "-var=protect=false")
     return Life(
+        failed=failed,
         upgraded_to=upgraded_to,
         rolled_back_to=rolled_back_to,
-        refreshes=len(refreshes),
+        refreshes=[it["Status"] for it in reversed(refreshes)],
         passwords=before,
         rotated_passwords=after,
         after_destroy=after_destroy,
@@ -60,17 +78,52 @@ def passwords(stand: Stand) -> dict[str, str]:
     }
 
 
-def running_versions(stand: Stand) -> set[str]:
-    """The releases of the tasks that services run, and of the machines to come."""
+def fail(stand: Stand, newer: str) -> Failure:
+    """Apply a release while the alarm of one service rings."""
+    alarm = f"{stand.name}-{FAILING[stand.profile]}-errors"
+    cloudwatch = stand.client("cloudwatch")
+    cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="a bad release")
+    try:
+        stand.deployment("apply", "-auto-approve", newer)
+    except AssertionError as failure:
+        said = str(failure)
+    else:
+        said = "the apply did not fail"
+    running = running_versions(stand)
+    cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="OK", StateReason="it is over")
+    return Failure(said, running, plan(stand, newer))
+
+
+def running_versions(stand: Stand) -> dict[str, str]:
+    """The release that each service's tasks and machines run."""
     ecs = stand.client("ecs")
     services = ecs.describe_services(
         cluster=f"{stand.name}-containers",
         services=[f"{stand.name}-display", f"{stand.name}-reset"],
     )["services"]
-    tasks = [
-        ecs.describe_task_definition(taskDefinition=service["taskDefinition"], include=["TAGS"])
-        for service in services
+    versions = {}
+    for service in services:
+        task = ecs.describe_task_definition(
+            taskDefinition=service["taskDefinition"], include=["TAGS"]
+        )
+        versions[service["serviceName"].removeprefix(f"{stand.name}-")] = release_of(task["tags"])
+    machines = stand.client("ec2").describe_instances(
+        Filters=[
+            {"Name": "tag:Name", "Values": [f"{stand.name}-adder"]},
+            {"Name": "instance-state-name", "Values": ["running"]},
+        ]
+    )["Reservations"]
+    [versions["adder"]] = {
+        release_of(machine["Tags"]) for reserved in machines for machine in reserved["Instances"]
+    }
+    return versions
+
+
+def release_of(tags: list[dict[str, str]]) -> str:
+    """The release that a thing is tagged with."""
+    [version] = [
+        tag.get("value") or tag["Value"]
+        for tag in tags
+        if (tag.get("key") or tag["Key"]) == "Release"
     ]
-    versions = {tag["value"] for task in tasks for tag in task["tags"] if tag["key"] == "Release"}
-    [group] = stand.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
-    return versions | {tag["Value"] for tag in group["Tags"] if tag["Key"] == "Release"}
+    return version

@@ -99,6 +99,16 @@ class Emulator:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
+    def client(self, service: str) -> Any:
+        """A boto3 client of it."""
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
+        )
+
     def copy(self) -> "Emulator":
         """A copy of all that it holds. It must have no request under way."""
         assert self._process is not None, "a copy can't be copied"
@@ -145,13 +155,7 @@ class Stand:
 
     def client(self, service: str) -> Any:
         """A boto3 client of the emulator."""
-        return boto3.client(
-            service,
-            endpoint_url=self.emulator.url,
-            region_name=REGION,
-            aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
-        )
+        return self.emulator.client(service)
 
     def terraform(self, module: Path, *arguments: str, phase: str = "") -> str:
         """Run Terraform in a module; return what it printed, or raise with all that it said."""
@@ -160,6 +164,9 @@ class Stand:
             env=terraform_environment(self.folder)
             | self.emulator.environment
             | {
+                "PATH": f"{aws_command(self.folder / 'programs')}:{os.environ['PATH']}",
+                # The command line's way to name the phase.
+                "AWS_EXECUTION_ENV": f"{module.name}/{phase or arguments[0]}",
                 "TF_DATA_DIR": str(self.folder / f"data-{module.name}"),
                 # Names the phase in every call, for the record of calls.
                 "TF_APPEND_USER_AGENT": f"{module.name}/{phase or arguments[0]}",
@@ -354,7 +361,7 @@ def aws_command(folder: Path) -> Path:
     Of RDS in us-east-1 its first version knows better than its environment, and its own script
     fails where the checkout's path has a space.
     """
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     command = folder / "aws"
     command.write_text(
         f'#!/bin/sh\nexec "{sys.executable}" -m awscli --endpoint-url "$AWS_ENDPOINT_URL" "$@"\n'

@@ -16,7 +16,6 @@ NOT_KEPT = {
     ("aws_autoscaling_group.adder", "capacity_reservation_specification"): (
         "it is given back empty rather than left out"
     ),
-    ("aws_autoscaling_group.adder", "launch_template"): "follows from the launch template's below",
     ("aws_cloudfront_distribution.main[0]", "default_cache_behavior"): (
         "forwarded values are given back where a policy stands in their place"
     ),
@@ -26,11 +25,6 @@ NOT_KEPT = {
     ("aws_db_parameter_group.main", "parameter"): "parameters that an engine has by default",
     ("aws_instance.bastion", "vpc_security_group_ids"): (
         "the groups stand at the machine's network interface alone"
-    ),
-    ("aws_launch_template.adder", "default_version"): "follows from the next",
-    ("aws_launch_template.adder", "latest_version"): "follows from the next",
-    ("aws_launch_template.adder", "tag_specifications"): (
-        "the template's own tags are given back among those for what it makes"
     ),
     ("aws_vpc_security_group_*_rule.*", "description"): "descriptions of rules that name a group",
 }
@@ -135,8 +129,8 @@ def test_a_new_release_replaces_tasks_and_machines_and_nothing_else(production: 
         newer[image] = newer[image].replace(digit * 64, "9" * 64)
     changes = kept_changes(plan(production, f"-var=release={json.dumps(newer)}"))
     assert {address for address, _ in changes} == {
-        "aws_autoscaling_group.adder",
         "aws_launch_template.adder",
+        "terraform_data.adder_machines",
         'module.container["display"].aws_ecs_service.this',
         'module.container["display"].aws_ecs_task_definition.this',
         'module.container["reset"].aws_ecs_service.this',
@@ -144,11 +138,32 @@ def test_a_new_release_replaces_tasks_and_machines_and_nothing_else(production: 
     }
 
 
+def test_a_release_that_fails_leaves_what_ran_and_fails_the_apply(lives: dict[str, Life]) -> None:
+    containers, machines = lives["production"].failed, lives["small"].failed
+    assert "tally-display was rolled back" in containers.said
+    # Machines follow when the containers serve.
+    assert containers.running == {"adder": "1" * 40, "display": "1" * 40, "reset": "2" * 40}
+    assert "tally-two-adder: RollbackSuccessful: in ALARM: tally-two-adder-errors" in machines.said
+    assert machines.running == {"adder": "1" * 40, "display": "2" * 40, "reset": "2" * 40}
+
+
+def test_a_release_that_failed_is_tried_again_by_the_next_apply(lives: dict[str, Life]) -> None:
+    containers, machines = lives["production"].failed.next_plan, lives["small"].failed.next_plan
+    display = 'module.container["display"].aws_ecs_service.this'
+    assert (display, "task_definition") in wanted_changes(containers)
+    again = {
+        resource["address"]: resource["action_reason"]
+        for resource in machines["resource_changes"]
+        if "action_reason" in resource
+    }
+    assert again == {"terraform_data.adder_machines": "replace_because_tainted"}
+
+
 def test_a_rolled_back_release_is_an_apply_of_the_older_one(lives: dict[str, Life]) -> None:
     for life in lives.values():
         assert life.upgraded_to == {"2" * 40}
         assert life.rolled_back_to == {"1" * 40}
-        assert life.refreshes == 2
+        assert life.refreshes[-2:] == ["Successful"] * 2
 
 
 def test_raising_the_password_version_gives_new_passwords(

@@ -70,8 +70,8 @@ NAMES = {
 IMPLIED = {
     "acm:AddTagsToCertificate": "a certificate is made together with its tags",
     "application-autoscaling:TagResource": "scalable targets are made together with their tags",
-    "autoscaling:CancelInstanceRefresh": "a release ends the replacing of machines by the last",
-    "autoscaling:DescribeInstanceRefreshes": "and waits for that",
+    "autoscaling:CancelInstanceRefresh": "an interrupted apply left machines half replaced",
+    "autoscaling:RollbackInstanceRefresh": "machines of a release don't start in time",
     "cloudwatch:TagResource": "alarms are made together with their tags",
     "cloudfront:TagResource": "a distribution is made together with its tags",
     "ec2:CreateTags": "most things are made together with their tags",
@@ -99,6 +99,7 @@ IMPLIED = {
     "ssm:AddTagsToResource": "the session document is made together with its tags",
     "wafv2:TagResource": "the firewall is made together with its tags",
     # Changes that are likely one day, and that no step of a deployment's life here makes.
+    "autoscaling:UpdateAutoScalingGroup": "another number of machines",
     "cloudfront:UpdateVpcOrigin": "another port or protocol of the load balancer",
     "elasticloadbalancing:ModifyListener": "another policy of TLS, another certificate",
     "elasticloadbalancing:ModifyRule": "another path",
@@ -113,7 +114,7 @@ def actions_of(calls: Iterable[dict[str, Any]], phases: set[str]) -> set[str]:
     """The IAM actions that the calls of some phases of the deployment need."""
     needed = set()
     for call in calls:
-        phase = re.search(rf"\binfra/(\w+)|\b({AGENT})\b", call["agent"])
+        phase = re.search(rf"\binfra[/-](\w+)|\b({AGENT})\b", call["agent"])
         if phase is None or not phases & set(phase.groups()):
             continue
         assert call["action"], f"a call without a name: {call}"

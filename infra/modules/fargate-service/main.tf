@@ -38,6 +38,11 @@ resource "aws_ecs_task_definition" "this" {
   skip_destroy = false
   tags         = { Name = local.full_name, Release = var.release_version }
 
+  lifecycle {
+    # The older revision is what a failed deployment goes back to; it goes when the newer one serves.
+    create_before_destroy = true
+  }
+
   runtime_platform {
     operating_system_family = "LINUX"
     cpu_architecture        = "X86_64"
@@ -115,6 +120,8 @@ resource "aws_ecs_service" "this" {
   # Seconds for the schema step and the start.
   health_check_grace_period_seconds = 120
   enable_ecs_managed_tags           = true
+  # An apply is done when the new tasks serve, or the older ones do again.
+  wait_for_steady_state = true
 
   deployment_circuit_breaker {
     enable   = true
@@ -142,6 +149,11 @@ resource "aws_ecs_service" "this" {
   lifecycle {
     # The scaler's.
     ignore_changes = [desired_count]
+
+    postcondition {
+      condition     = self.task_definition == aws_ecs_task_definition.this.arn
+      error_message = "${local.full_name} was rolled back: its new tasks failed, or answered with errors. Its log says why."
+    }
   }
 }
 

@@ -352,6 +352,11 @@ class Account:
         answer = self.client("elbv2").describe_target_group_attributes(TargetGroupArn=arn)
         return {it["Key"]: it["Value"] for it in answer["Attributes"]}
 
+    def target_health(self, arn: str) -> list[str]:
+        """How each of a target group's targets is."""
+        answer = self.client("elbv2").describe_target_health(TargetGroupArn=arn)
+        return [it["TargetHealth"]["State"] for it in answer["TargetHealthDescriptions"]]
+
     @cached_property
     def distribution(self) -> Thing | None:
         """The CloudFront distribution in front of the load balancer, with its settings."""
@@ -438,12 +443,16 @@ class Account:
 
     @cached_property
     def task_definitions(self) -> dict[str, Thing]:
-        """What the container services run, by the service's short name."""
-        return {
+        """What the container services run, with its tags, by the service's short name."""
+        answers = {
             name: self.client("ecs").describe_task_definition(
-                taskDefinition=service["taskDefinition"]
-            )["taskDefinition"]
+                taskDefinition=service["taskDefinition"], include=["TAGS"]
+            )
             for name, service in self.ecs_services.items()
+        }
+        return {
+            name: {**answer["taskDefinition"], "tags": answer.get("tags", [])}
+            for name, answer in answers.items()
         }
 
     @cached_property

@@ -25,6 +25,7 @@ from tally.aws.rows import (
     machines,
     network,
     public,
+    serving,
     storage,
 )
 from tally.aws.waivers import Waiver
@@ -40,6 +41,7 @@ CONCERNS: Final[tuple[Concern, ...]] = (
     public.concern,
     machines.concern,
     containers.concern,
+    serving.concern,
     images.concern,
     database.concern,
     bastion.concern,

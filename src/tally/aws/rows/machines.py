@@ -150,7 +150,7 @@ def _role(account: Account) -> Iterator[Seen]:
 
 
 @concern.requires(
-    "machines-refresh", "A new release replaces the machines one by one, and a bad one is stopped"
+    "machines-refresh", "A new release replaces the machines, and a bad one is rolled back"
 )
 def _refresh(account: Account) -> Iterator[Seen]:
     if not account.instance_refreshes:
@@ -158,6 +158,12 @@ def _refresh(account: Account) -> Iterator[Seen]:
     newest = account.instance_refreshes[0]
     preferences = newest.get("Preferences", {})
     name = f"{_group(account)} refresh {newest['InstanceRefreshId']}"
+    yield equal(name, "Status", newest["Status"], "Successful")
+    desired = newest.get("DesiredConfiguration", {}).get("LaunchTemplate", {})
+    version = desired.get("Version")
+    yield Seen(name, version is not None, f"to version {version}, and back without success")
     yield equal(name, "AutoRollback", preferences.get("AutoRollback"), True)
     healthy = preferences.get("MinHealthyPercentage")
     yield equal(name, "MinHealthyPercentage", healthy, 100)
+    watched = preferences.get("AlarmSpecification", {}).get("Alarms", [])
+    yield Seen(name, bool(watched), f"alarms: {', '.join(watched) or 'none'}")

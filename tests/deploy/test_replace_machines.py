@@ -1,0 +1,160 @@
+"""The replacing of the adder's machines: forward when all goes well, and otherwise back."""
+
+import os
+import subprocess
+
+import pytest
+
+from tests.infra.stand import ROOT, Emulator, aws_command
+
+GROUP, ALARM = "adder", "adder-errors"
+PREFERENCES = {
+    "MinHealthyPercentage": 100,
+    "MaxHealthyPercentage": 200,
+    "InstanceWarmup": 120,
+    "SkipMatching": True,
+    "AutoRollback": True,
+    "AlarmSpecification": {"Alarms": [ALARM]},
+}
+
+
+class Machines:
+    """An auto scaling group of two machines of version 1, whose launch template has a version 2."""
+
+    def __init__(self, emulator, folder):
+        self.emulator = emulator
+        self.folder = folder
+        self.autoscaling = emulator.client("autoscaling")
+        self.cloudwatch = emulator.client("cloudwatch")
+        ec2 = emulator.client("ec2")
+        [image, *_] = ec2.describe_images(Owners=["amazon"])["Images"]
+        data = {"ImageId": image["ImageId"], "InstanceType": "t3.micro"}
+        made = ec2.create_launch_template(LaunchTemplateName="adder", LaunchTemplateData=data)
+        self.template = made["LaunchTemplate"]["LaunchTemplateId"]
+        self.autoscaling.create_auto_scaling_group(
+            AutoScalingGroupName=GROUP,
+            LaunchTemplate={"LaunchTemplateId": self.template, "Version": "1"},
+            MinSize=2,
+            MaxSize=4,
+            AvailabilityZones=["us-east-1a"],
+        )
+        ec2.create_launch_template_version(
+            LaunchTemplateId=self.template, LaunchTemplateData=data | {"InstanceType": "t3.small"}
+        )
+        self.cloudwatch.put_metric_alarm(
+            AlarmName=ALARM,
+            Namespace="test",
+            MetricName="errors",
+            ComparisonOperator="GreaterThanThreshold",
+            EvaluationPeriods=1,
+            Threshold=1,
+            Period=60,
+            Statistic="Sum",
+        )
+
+    def replace(self, version="2", minutes=1):
+        """Run it as Terraform does."""
+        return subprocess.run(
+            ["sh", ROOT / "deploy/adder/replace-machines"],
+            env=self.emulator.environment
+            | {
+                "PATH": f"{self.folder}:{os.environ['PATH']}",
+                "GROUP": GROUP,
+                "TEMPLATE": self.template,
+                "VERSION": version,
+                "ALARM": ALARM,
+                "MINUTES": str(minutes),
+                "PAUSE": "0.2",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def ring(self):
+        self.cloudwatch.set_alarm_state(AlarmName=ALARM, StateValue="ALARM", StateReason="test")
+
+    def start_none(self):
+        """No machine gets up: what is under way stays so."""
+        self.autoscaling.suspend_processes(AutoScalingGroupName=GROUP, ScalingProcesses=["Launch"])
+
+    def start_some(self):
+        self.autoscaling.resume_processes(AutoScalingGroupName=GROUP, ScalingProcesses=["Launch"])
+
+    @property
+    def versions(self):
+        """Of the group, and of its machines."""
+        [group] = self.autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"]
+        return group["LaunchTemplate"]["Version"], [
+            it["LaunchTemplate"]["Version"] for it in group["Instances"]
+        ]
+
+    @property
+    def refreshes(self):
+        """Newest first."""
+        found = self.autoscaling.describe_instance_refreshes(AutoScalingGroupName=GROUP)
+        return found["InstanceRefreshes"]
+
+
+@pytest.fixture
+def machines(tmp_path):
+    emulator = Emulator.start(tmp_path)
+    yield Machines(emulator, aws_command(tmp_path / "programs"))
+    emulator.stop()
+
+
+def test_the_machines_are_replaced(machines):
+    done = machines.replace()
+    assert done.returncode == 0, done.stderr
+    assert machines.versions == ("2", ["2", "2"])
+    [refresh] = machines.refreshes
+    assert refresh["Status"] == "Successful"
+    assert refresh["Preferences"] == PREFERENCES
+    assert refresh["DesiredConfiguration"] == {
+        "LaunchTemplate": {"LaunchTemplateId": machines.template, "Version": "2"}
+    }
+
+
+def test_nothing_is_replaced_where_the_version_runs(machines):
+    done = machines.replace(version="1")
+    assert done.returncode == 0, done.stderr
+    assert machines.refreshes == []
+
+
+def test_an_alarm_takes_the_group_back_and_fails(machines):
+    machines.ring()
+    done = machines.replace()
+    assert done.returncode == 1
+    assert "RollbackSuccessful: in ALARM: adder-errors" in done.stderr
+    assert "adder runs version 1, not 2." in done.stderr
+    assert machines.versions == ("1", ["1", "1"])
+
+
+def test_machines_that_do_not_start_in_time_take_the_group_back(machines):
+    machines.start_none()
+    done = machines.replace(minutes=0)
+    assert done.returncode == 1
+    assert "not done within 0 minutes; going back" in done.stderr
+    assert machines.versions == ("1", ["1", "1"])
+    assert [it["Status"] for it in machines.refreshes] == ["RollbackSuccessful"]
+
+
+def test_what_is_left_under_way_is_cancelled_first(machines):
+    machines.start_none()
+    desired = {"LaunchTemplate": {"LaunchTemplateId": machines.template, "Version": "2"}}
+    machines.autoscaling.start_instance_refresh(
+        AutoScalingGroupName=GROUP, DesiredConfiguration=desired
+    )
+    machines.start_some()
+    done = machines.replace()
+    assert done.returncode == 0, done.stderr
+    assert "cancelling" in done.stdout
+    assert machines.versions == ("2", ["2", "2"])
+    assert [it["Status"] for it in machines.refreshes] == ["Successful", "Cancelled"]
+
+
+def test_an_aws_that_can_not_be_asked_fails_at_once(machines):
+    machines.emulator.port = 9
+    done = machines.replace()
+    assert done.returncode != 0
+    assert "Could not connect" in done.stderr
