@@ -141,8 +141,10 @@ resource "terraform_data" "adder_machines" {
       TEMPLATE           = aws_launch_template.adder.id
       VERSION            = aws_launch_template.adder.latest_version
       ALARM              = aws_cloudwatch_metric_alarm.errors["adder"].alarm_name
-      # All start at once, in about three, and are looked at for two. Going back takes as long.
-      MINUTES = 15
+      # Before, a machine that does not answer still counts as healthy.
+      WARMUP = aws_autoscaling_group.adder.health_check_grace_period + 30 # seconds
+      # All start at once and take some nine. Going back takes as long.
+      MINUTES = 20
     }
   }
 

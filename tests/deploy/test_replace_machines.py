@@ -11,7 +11,7 @@ GROUP, ALARM = "adder", "adder-errors"
 PREFERENCES = {
     "MinHealthyPercentage": 100,
     "MaxHealthyPercentage": 200,
-    "InstanceWarmup": 120,
+    "InstanceWarmup": 330,
     "SkipMatching": True,
     "AutoRollback": True,
     "AlarmSpecification": {"Alarms": [ALARM]},
@@ -63,6 +63,7 @@ class Machines:
                 "TEMPLATE": self.template,
                 "VERSION": version,
                 "ALARM": ALARM,
+                "WARMUP": "330",
                 "MINUTES": str(minutes),
                 "PAUSE": "0.2",
             },
