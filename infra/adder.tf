@@ -1,9 +1,5 @@
 # The adder on virtual machines: always the same number, replaced one by one on a new release, and put
 # back if that goes wrong.
-data "aws_ssm_parameter" "adder_image" {
-  name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
-}
-
 locals {
   # What is put on the machine as it stands, by its path there.
   adder_files_folder = "${path.module}/../deploy/adder/machine"
@@ -33,7 +29,7 @@ locals {
 resource "aws_launch_template" "adder" {
   name                   = "${var.name}-adder"
   description            = "The adder's machines"
-  image_id               = data.aws_ssm_parameter.adder_image.insecure_value
+  image_id               = var.release.adder_image
   instance_type          = local.sizes.adder_type
   user_data              = base64gzip(local.adder_user_data)
   update_default_version = true

@@ -21,13 +21,14 @@ variable "allowed_bastion_ips" {
 }
 
 variable "release" {
-  description = "What to run: the git commit, both images by digest, and the adder's file in the release bucket with its SHA-256."
+  description = "What to run: the git commit, both containers' images by digest, the adder's file in the release bucket with its SHA-256, and the machine image that it runs on."
   type = object({
     version       = string
     display_image = string
     reset_image   = string
     adder_key     = string
     adder_sha256  = string
+    adder_image   = string
   })
 
   validation {
@@ -51,6 +52,11 @@ variable "release" {
   validation {
     condition     = can(regex("^[0-9a-f]{64}$", var.release.adder_sha256))
     error_message = "release.adder_sha256 must be a SHA-256: 64 hexadecimal digits."
+  }
+
+  validation {
+    condition     = can(regex("^ami-[0-9a-f]{8,17}$", var.release.adder_image))
+    error_message = "release.adder_image must be a machine image's id: ami- and 8 to 17 hexadecimal digits."
   }
 }
 

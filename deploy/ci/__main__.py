@@ -158,7 +158,10 @@ def apply(target: Deployment, approved: str) -> None:
 @click.option("--dist", type=click.Path(path_type=Path), default=Path("dist"), show_default=True)
 @click.option("--registry", help="A registry's URL, instead of ECR: for tests.")
 def push(target: Deployment, commit: str, dist: Path, registry: str | None) -> None:
-    """Push both images and upload the adder's file, each named by the commit."""
+    """Push both images and upload the adder's file, each named by the commit.
+
+    What is recorded of it later also names the image of the adder's machines.
+    """
     ecr = boto3.client("ecr")
 
     def push_to(chosen: releases.Registry) -> dict[str, str]:
@@ -172,10 +175,16 @@ def push(target: Deployment, commit: str, dist: Path, registry: str | None) -> N
     else:
         with releases.logged_in(ecr) as chosen:
             images = push_to(chosen)
-    key, sha256 = releases.upload_adder(
-        boto3.client("s3"), target.release_bucket, commit, dist / "tally.pex"
+    s3, bucket = boto3.client("s3"), target.release_bucket
+    key, sha256 = releases.upload_adder(s3, bucket, commit, dist / "tally.pex")
+    release = releases.Release(
+        version=commit,
+        display_image=images["display"],
+        reset_image=images["reset"],
+        adder_key=key,
+        adder_sha256=sha256,
+        adder_image=releases.adder_image(boto3.client("ssm"), s3, bucket, commit),
     )
-    release = releases.Release(commit, images["display"], images["reset"], key, sha256)
     (dist / "release.json").write_text(release.to_json())
     for service, image in images.items():
         name, _, digest = image.partition("@")

@@ -11,7 +11,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,6 +22,8 @@ from botocore.exceptions import ClientError
 from deploy.ci.refused import Refused
 
 SERVICES = ("display", "reset")
+# Where Amazon says which is its newest machine image; infra/bootstrap lets it be read by this name.
+IMAGE_PARAMETER = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Release:
     reset_image: str
     adder_key: str
     adder_sha256: str
+    adder_image: str
 
     def to_json(self) -> str:
         """As Terraform takes it: a file of variables."""
@@ -40,17 +43,24 @@ class Release:
 
 
 def read(s3: Any, bucket: str, version: str) -> str:
-    """The record of a release, as JSON; raise Refused if there is none."""
+    """The record of a release, as JSON; raise Refused if there is none, or an incomplete one."""
     if not re.fullmatch("[0-9a-f]{40}", version):
         raise Refused(f"{version!r} is no release: give a full commit, 40 hexadecimal digits.")
-    try:
-        body: bytes = s3.get_object(Bucket=bucket, Key=_record(version))["Body"].read()
-    except s3.exceptions.NoSuchKey as error:
+    text = _recorded(s3, bucket, version)
+    if text is None:
         raise Refused(
             f"There is no release {version}: s3://{bucket}/{_record(version)} is missing."
             " build-containers.yml records one for each commit on main."
-        ) from error
-    return body.decode()
+        )
+    missing = {field.name for field in fields(Release)} - set(json.loads(text)["release"])
+    if missing:
+        raise Refused(
+            f"The release {version} was recorded before records had {', '.join(sorted(missing))}:"
+            " nothing says what it ran with, so it can't be planned any more. Choose a release of"
+            " a newer commit. To go back to what this one did, revert the commits after it on"
+            " main: that makes a release of its own."
+        )
+    return text
 
 
 def record(s3: Any, bucket: str, release: Release) -> None:
@@ -65,6 +75,16 @@ def upload_adder(s3: Any, bucket: str, version: str, file: Path) -> tuple[str, s
     content = file.read_bytes()
     _put_once(s3, bucket, key, content, "application/octet-stream")
     return key, hashlib.sha256(content).hexdigest()
+
+
+def adder_image(ssm: Any, s3: Any, bucket: str, version: str) -> str:
+    """The image of the adder's machines: what the record says or, without one, Amazon's newest.
+
+    So a job that is run again after Amazon has published another finds the same.
+    """
+    if text := _recorded(s3, bucket, version):
+        return str(json.loads(text)["release"]["adder_image"])
+    return str(ssm.get_parameter(Name=IMAGE_PARAMETER)["Parameter"]["Value"])
 
 
 @dataclass(frozen=True)
@@ -133,6 +153,14 @@ def logged_in(ecr: Any) -> Iterator[Registry]:
 
 def _record(version: str) -> str:
     return f"releases/{version}.json"
+
+
+def _recorded(s3: Any, bucket: str, version: str) -> str | None:
+    try:
+        body: bytes = s3.get_object(Bucket=bucket, Key=_record(version))["Body"].read()
+    except s3.exceptions.NoSuchKey:
+        return None
+    return body.decode()
 
 
 def _put_once(s3: Any, bucket: str, key: str, content: bytes, kind: str) -> None:

@@ -60,7 +60,8 @@ resource "aws_iam_role" "ci" {
   tags                 = { Name = "${var.name}-ci-${each.key}" }
 }
 
-# Building: push the two images, upload the adder's file, and nothing of the deployment itself.
+# Building: push the two images, upload the adder's file, learn which machine image is the newest, and
+# nothing of the deployment itself.
 data "aws_iam_policy_document" "build" {
   statement {
     sid       = "LogInToRegistry"
@@ -93,6 +94,13 @@ data "aws_iam_policy_document" "build" {
     sid       = "SeeWhatIsThere"
     actions   = ["s3:ListBucket"]
     resources = [module.releases.arn]
+  }
+
+  statement {
+    sid     = "ChooseMachineImage"
+    actions = ["ssm:GetParameter"]
+    # Amazon's own: it belongs to no account.
+    resources = ["arn:aws:ssm:${local.region}::parameter/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"]
   }
 }
 

@@ -7,6 +7,7 @@ variables {
     reset_image   = "123456789012.dkr.ecr.us-east-1.amazonaws.com/tally/reset@sha256:eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
     adder_key     = "adder/1111111111111111111111111111111111111111.pex"
     adder_sha256  = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    adder_image   = "ami-11111111111111111"
   }
 }
 
@@ -70,6 +71,7 @@ run "refuses_a_branch_for_a_release" {
       reset_image   = "registry/tally/reset@sha256:eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
       adder_key     = "adder/1.pex"
       adder_sha256  = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+      adder_image   = "ami-11111111111111111"
     }
   }
 
@@ -86,6 +88,7 @@ run "refuses_an_image_by_tag" {
       reset_image   = "registry/tally/reset@sha256:eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
       adder_key     = "adder/1.pex"
       adder_sha256  = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+      adder_image   = "ami-11111111111111111"
     }
   }
 
@@ -102,6 +105,7 @@ run "refuses_a_second_image_by_tag" {
       reset_image   = "registry/tally/reset:latest"
       adder_key     = "adder/1.pex"
       adder_sha256  = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+      adder_image   = "ami-11111111111111111"
     }
   }
 
@@ -118,6 +122,7 @@ run "refuses_a_key_with_spaces" {
       reset_image   = "registry/tally/reset@sha256:eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
       adder_key     = "adder/the newest.pex"
       adder_sha256  = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+      adder_image   = "ami-11111111111111111"
     }
   }
 
@@ -134,6 +139,7 @@ run "refuses_a_key_that_is_not_the_adders" {
       reset_image   = "registry/tally/reset@sha256:eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
       adder_key     = "1111.pex"
       adder_sha256  = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+      adder_image   = "ami-11111111111111111"
     }
   }
 
@@ -150,6 +156,24 @@ run "refuses_a_short_checksum" {
       reset_image   = "registry/tally/reset@sha256:eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
       adder_key     = "adder/1.pex"
       adder_sha256  = "abc"
+      adder_image   = "ami-11111111111111111"
+    }
+  }
+
+  expect_failures = [var.release]
+}
+
+run "refuses_a_machine_image_by_name" {
+  command = plan
+
+  variables {
+    release = {
+      version       = "1111111111111111111111111111111111111111"
+      display_image = "registry/tally/display@sha256:dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd"
+      reset_image   = "registry/tally/reset@sha256:eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
+      adder_key     = "adder/1.pex"
+      adder_sha256  = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+      adder_image   = "al2023-ami-kernel-default-x86_64"
     }
   }
 

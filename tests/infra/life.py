@@ -31,6 +31,8 @@ class Life:
     failed: "Failure"
     upgraded_to: set[str]
     rolled_back_to: set[str]
+    # Of the machines, after the upgrade and after the way back.
+    machine_images: tuple[set[str], set[str]]
     refreshes: list[str]
     passwords: dict[str, str]
     rotated_passwords: dict[str, str]
@@ -44,8 +46,10 @@ def live(stand: Stand) -> Life:
     failed = fail(stand, newer)
     stand.deployment("apply", "-auto-approve", newer)
     upgraded_to = set(running_versions(stand).values())
+    newer_images = machine_images(stand)
     stand.deployment("apply", "-auto-approve")
     rolled_back_to = set(running_versions(stand).values())
+    older_images = machine_images(stand)
     refreshes = stand.client("autoscaling").describe_instance_refreshes(
         AutoScalingGroupName=f"{stand.name}-adder"
     )["InstanceRefreshes"]
@@ -61,6 +65,7 @@ def live(stand: Stand) -> Life:
         failed=failed,
         upgraded_to=upgraded_to,
         rolled_back_to=rolled_back_to,
+        machine_images=(newer_images, older_images),
         refreshes=[it["Status"] for it in reversed(refreshes)],
         passwords=before,
         rotated_passwords=after,
@@ -94,6 +99,22 @@ def fail(stand: Stand, newer: str) -> Failure:
     return Failure(said, running, plan(stand, newer))
 
 
+def machines(stand: Stand) -> list[dict[str, Any]]:
+    """The adder's machines."""
+    reservations = stand.client("ec2").describe_instances(
+        Filters=[
+            {"Name": "tag:Name", "Values": [f"{stand.name}-adder"]},
+            {"Name": "instance-state-name", "Values": ["running"]},
+        ]
+    )["Reservations"]
+    return [machine for reservation in reservations for machine in reservation["Instances"]]
+
+
+def machine_images(stand: Stand) -> set[str]:
+    """What the adder's machines were made from."""
+    return {machine["ImageId"] for machine in machines(stand)}
+
+
 def running_versions(stand: Stand) -> dict[str, str]:
     """The release that each service's tasks and machines run."""
     ecs = stand.client("ecs")
@@ -107,15 +128,7 @@ def running_versions(stand: Stand) -> dict[str, str]:
             taskDefinition=service["taskDefinition"], include=["TAGS"]
         )
         versions[service["serviceName"].removeprefix(f"{stand.name}-")] = release_of(task["tags"])
-    machines = stand.client("ec2").describe_instances(
-        Filters=[
-            {"Name": "tag:Name", "Values": [f"{stand.name}-adder"]},
-            {"Name": "instance-state-name", "Values": ["running"]},
-        ]
-    )["Reservations"]
-    [versions["adder"]] = {
-        release_of(machine["Tags"]) for reserved in machines for machine in reserved["Instances"]
-    }
+    [versions["adder"]] = {release_of(machine["Tags"]) for machine in machines(stand)}
     return versions
 
 

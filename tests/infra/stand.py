@@ -337,6 +337,7 @@ def release(name: str, version: str = "1" * 40) -> dict[str, str]:
         "reset_image": f"{registry}/reset@sha256:{'e' * 64}",
         "adder_key": f"adder/{version}.pex",
         "adder_sha256": "a" * 64,
+        "adder_image": f"ami-{version[:17]}",
     }
 
 

@@ -163,6 +163,7 @@ def test_a_rolled_back_release_is_an_apply_of_the_older_one(lives: dict[str, Lif
     for life in lives.values():
         assert life.upgraded_to == {"2" * 40}
         assert life.rolled_back_to == {"1" * 40}
+        assert life.machine_images == ({f"ami-{'2' * 17}"}, {f"ami-{'1' * 17}"})
         assert life.refreshes[-2:] == ["Successful"] * 2
 
 

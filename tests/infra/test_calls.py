@@ -95,7 +95,6 @@ IMPLIED = {
     "secretsmanager:CreateSecret": "the database makes its owner's secret",
     "secretsmanager:TagResource": "secrets are made together with their tags",
     "sns:TagResource": "the topic is made together with its tags",
-    "ssm:GetParameters": "a launch template that names an image by parameter reads it so",
     "ssm:AddTagsToResource": "the session document is made together with its tags",
     "wafv2:TagResource": "the firewall is made together with its tags",
     # Changes that are likely one day, and that no step of a deployment's life here makes.

@@ -24,12 +24,13 @@ DEPLOYMENTS = json.dumps(
         }
     }
 )
-# What the workflows' steps use of infra/bootstrap. What the roles may do is tested with infra/.
+# What the workflows' steps use of infra/bootstrap. What the other roles may do, infra/'s tests say.
 BOOTSTRAPPED = (
     "module.state",
     "module.releases",
     "aws_ecr_repository.service",
     "aws_kms_alias.plans",
+    "aws_iam_policy.build",
 )
 # What is in the checkout beside infra/: what the workflows' steps use.
 USED = ("deploy/ci", "scripts", ".github")

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from deploy.ci import __main__ as steps
 from deploy.ci import release as releases
 from deploy.ci.refused import Refused
-from tests.infra.stand import ACCOUNT, Stand
+from tests.infra.stand import ACCOUNT, REGION, Stand
 from tests.workflows.conftest import DEPLOYMENTS, NAME
 
 COMMIT = "c" * 40
@@ -151,6 +151,11 @@ def push(dist: Path, registry: str) -> None:
     step("push", dist, "--commit", COMMIT, "--registry", registry)
 
 
+def newest_image(aws: Stand) -> str:
+    parameter = aws.client("ssm").get_parameter(Name=releases.IMAGE_PARAMETER)["Parameter"]
+    return str(parameter["Value"])
+
+
 def test_a_release_is_what_was_pushed(aws: Stand, registry: str, dist: Path) -> None:
     push(dist, registry)
     step("record", dist)
@@ -176,6 +181,7 @@ def test_a_release_is_what_was_pushed(aws: Stand, registry: str, dist: Path) -> 
     stored = aws.client("s3").get_object(Bucket=BUCKET, Key=release["adder_key"])["Body"].read()
     assert stored == b"the adder"
     assert release["adder_sha256"] == hashlib.sha256(stored).hexdigest()
+    assert release["adder_image"] == newest_image(aws)
     assert text in (dist / "page").read_text()
 
 
@@ -194,6 +200,47 @@ def test_the_same_again_changes_nothing(aws: Stand, registry: str, dist: Path) -
     step("record", dist)
     push(dist, registry)
     step("record", dist)
+
+
+def test_a_recorded_release_keeps_its_machine_image(aws: Stand, registry: str, dist: Path) -> None:
+    """Amazon publishes another image, and a job that failed after the record is run again."""
+    push(dist, registry)
+    release = json.loads((dist / "release.json").read_text())["release"]
+    older = releases.Release(**{**release, "adder_image": "ami-00000000"})
+    releases.record(aws.client("s3"), BUCKET, older)
+    push(dist, registry)
+    step("record", dist)
+    assert releases.read(aws.client("s3"), BUCKET, COMMIT) == older.to_json()
+
+
+def test_a_record_that_names_no_machine_image_is_refused(
+    aws: Stand, registry: str, dist: Path
+) -> None:
+    """As releases were recorded once."""
+    push(dist, registry)
+    release = json.loads((dist / "release.json").read_text())
+    del release["release"]["adder_image"]
+    s3 = aws.client("s3")
+    s3.put_object(Bucket=BUCKET, Key=f"releases/{COMMIT}.json", Body=json.dumps(release).encode())
+    with pytest.raises(Refused, match=r"before records had adder_image: .* a newer commit"):
+        releases.read(s3, BUCKET, COMMIT)
+
+
+def test_the_role_that_builds_may_ask_which_image_is_the_newest_and_nothing_else(
+    account: Stand,
+) -> None:
+    iam = account.client("iam")
+    arn = f"arn:aws:iam::{ACCOUNT}:policy/{NAME}-ci-build"
+    version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+    policy = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]
+    [statement] = [
+        statement
+        for statement in policy["Document"]["Statement"]
+        if "ssm:" in json.dumps(statement["Action"])
+    ]
+    assert statement["Action"] == "ssm:GetParameter"
+    # A parameter of AWS's own is in no account.
+    assert statement["Resource"] == f"arn:aws:ssm:{REGION}::parameter{releases.IMAGE_PARAMETER}"
 
 
 def test_a_released_file_is_never_replaced(aws: Stand, registry: str, dist: Path) -> None:

@@ -37,6 +37,7 @@ variable "release" {
     reset_image   = string
     adder_key     = string
     adder_sha256  = string
+    adder_image   = string
   })
 }
 
