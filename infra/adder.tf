@@ -149,10 +149,11 @@ resource "terraform_data" "adder_machines" {
 }
 
 resource "aws_iam_role" "adder" {
-  name               = "${var.name}-adder"
-  description        = "What the adder's machines may do"
-  assume_role_policy = data.aws_iam_policy_document.machine_assume.json
-  tags               = { Name = "${var.name}-adder" }
+  name                 = "${var.name}-adder"
+  description          = "What the adder's machines may do"
+  assume_role_policy   = data.aws_iam_policy_document.machine_assume.json
+  permissions_boundary = local.boundary_arn
+  tags                 = { Name = "${var.name}-adder" }
 }
 
 data "aws_iam_policy_document" "machine_assume" {

@@ -71,10 +71,11 @@ resource "aws_ssm_document" "session" {
 }
 
 resource "aws_iam_role" "bastion" {
-  name               = "${var.name}-bastion"
-  description        = "What the bastion may do"
-  assume_role_policy = data.aws_iam_policy_document.machine_assume.json
-  tags               = { Name = "${var.name}-bastion" }
+  name                 = "${var.name}-bastion"
+  description          = "What the bastion may do"
+  assume_role_policy   = data.aws_iam_policy_document.machine_assume.json
+  permissions_boundary = local.boundary_arn
+  tags                 = { Name = "${var.name}-bastion" }
 }
 
 resource "aws_iam_instance_profile" "bastion" {

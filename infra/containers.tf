@@ -64,6 +64,7 @@ module "container" {
   schema_secrets = local.schema_secrets
   secret_arns    = concat([local.owner_secret_arn], [for secret in aws_secretsmanager_secret.role : secret.arn])
   key_arn        = aws_kms_key.main.arn
+  boundary_arn   = local.boundary_arn
 
   # Containers fetch passwords when they start, through the endpoints; their target group must be
   # the load balancer's.

@@ -60,6 +60,8 @@ locals {
   region         = data.aws_region.current.name
   has_domain     = var.domain_name != null
   release_bucket = "${var.name}-releases-${local.account_id}"
+  # The most that any role can do; made by bootstrap/.
+  boundary_arn = "arn:aws:iam::${local.account_id}:policy/${var.name}-boundary"
 }
 
 data "aws_caller_identity" "current" {}

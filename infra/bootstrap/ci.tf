@@ -132,13 +132,26 @@ locals {
     secrets  = ["arn:aws:secretsmanager:${local.region}:${local.account_id}:secret:${var.name}/*"]
     owner    = ["arn:aws:secretsmanager:${local.region}:${local.account_id}:secret:rds!*"]
     identity = [for kind in ["role", "instance-profile"] : "arn:aws:iam::${local.account_id}:${kind}/${var.name}-*"]
+    bounded  = ["arn:aws:iam::${local.account_id}:role/${var.name}-*"]
     passing  = ["arn:aws:iam::${local.account_id}:role/${var.name}-*"]
   }
 
-  # Two groups share a policy with another, since a role may have ten policies at most: the secret of
-  # the database's owner, which RDS makes in the name of whoever makes the database, and the handing
-  # over of roles.
-  ci_policy_of = { owner = "secrets", passing = "identity" }
+  # What is asked of a call besides: condition key to values.
+  ci_conditions = {
+    # Only for a role that has the boundary, or is being given it; any other lacks the key, or has
+    # another value (AWS's service authorization reference, "iam:PermissionsBoundary").
+    bounded = { "iam:PermissionsBoundary" = [aws_iam_policy.boundary.arn] }
+    # Only to what runs with a role here: machines and tasks.
+    passing = { "iam:PassedToService" = ["ec2.amazonaws.com", "ecs-tasks.amazonaws.com"] }
+    # Only what these services do with a key on behalf of whoever calls them: read and write secrets,
+    # and make a database.
+    through = { "kms:ViaService" = [for service in ["rds", "secretsmanager"] : "${service}.${local.region}.amazonaws.com"] }
+  }
+
+  # Some groups share a policy with another, since a role may have ten policies at most: the secret of
+  # the database's owner, which RDS makes in the name of whoever makes the database; what is asked more
+  # of than of the rest.
+  ci_policy_of = { owner = "secrets", bounded = "identity", passing = "identity", through = "data" }
   ci_changes = {
     for policy in distinct([for group in keys(local.ci_actions.apply) : lookup(local.ci_policy_of, group, group)]) :
     "change-${policy}" => {
@@ -180,26 +193,56 @@ data "aws_iam_policy_document" "ci" {
         values   = [local.region]
       }
 
-      # Only to what runs with a role here: machines and tasks.
       dynamic "condition" {
-        for_each = statement.key == "passing" ? ["iam:PassedToService"] : []
+        for_each = lookup(local.ci_conditions, statement.key, {})
         content {
           test     = "StringEquals"
-          variable = condition.value
-          values   = ["ec2.amazonaws.com", "ecs-tasks.amazonaws.com"]
+          variable = condition.key
+          values   = condition.value
         }
       }
     }
   }
 
-  # Whoever may make roles must not make over the roles that let them in.
+  # Whoever may make roles must not make over those that let them in, here or in another deployment
+  # whose name begins with this one's.
   dynamic "statement" {
     for_each = each.key == "change-identity" ? ["OwnRoles"] : []
     content {
       sid       = statement.value
       effect    = "Deny"
       actions   = ["iam:*"]
-      resources = ["arn:aws:iam::${local.account_id}:role/${var.name}-ci-*"]
+      resources = [for name in ["ci-*", "*-ci-*"] : "arn:aws:iam::${local.account_id}:role/${var.name}-${name}"]
+    }
+  }
+
+  # Nor widen what bounds the roles that they make, or take it off. Nothing else allows it either; no
+  # policy that is added one day shall.
+  dynamic "statement" {
+    for_each = each.key == "change-identity" ? ["Boundary"] : []
+    content {
+      sid    = statement.value
+      effect = "Deny"
+      actions = [
+        "iam:CreatePolicyVersion",
+        "iam:DeletePolicy",
+        "iam:DeletePolicyVersion",
+        "iam:DeleteRolePermissionsBoundary",
+        "iam:SetDefaultPolicyVersion",
+      ]
+      resources = [for kind in ["policy", "role"] : "arn:aws:iam::${local.account_id}:${kind}/*"]
+    }
+  }
+
+  # The key that seals plans is theirs to open plans with, which its own policy allows, and no more:
+  # who could rewrite that policy could seal a plan that nobody saw.
+  dynamic "statement" {
+    for_each = each.key == "change-data" ? ["PlansKey"] : []
+    content {
+      sid         = statement.value
+      effect      = "Deny"
+      not_actions = ["kms:Decrypt"]
+      resources   = [aws_kms_key.plans[0].arn, aws_kms_alias.plans[0].arn]
     }
   }
 }

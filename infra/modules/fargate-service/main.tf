@@ -200,18 +200,20 @@ data "aws_iam_policy_document" "assume" {
 
 # What the running code may do in AWS: nothing.
 resource "aws_iam_role" "task" {
-  name               = "${local.full_name}-task"
-  description        = "What the code of ${var.service} may do in AWS: nothing"
-  assume_role_policy = data.aws_iam_policy_document.assume.json
-  tags               = { Name = "${local.full_name}-task" }
+  name                 = "${local.full_name}-task"
+  description          = "What the code of ${var.service} may do in AWS: nothing"
+  assume_role_policy   = data.aws_iam_policy_document.assume.json
+  permissions_boundary = var.boundary_arn
+  tags                 = { Name = "${local.full_name}-task" }
 }
 
 # What ECS does for the task before it runs.
 resource "aws_iam_role" "execution" {
-  name               = "${local.full_name}-start"
-  description        = "Starting ${var.service}: its image, its secrets, its logs"
-  assume_role_policy = data.aws_iam_policy_document.assume.json
-  tags               = { Name = "${local.full_name}-start" }
+  name                 = "${local.full_name}-start"
+  description          = "Starting ${var.service}: its image, its secrets, its logs"
+  assume_role_policy   = data.aws_iam_policy_document.assume.json
+  permissions_boundary = var.boundary_arn
+  tags                 = { Name = "${local.full_name}-start" }
 }
 
 resource "aws_iam_role_policy" "execution" {

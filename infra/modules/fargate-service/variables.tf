@@ -122,3 +122,8 @@ variable "key_arn" {
   description = "The KMS key of the secrets."
   type        = string
 }
+
+variable "boundary_arn" {
+  description = "The policy that bounds what a role can do."
+  type        = string
+}

@@ -1,0 +1,72 @@
+# The most that any role of the deployment can do, whatever its own policies say. Whoever applies may
+# make roles, but only within this; it is made here because they must not change it.
+#
+# It allows what the roles in infra/ are given, of either profile, and nothing else. A role's own
+# policy narrows it further, to one service's secret and one log group. A test compares.
+resource "aws_iam_policy" "boundary" {
+  name        = "${var.name}-boundary"
+  description = "The most that a role of ${var.name} can do"
+  policy      = data.aws_iam_policy_document.boundary.json
+  tags        = { Name = "${var.name}-boundary" }
+}
+
+locals {
+  # The roles' own secrets, and the owner's, whose name RDS makes up.
+  boundary_secrets = [
+    for name in ["${var.name}/*", "rds!db-*"] :
+    "arn:aws:secretsmanager:${local.region}:${local.account_id}:secret:${name}"
+  ]
+}
+
+data "aws_iam_policy_document" "boundary" {
+  statement {
+    sid       = "ReadReleases"
+    actions   = ["s3:GetObject"]
+    resources = ["${module.releases.arn}/adder/*"]
+  }
+
+  statement {
+    sid       = "PullImages"
+    actions   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+    resources = ["arn:aws:ecr:${local.region}:${local.account_id}:repository/${var.name}/*"]
+  }
+
+  statement {
+    sid       = "ReadPasswords"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = local.boundary_secrets
+  }
+
+  # The key is made after this, so it is named by what it opens.
+  statement {
+    sid       = "DecryptPasswords"
+    actions   = ["kms:Decrypt"]
+    resources = ["arn:aws:kms:${local.region}:${local.account_id}:key/*"]
+
+    condition {
+      test     = "StringLike"
+      variable = "kms:EncryptionContext:SecretARN"
+      values   = local.boundary_secrets
+    }
+  }
+
+  statement {
+    sid       = "WriteLogs"
+    actions   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+    resources = ["arn:aws:logs:${local.region}:${local.account_id}:log-group:/${var.name}/*"]
+  }
+
+  statement {
+    sid = "CannotBeNarrowed"
+    actions = [
+      "ecr:GetAuthorizationToken",
+      "logs:DescribeLogGroups",
+      "ssm:UpdateInstanceInformation",
+      "ssmmessages:CreateControlChannel",
+      "ssmmessages:CreateDataChannel",
+      "ssmmessages:OpenControlChannel",
+      "ssmmessages:OpenDataChannel",
+    ]
+    resources = ["*"]
+  }
+}
