@@ -280,6 +280,19 @@ class Cloud:
 
     # The rest
 
+    def change_policy(self, policy: str, change: Callable[[list[dict[str, Any]]], None]) -> None:
+        """Make a version of a managed policy whose statements differ, and let it be in force."""
+        account = self.sts.get_caller_identity()["Account"]
+        arn = f"arn:aws:iam::{account}:policy/{self.name}-{policy}"
+        version = self.iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+        found = self.iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]
+        before = json.dumps(found["Document"])
+        change(found["Document"]["Statement"])
+        assert json.dumps(found["Document"]) != before
+        self.iam.create_policy_version(
+            PolicyArn=arn, PolicyDocument=json.dumps(found["Document"]), SetAsDefault=True
+        )
+
     def change_database(self, **changes: object) -> None:
         self.rds.modify_db_instance(
             DBInstanceIdentifier=f"{self.name}-database", ApplyImmediately=True, **changes
@@ -1254,6 +1267,62 @@ def let_a_pull_request_plan(cloud: Cloud) -> None:
 @breaks("access-ci-plan")
 def let_a_plan_start_machines(cloud: Cloud) -> None:
     cloud.allow("ci-plan", "ec2:RunInstances", "arn:aws:ec2:us-east-1:123456789012:instance/*")
+
+
+@breaks("access-boundary")
+def free_a_role_of_its_boundary(cloud: Cloud) -> None:
+    cloud.iam.delete_role_permissions_boundary(RoleName=f"{cloud.name}-adder")
+
+
+@breaks("access-boundary", profile="small")
+def bound_a_role_by_another_policy(cloud: Cloud) -> None:
+    account = cloud.sts.get_caller_identity()["Account"]
+    cloud.iam.put_role_permissions_boundary(
+        RoleName=f"{cloud.name}-display-task",
+        PermissionsBoundary=f"arn:aws:iam::{account}:policy/{cloud.name}-ci-change-compute",
+    )
+
+
+@breaks("access-boundary")
+def let_the_boundary_make_roles(cloud: Cloud) -> None:
+    def change(statements: list[dict[str, Any]]) -> None:
+        statements.append({"Effect": "Allow", "Action": "iam:CreateRole", "Resource": "*"})
+
+    cloud.change_policy("boundary", change)
+
+
+@breaks("access-boundary")
+def let_an_apply_make_any_role(cloud: Cloud) -> None:
+    def change(statements: list[dict[str, Any]]) -> None:
+        for statement in statements:
+            statement.get("Condition", {}).get("StringEquals", {}).pop(
+                "iam:PermissionsBoundary", None
+            )
+
+    cloud.change_policy("ci-change-identity", change)
+
+
+@breaks("access-boundary")
+def let_an_apply_hand_over_any_role(cloud: Cloud) -> None:
+    def change(statements: list[dict[str, Any]]) -> None:
+        for statement in statements:
+            if statement["Action"] == "iam:PassRole":
+                statement["Resource"] = "*"
+
+    cloud.change_policy("ci-change-identity", change)
+
+
+@breaks("access-boundary")
+def let_an_apply_make_users(cloud: Cloud) -> None:
+    cloud.allow("ci-apply", "iam:CreateUser", "*")
+
+
+@breaks("access-boundary")
+def let_an_apply_change_who_plans(cloud: Cloud) -> None:
+    def change(statements: list[dict[str, Any]]) -> None:
+        statements[:] = [it for it in statements if it.get("Sid") != "OwnRoles"]
+
+    cloud.change_policy("ci-change-identity", change)
 
 
 # Cost

@@ -312,7 +312,8 @@ def end_what_runs() -> None:
 def plan(stand: Stand, *arguments: str) -> dict[str, Any]:
     """What an apply would do now, as `terraform show -json` describes a plan."""
     path = stand.folder / "plan"
-    stand.deployment("plan", f"-out={path}", *arguments)
+    # As the workflows plan: the role may not write, and a lock is a file beside the state.
+    stand.deployment("plan", "-lock=false", f"-out={path}", *arguments)
     described = stand.terraform(INFRA, "show", "-json", str(path))
     return json.loads(described)
 

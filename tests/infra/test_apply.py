@@ -120,7 +120,7 @@ def test_the_state_is_locked_while_it_is_used(stand: Stand) -> None:
             Bucket=f"{stand.name}-state-{ACCOUNT}", Key="tally.tfstate.tflock", Body=b"{}"
         )
         with pytest.raises(AssertionError, match="Error acquiring the state lock"):
-            copy.deployment("plan")
+            copy.deployment("apply", "-auto-approve")
 
 
 def test_a_new_release_replaces_tasks_and_machines_and_nothing_else(production: Stand) -> None:

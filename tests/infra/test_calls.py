@@ -18,9 +18,10 @@ from typing import Any
 
 import pytest
 
-from tally.aws.account import AGENT
+from tally.aws.account import AGENT, statements
+from tally.aws.rights import denied
 from tests.infra.life import Life
-from tests.infra.stand import BOOTSTRAP, ROOT, Stand
+from tests.infra.stand import ACCOUNT, BOOTSTRAP, REGION, ROOT, Stand
 
 ACTIONS = BOOTSTRAP / "ci-actions.json"
 
@@ -103,9 +104,34 @@ IMPLIED = {
     "elasticloadbalancing:ModifyListener": "another policy of TLS, another certificate",
     "elasticloadbalancing:ModifyRule": "another path",
     "elasticloadbalancing:ModifyTargetGroup": "another health check",
+    "iam:PutRolePermissionsBoundary": "a role that was made without the boundary, or has lost it",
     "iam:UpdateAssumeRolePolicy": "another service or condition for a role",
     "kms:PutKeyPolicy": "another service that uses the key",
     "wafv2:UpdateWebACL": "another limit",
+}
+
+# What the check asks only of a deployment unlike these two.
+CHECK_IMPLIED = {
+    "ec2:DescribeNatGateways": "where the private subnets have a way out to the internet",
+}
+
+# With these one reads what is kept: passwords, releases, the state, what sessions showed.
+READS_CONTENT = {
+    "ecr:BatchGetImage",
+    "ecr:GetDownloadUrlForLayer",
+    "kms:Decrypt",
+    "kms:GenerateDataKey",
+    "logs:FilterLogEvents",
+    "logs:GetLogEvents",
+    "logs:StartQuery",
+    "rds:DownloadDBLogFilePortion",
+    "s3:GetObject",
+    "s3:GetObjectVersion",
+    "secretsmanager:BatchGetSecretValue",
+    "secretsmanager:GetSecretValue",
+    "ssm:GetParameter",
+    "ssm:GetParameters",
+    "ssm:GetParametersByPath",
 }
 
 
@@ -134,8 +160,6 @@ def recorded(folder: Path) -> list[dict[str, Any]]:
 PLAN = {"init", "plan", "show", "output"}
 APPLY = PLAN | {"apply", "destroy"}
 CHECK = {AGENT}
-# A plan locks the state, by an object beside it; the workflows' plans don't, and may not.
-LOCK = {"s3:DeleteObject", "s3:PutObject"}
 
 
 def allowed(purpose: str) -> set[str]:
@@ -159,7 +183,7 @@ def calls(stands: dict[str, Stand], lives: dict[str, Life]) -> list[dict[str, An
 
 
 def test_the_plan_role_may_do_what_a_plan_does_and_no_more(calls: list[dict[str, Any]]) -> None:
-    used = actions_of(calls, PLAN) - LOCK
+    used = actions_of(calls, PLAN)
     assert used - allowed("plan") == set(), "used but not allowed"
     assert allowed("plan") - used - set(IMPLIED) == set(), "allowed but not used"
 
@@ -174,19 +198,30 @@ def test_the_apply_role_may_do_what_an_apply_does_and_no_more(calls: list[dict[s
 def test_the_check_may_ask_what_it_asks_and_no_more(calls: list[dict[str, Any]]) -> None:
     used = actions_of(calls, CHECK)
     assert used - allowed("check") == set(), "used but not allowed"
-    assert allowed("check") - used == set(), "allowed but not used"
+    assert allowed("check") - used - set(CHECK_IMPLIED) == set(), "allowed but not used"
 
 
 def test_what_is_implied_is_allowed() -> None:
     assert set(IMPLIED) - allowed("plan") - allowed("apply") == set()
+    assert set(CHECK_IMPLIED) - allowed("check") == set()
+
+
+def changing(purpose: str) -> set[str]:
+    reading = ("Get", "Describe", "List", "View", "Head")
+    return {
+        action for action in allowed(purpose) if not action.partition(":")[2].startswith(reading)
+    }
 
 
 def test_a_plan_changes_nothing() -> None:
-    reading = ("Get", "Describe", "List", "View", "Head")
-    changing = {
-        action for action in allowed("plan") if not action.partition(":")[2].startswith(reading)
-    }
-    assert changing == {"kms:Decrypt"}
+    assert changing("plan") == {"kms:Decrypt"}
+
+
+def test_the_check_changes_nothing_and_reads_no_content() -> None:
+    assert changing("check") == set()
+    assert allowed("check") & READS_CONTENT == set()
+    # What the list is worth: whoever plans reads the state and the passwords' versions.
+    assert {"s3:GetObject", "secretsmanager:GetSecretValue"} <= allowed("plan") & READS_CONTENT
 
 
 def test_no_wildcard_is_in_an_action() -> None:
@@ -194,25 +229,120 @@ def test_no_wildcard_is_in_an_action() -> None:
     assert not {action for action in every if "*" in action}
 
 
-def test_the_roles_got_these_policies(stands: dict[str, Stand]) -> None:
-    iam = stands["production"].client("iam")
+def documents(stand: Stand, purpose: str) -> list[dict[str, Any]]:
+    """The policies of one of continuous integration's roles, as applied."""
+    iam = stand.client("iam")
+    attached = iam.list_attached_role_policies(RoleName=f"{stand.name}-ci-{purpose}")
+    arns = [policy["PolicyArn"] for policy in attached["AttachedPolicies"]]
+    return [
+        iam.get_policy_version(
+            PolicyArn=arn,
+            VersionId=iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"],
+        )["PolicyVersion"]["Document"]
+        for arn in arns
+    ]
+
+
+def given(stand: Stand, purpose: str, effect: str = "Allow") -> list[dict[str, Any]]:
+    """The statements of one of continuous integration's roles, as applied."""
+    return [
+        statement
+        for document in documents(stand, purpose)
+        for statement in statements(document)
+        if statement["Effect"] == effect
+    ]
+
+
+def test_the_roles_got_these_policies(stand: Stand) -> None:
     for purpose, expected in (
         ("plan", allowed("plan") | allowed("check")),
         ("apply", allowed("plan") | allowed("apply")),
     ):
-        given = set()
-        attached = iam.list_attached_role_policies(RoleName=f"tally-ci-{purpose}")
-        for policy in attached["AttachedPolicies"]:
-            version = iam.get_policy(PolicyArn=policy["PolicyArn"])["Policy"]["DefaultVersionId"]
-            document = iam.get_policy_version(PolicyArn=policy["PolicyArn"], VersionId=version)
-            text = json.dumps(document["PolicyVersion"]["Document"])
-            # IAM's limit for a managed policy.
-            assert len(text.replace(" ", "")) <= 6144
-            for statement in document["PolicyVersion"]["Document"]["Statement"]:
-                if statement["Effect"] == "Allow":
-                    actions = statement["Action"]
-                    given |= {actions} if isinstance(actions, str) else set(actions)
-        assert given == expected
+        policies = documents(stand, purpose)
+        # IAM's limits for a role, and for a managed policy.
+        assert len(policies) <= 10
+        assert all(len(json.dumps(it).replace(" ", "")) <= 6144 for it in policies)
+        assert {it for each in given(stand, purpose) for it in each["Action"]} == expected
+
+
+def test_every_right_is_for_the_region_alone(stand: Stand) -> None:
+    for purpose in ("plan", "apply"):
+        for statement in given(stand, purpose):
+            assert statement["Condition"]["StringEquals"]["aws:RequestedRegion"] == "us-east-1"
+
+
+def allowing(stand: Stand, purpose: str, action: str) -> list[tuple[set[str], dict[str, Any]]]:
+    """On what a role may do something, and under which conditions beside the region."""
+    return [
+        (
+            set(statement["Resource"]),
+            {
+                key: set(values) if isinstance(values, list) else {values}
+                for key, values in statement["Condition"]["StringEquals"].items()
+                if key != "aws:RequestedRegion"
+            },
+        )
+        for statement in given(stand, purpose)
+        if action in statement["Action"]
+    ]
+
+
+def test_roles_are_handed_to_machines_and_tasks_alone(stand: Stand) -> None:
+    assert allowing(stand, "apply", "iam:PassRole") == [
+        (
+            {f"arn:aws:iam::{ACCOUNT}:role/{stand.name}-*"},
+            {"iam:PassedToService": {"ec2.amazonaws.com", "ecs-tasks.amazonaws.com"}},
+        )
+    ]
+
+
+def test_only_bounded_roles_are_given_rights(stand: Stand) -> None:
+    bounded = (
+        {f"arn:aws:iam::{ACCOUNT}:role/{stand.name}-*"},
+        {"iam:PermissionsBoundary": {f"arn:aws:iam::{ACCOUNT}:policy/{stand.name}-boundary"}},
+    )
+    for action in ("CreateRole", "PutRolePolicy", "PutRolePermissionsBoundary"):
+        assert allowing(stand, "apply", f"iam:{action}") == [bounded]
+
+
+def test_the_owners_secret_is_made_and_not_read(stand: Stand) -> None:
+    secrets = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret"
+    own, owner = {f"{secrets}:{stand.name}/*"}, {f"{secrets}:rds!*"}
+    for action in ("CreateSecret", "TagResource"):
+        made = allowing(stand, "apply", f"secretsmanager:{action}")
+        assert sorted(made, key=str) == sorted([(own, {}), (owner, {})], key=str)
+    for purpose in ("plan", "apply"):
+        assert allowing(stand, purpose, "secretsmanager:GetSecretValue") == [(own, {})]
+
+
+def test_keys_are_used_through_other_services_alone(stand: Stand) -> None:
+    services = {f"{service}.{REGION}.amazonaws.com" for service in ("rds", "secretsmanager")}
+    through = ({"*"}, {"kms:ViaService": services})
+    assert allowing(stand, "plan", "kms:Decrypt") == [through]
+    for action in ("Decrypt", "GenerateDataKey", "CreateGrant"):
+        assert allowing(stand, "apply", f"kms:{action}") == [through]
+
+
+def test_who_applies_may_only_open_with_the_key_that_seals_plans(stand: Stand) -> None:
+    found = stand.client("kms").describe_key(KeyId=f"alias/{stand.name}-plans")["KeyMetadata"]
+    [kept] = [it for it in given(stand, "apply", "Deny") if it["Sid"] == "PlansKey"]
+    assert kept["NotAction"] == ["kms:Decrypt"]
+    assert found["Arn"] in kept["Resource"]
+    assert "Condition" not in kept
+
+
+def test_who_applies_changes_neither_the_boundary_nor_who_gets_in(stand: Stand) -> None:
+    kept = given(stand, "apply", "Deny")
+    role = f"arn:aws:iam::{ACCOUNT}:role"
+    boundary = f"arn:aws:iam::{ACCOUNT}:policy/{stand.name}-boundary"
+    for action in ("CreatePolicyVersion", "SetDefaultPolicyVersion", "DeletePolicy"):
+        assert denied(kept, f"iam:{action}", boundary)
+    assert denied(kept, "iam:DeleteRolePermissionsBoundary", f"{role}/{stand.name}-adder")
+    # A deployment whose name begins with this one's has such roles too.
+    for name in (stand.name, f"{stand.name}-other"):
+        for purpose in ("build", "plan", "apply"):
+            assert denied(kept, "iam:UpdateAssumeRolePolicy", f"{role}/{name}-ci-{purpose}")
+    assert not denied(kept, "iam:UpdateAssumeRolePolicy", f"{role}/{stand.name}-adder")
 
 
 def test_only_the_protected_environment_may_apply(stands: dict[str, Stand]) -> None:
@@ -228,7 +358,7 @@ def test_only_the_protected_environment_may_apply(stands: dict[str, Stand]) -> N
 
 def proposed(calls: list[dict[str, Any]]) -> dict[str, dict[str, list[str]]]:
     """The list as it should be: by role, and by a group of services that fits one policy."""
-    plan = actions_of(calls, PLAN) - LOCK | {"kms:Decrypt"}
+    plan = actions_of(calls, PLAN) | {"kms:Decrypt"}
     apply = (actions_of(calls, APPLY) | set(IMPLIED)) - plan
     # An action is of the first group that fits.
     groups = {
@@ -236,15 +366,17 @@ def proposed(calls: list[dict[str, Any]]) -> dict[str, dict[str, list[str]]]:
         "network": ("ec2:*",),
         "edge": ("acm:*", "cloudfront:*", "elasticloadbalancing:*", "route53:*", "wafv2:*"),
         "compute": ("application-autoscaling:*", "autoscaling:*", "ecs:*", "ssm:*"),
+        "through": ("kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey"),
         "data": ("kms:*", "rds:*"),
         "watch": ("budgets:*", "cloudwatch:*", "logs:*", "sns:*"),
         "storage": ("s3:*",),
         "secrets": ("secretsmanager:*",),
+        "bounded": ("iam:CreateRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"),
         "passing": ("iam:PassRole",),
         "identity": ("iam:*",),
     }
     lists: dict[str, dict[str, list[str]]] = {
-        "check": {"anywhere": sorted(actions_of(calls, CHECK))},
+        "check": {"anywhere": sorted(actions_of(calls, CHECK) | set(CHECK_IMPLIED))},
     }
     for purpose, actions in (("plan", plan), ("apply", apply)):
         lists[purpose] = {group: [] for group in groups}

@@ -645,6 +645,12 @@ class Account:
             policies[policy["PolicyArn"]] = self._managed_policy(policy["PolicyArn"])
         return policies
 
+    def boundary(self, role: str) -> str | None:
+        """The ARN of the policy that bounds what a role can do; a list of roles leaves it out."""
+        answer = self.client("iam").get_role(RoleName=role)
+        bound = answer["Role"].get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+        return str(bound) if bound else None
+
     @cache  # noqa: B019 - an account lives as long as the command
     def _managed_policy(self, arn: str) -> list[Thing]:
         iam = self.client("iam")

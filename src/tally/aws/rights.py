@@ -1,5 +1,6 @@
-"""What the machines' roles may do."""
+"""What roles may do."""
 
+from fnmatch import fnmatchcase
 from typing import Final
 
 from tally.aws.account import Account, NotFound, Thing
@@ -45,3 +46,18 @@ def allowed_actions(account: Account, role: str) -> set[str]:
         for statement in allowing(account, role)
         for action in statement.get("Action", ["NotAction"])
     }
+
+
+def covers(pattern: str, name: str) -> bool:
+    """Whether a pattern of IAM, with * and ?, stands for a name, or for all that another does."""
+    return fnmatchcase(name, pattern)
+
+
+def denied(found: list[Thing], action: str, resource: str) -> bool:
+    """Whether statements deny an action on a resource, whatever the circumstances."""
+    return any(
+        any(covers(pattern.lower(), action.lower()) for pattern in statement.get("Action", []))
+        and any(covers(pattern, resource) for pattern in statement.get("Resource", []))
+        for statement in found
+        if statement["Effect"] == "Deny" and "Condition" not in statement
+    )

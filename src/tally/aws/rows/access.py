@@ -1,17 +1,19 @@
 """Who may do what: policies, roles, and continuous integration's way in."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from tally.aws.account import Account, Thing, statements
-from tally.aws.requirement import Concern, NotApplicable, Seen
+from tally.aws.requirement import Concern, NotApplicable, Seen, equal
+from tally.aws.rights import covers, denied
 
 concern = Concern("Access")
 
 _GITHUB: Final = "token.actions.githubusercontent.com"
+_CI: Final = ("build", "plan", "apply")
 
 
-def _allowing(found: list[Thing]) -> Iterator[Thing]:
+def _allowing(found: Iterable[Thing]) -> Iterator[Thing]:
     return (statement for statement in found if statement["Effect"] == "Allow")
 
 
@@ -61,7 +63,7 @@ def _ci(account: Account) -> Iterator[Seen]:
     provider = _github(account)
     audience = account.identity_providers[provider]["ClientIDList"]
     yield Seen(provider, audience == ["sts.amazonaws.com"], f"audience = {', '.join(audience)}")
-    for purpose in ("build", "plan", "apply"):
+    for purpose in _CI:
         name = f"{account.name}-ci-{purpose}"
         role = account.roles.get(name)
         if role is None:
@@ -117,3 +119,87 @@ def _ci_plan(account: Account) -> Iterator[Seen]:
         yield Seen(
             f"{name} / {policy}", not writes, f"more than reading: {', '.join(writes) or 'none'}"
         )
+
+
+# With these a role gets rights, which is good for one that has the boundary.
+_GIVE: Final = {
+    "iam:AttachRolePolicy",
+    "iam:CreateRole",
+    "iam:PutRolePermissionsBoundary",
+    "iam:PutRolePolicy",
+}
+# With these no role gets rights.
+_DO_NOT_GIVE: Final = {
+    "iam:AddRoleToInstanceProfile",
+    "iam:CreateInstanceProfile",
+    "iam:DeleteInstanceProfile",
+    "iam:DeleteRole",
+    "iam:DeleteRolePolicy",
+    "iam:PassRole",
+    "iam:RemoveRoleFromInstanceProfile",
+    "iam:TagInstanceProfile",
+    "iam:TagRole",
+    "iam:UpdateAssumeRolePolicy",
+}
+
+
+@concern.requires(
+    "access-boundary",
+    "Roles can't exceed the permissions boundary, and who applies can't make others",
+)
+def _boundary(account: Account) -> Iterator[Seen]:
+    boundary = f"arn:aws:iam::{account.id}:policy/{account.name}-boundary"
+    ci = {purpose: f"{account.name}-ci-{purpose}" for purpose in _CI}
+    for name in account.roles:
+        if name not in ci.values():
+            yield equal(name, "boundary", account.boundary(name), boundary)
+    if boundary in account.own_policies:
+        allowed = _on_identities(_allowing(account.own_policies[boundary]))
+        yield _none(boundary, "allows on identities", allowed)
+    else:
+        yield Seen(boundary, False, "there is no such policy")
+    if ci["apply"] not in account.roles:
+        return
+    policies = account.roles[ci["apply"]]["Policies"]
+    for policy, found in policies.items():
+        beyond = {it for each in _allowing(found) for it in _beyond(each, account, boundary)}
+        yield _none(f"{ci['apply']} / {policy}", "gives more than the boundary", beyond)
+    every = [statement for found in policies.values() for statement in found]
+    for name in ci.values():
+        arn = f"arn:aws:iam::{account.id}:role/{name}"
+        kept = denied(every, "iam:UpdateAssumeRolePolicy", arn)
+        yield Seen(
+            name, kept, f"{ci['apply']} {'is denied' if kept else 'is not denied'} changing it"
+        )
+
+
+def _beyond(statement: Thing, account: Account, boundary: str) -> set[str]:
+    """What a statement allows that could give somebody rights past the boundary."""
+    allowed = _on_identities([statement])
+    asked = statement.get("Condition", {}).get("StringEquals", {}).get("iam:PermissionsBoundary")
+    bounded = asked in (boundary, [boundary])
+    own = all(
+        any(
+            covers(f"arn:aws:iam::{account.id}:{kind}/{account.name}-*", resource)
+            for kind in ("role", "instance-profile")
+        )
+        for resource in statement.get("Resource", ["NotResource"])
+    )
+    good = (_GIVE if bounded else _DO_NOT_GIVE) if own else set()
+    # A service's own role has the rights that AWS gives it.
+    return allowed - good - {"iam:CreateServiceLinkedRole"}
+
+
+def _on_identities(found: Iterable[Thing]) -> set[str]:
+    """The actions of IAM and STS that statements speak of, but for those that read."""
+    return {
+        action
+        for statement in found
+        for action in statement.get("Action", ["*"])  # all but some, if none are named
+        if any(covers(action.lower().partition(":")[0], service) for service in ("iam", "sts"))
+        and not action.startswith(("iam:Get", "iam:List"))
+    }
+
+
+def _none(subject: str, what: str, actions: set[str]) -> Seen:
+    return Seen(subject, not actions, f"{what}: {', '.join(sorted(actions)) or 'nothing'}")

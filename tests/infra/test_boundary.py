@@ -1,0 +1,143 @@
+"""The boundary is what the deployment's roles are given: neither less nor more.
+
+The emulator enforces nothing. A role that was given more than the boundary allows would lack it on
+AWS, without anybody being told before the first refusal; a boundary that allows more than the roles
+are given would be for nobody but who abuses it.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+
+from tally.aws.account import Account
+from tally.aws.rights import allowing, covers
+from tests.infra.stand import ACCOUNT, KEYS, Stand
+
+Statement = dict[str, Any]
+
+
+def account_of(stand: Stand) -> Account:
+    """What the stand holds, as the check reads it; AWS_ENDPOINT_URL must be the stand's."""
+    session = boto3.Session(
+        aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
+    )
+    return Account(stand.name, session=session)
+
+
+@pytest.fixture
+def accounts(stands: dict[str, Stand], monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+    """Each profile's, in turn."""
+
+    def each() -> Iterator[Account]:
+        for stand in stands.values():
+            monkeypatch.setenv("AWS_ENDPOINT_URL", stand.emulator.url)
+            yield account_of(stand)
+
+    return each()
+
+
+def boundary(account: Account) -> list[Statement]:
+    found = account.own_policies[f"arn:aws:iam::{ACCOUNT}:policy/{account.name}-boundary"]
+    assert {statement["Effect"] for statement in found} == {"Allow"}
+    return found
+
+
+def given(account: Account) -> list[tuple[str, Statement]]:
+    """What the deployment's own roles are allowed."""
+    own = [name for name in account.roles if not name.startswith(f"{account.name}-ci-")]
+    assert {f"{account.name}-{it}" for it in ("adder", "bastion", "reset-start")} <= set(own)
+    return [(role, statement) for role in own for statement in allowing(account, role)]
+
+
+def within(action: str, resource: str, statement: Statement, bound: Statement) -> bool:
+    """Whether a bound allows an action on a resource whenever the statement does."""
+    return (
+        any(covers(pattern, action) for pattern in bound["Action"])
+        and any(covers(pattern, resource) for pattern in bound["Resource"])
+        and all(
+            asks_no_more(statement.get("Condition", {}), operator, key, patterns)
+            for operator, keys in bound.get("Condition", {}).items()
+            for key, patterns in keys.items()
+        )
+    )
+
+
+def asks_no_more(conditions: Statement, operator: str, key: str, patterns: list[str]) -> bool:
+    """Whether a bound's condition holds wherever a statement's do."""
+    assert operator == "StringLike", f"comparing {operator} is not written yet"
+    values = conditions.get("StringEquals", {}).get(key, [])
+    values = [values] if isinstance(values, str) else values
+    return bool(values) and all(any(covers(it, value) for it in patterns) for value in values)
+
+
+def parts(statement: Statement) -> list[tuple[str, str]]:
+    return [(action, it) for action in statement["Action"] for it in statement["Resource"]]
+
+
+def test_no_role_is_given_more_than_the_boundary_allows(accounts: Iterator[Account]) -> None:
+    for account in accounts:
+        bounds = boundary(account)
+        beyond = {
+            (role, action, resource)
+            for role, statement in given(account)
+            for action, resource in parts(statement)
+            if not any(within(action, resource, statement, bound) for bound in bounds)
+        }
+        assert beyond == set()
+
+
+def test_the_boundary_allows_nothing_that_no_role_is_given(accounts: Iterator[Account]) -> None:
+    unused: set[tuple[str, str]] | None = None
+    for account in accounts:
+        statements = [statement for _, statement in given(account)]
+        found = {
+            # Without the names, in which the profiles' deployments differ.
+            (action, resource.replace(f"{account.name}-", "NAME-").replace(account.name, "NAME"))
+            for bound in boundary(account)
+            for action, resource in parts(bound)
+            if not any(
+                action == its_action and covers(resource, its_resource)
+                for statement in statements
+                for its_action, its_resource in parts(statement)
+            )
+        }
+        unused = found if unused is None else unused & found
+    assert unused == set()
+
+
+def test_every_role_has_the_boundary(accounts: Iterator[Account]) -> None:
+    for account in accounts:
+        roles = {role for role, _ in given(account)} | {f"{account.name}-display-task"}
+        arn = f"arn:aws:iam::{ACCOUNT}:policy/{account.name}-boundary"
+        assert {account.boundary(role) for role in roles} == {arn}
+
+
+SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:tally"
+BOUND = {
+    "Action": ["kms:Decrypt"],
+    "Resource": ["arn:aws:kms:us-east-1:123456789012:key/*"],
+    "Condition": {"StringLike": {"kms:EncryptionContext:SecretARN": [f"{SECRET}/*"]}},
+}
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1"
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "asked", "expected"),
+    [
+        ("kms:Decrypt", KEY, f"{SECRET}/adder", True),
+        ("kms:Decrypt", KEY, [f"{SECRET}/adder", f"{SECRET}/reset"], True),
+        ("kms:Decrypt", KEY, [f"{SECRET}/adder", f"{SECRET}-two/reset"], False),
+        ("kms:Decrypt", KEY, [], False),
+        ("kms:Encrypt", KEY, f"{SECRET}/adder", False),
+        ("kms:Decrypt", "*", f"{SECRET}/adder", False),
+    ],
+)
+def test_what_is_within_a_bound(
+    action: str, resource: str, asked: str | list[str], expected: bool
+) -> None:
+    statement = {"Condition": {"StringEquals": {"kms:EncryptionContext:SecretARN": asked}}}
+    assert within(action, resource, statement, BOUND) is expected
+    assert not within(action, resource, {}, BOUND)
