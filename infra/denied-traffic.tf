@@ -19,11 +19,17 @@ module "denied_traffic" {
   policy        = data.aws_iam_policy_document.denied_traffic.json
 }
 
+locals {
+  denied_traffic_bucket = "arn:aws:s3:::${var.name}-denied-traffic-${local.account_id}"
+}
+
 data "aws_iam_policy_document" "denied_traffic" {
+  # AWS adds the first two by itself where a bucket that it delivers to has not got them, word for
+  # word; Terraform would then take them away, again and again.
   statement {
-    sid       = "FlowLogsDeliver"
+    sid       = "AWSLogDeliveryWrite"
     actions   = ["s3:PutObject"]
-    resources = ["arn:aws:s3:::${var.name}-denied-traffic-${local.account_id}/AWSLogs/${local.account_id}/*"]
+    resources = ["${local.denied_traffic_bucket}/AWSLogs/${local.account_id}/*"]
 
     principals {
       type        = "Service"
@@ -34,23 +40,45 @@ data "aws_iam_policy_document" "denied_traffic" {
       test     = "StringEquals"
       variable = "aws:SourceAccount"
       values   = [local.account_id]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "s3:x-amz-acl"
+      values   = ["bucket-owner-full-control"]
+    }
+
+    condition {
+      test     = "ArnLike"
+      variable = "aws:SourceArn"
+      values   = ["arn:aws:logs:${local.region}:${local.account_id}:*"]
     }
   }
 
-  statement {
-    sid       = "FlowLogsCheck"
-    actions   = ["s3:GetBucketAcl", "s3:ListBucket"]
-    resources = ["arn:aws:s3:::${var.name}-denied-traffic-${local.account_id}"]
+  # The third keeps refusals out of CloudTrail: the delivery lists the bucket, too.
+  dynamic "statement" {
+    for_each = { AWSLogDeliveryAclCheck = "s3:GetBucketAcl", LogDeliveryLists = "s3:ListBucket" }
+    content {
+      sid       = statement.key
+      actions   = [statement.value]
+      resources = [local.denied_traffic_bucket]
 
-    principals {
-      type        = "Service"
-      identifiers = ["delivery.logs.amazonaws.com"]
-    }
+      principals {
+        type        = "Service"
+        identifiers = ["delivery.logs.amazonaws.com"]
+      }
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:SourceAccount"
-      values   = [local.account_id]
+      condition {
+        test     = "StringEquals"
+        variable = "aws:SourceAccount"
+        values   = [local.account_id]
+      }
+
+      condition {
+        test     = "ArnLike"
+        variable = "aws:SourceArn"
+        values   = ["arn:aws:logs:${local.region}:${local.account_id}:*"]
+      }
     }
   }
 }

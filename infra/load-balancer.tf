@@ -159,10 +159,10 @@ data "aws_iam_policy_document" "access_logs" {
     actions   = ["s3:PutObject"]
     resources = ["arn:aws:s3:::${var.name}-access-logs-${local.account_id}/AWSLogs/${local.account_id}/*"]
 
+    # Another account's load balancers write under that account's number.
     principals {
-      # Elastic Load Balancing's own account in us-east-1, as its documentation gives it.
-      type        = "AWS"
-      identifiers = ["arn:aws:iam::127311923021:root"]
+      type        = "Service"
+      identifiers = ["logdelivery.elasticloadbalancing.amazonaws.com"]
     }
   }
 }

@@ -8,7 +8,7 @@ import pytest
 
 from tests.infra.inventory import Thing
 from tests.infra.life import ROLES, Life, passwords
-from tests.infra.stand import ACCOUNT, Stand, plan, release
+from tests.infra.stand import ACCOUNT, REGION, Stand, plan, release
 
 # What a second plan may still want to change, because the emulator does not keep it: resource and
 # attribute, with the reason. AWS keeps all of these.
@@ -185,6 +185,34 @@ def test_the_scaler_and_terraform_do_not_fight_over_the_number_of_tasks(
         )
         changes = wanted_changes(plan(copy))
     assert not [change for change in changes if change[1] == "desired_count"]
+
+
+def test_the_bucket_for_flow_logs_has_what_aws_would_add(stand: Stand) -> None:
+    """As AWS's guide to flow logs in S3 has it; the deployment's own statements aside."""
+    bucket = f"{stand.name}-denied-traffic-{ACCOUNT}"
+    policy = json.loads(stand.client("s3").get_bucket_policy(Bucket=bucket)["Policy"])
+    statements = {statement.pop("Sid"): statement for statement in policy["Statement"]}
+    source = {"aws:SourceArn": f"arn:aws:logs:{REGION}:{ACCOUNT}:*"}
+    assert statements["AWSLogDeliveryWrite"] == {
+        "Effect": "Allow",
+        "Principal": {"Service": "delivery.logs.amazonaws.com"},
+        "Action": "s3:PutObject",
+        "Resource": f"arn:aws:s3:::{bucket}/AWSLogs/{ACCOUNT}/*",
+        "Condition": {
+            "StringEquals": {
+                "aws:SourceAccount": ACCOUNT,
+                "s3:x-amz-acl": "bucket-owner-full-control",
+            },
+            "ArnLike": source,
+        },
+    }
+    assert statements["AWSLogDeliveryAclCheck"] == {
+        "Effect": "Allow",
+        "Principal": {"Service": "delivery.logs.amazonaws.com"},
+        "Action": "s3:GetBucketAcl",
+        "Resource": f"arn:aws:s3:::{bucket}",
+        "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}, "ArnLike": source},
+    }
 
 
 def left_behind(after: frozenset[Thing], before: frozenset[Thing]) -> set[Thing]:
