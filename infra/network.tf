@@ -2,6 +2,9 @@
 # a route to the internet; see endpoints.tf for what it reaches instead.
 data "aws_availability_zones" "available" {
   state = "available"
+  # CloudFront reaches load balancers in every zone but this one. An account has it under a letter of
+  # its own.
+  exclude_zone_ids = ["use1-az3"]
 
   filter {
     name   = "opt-in-status"

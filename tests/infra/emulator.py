@@ -11,6 +11,7 @@ API models, and `agent`, the caller's User-Agent. Filled in are
 - the tasks of ECS services, which serve at once, or go back likewise;
 - who is told of a budget or by a topic, and a budget's tags;
 - what is given to ECS services and databases, and forgotten by moto;
+- letters for zones as an account may have them: the first is the oldest zone, which lacks much;
 - what ends with a machine, a network or a bucket.
 
 It prints its port and process id and then reads commands. `fork` makes a copy of everything it
@@ -43,6 +44,7 @@ from moto.cloudfront.responses import CloudFrontResponse
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.responses import ActionResult, BaseResponse
 from moto.ec2.models import ec2_backends
+from moto.ec2.models.availability_zones_and_regions import RegionsAndZonesBackend
 from moto.ec2.models.instances import Instance, MetadataOptions
 from moto.ec2.models.vpcs import VPCBackend
 from moto.ec2.responses.launch_templates import LaunchTemplates
@@ -377,6 +379,13 @@ def name_zones_as_aws_does() -> None:
     route53.create_route53_zone_id = lambda *given, **named: f"Z{make(*given, **named)}"
 
 
+def give_the_first_letter_to_the_oldest_zone() -> None:
+    """Each older account has its own letters for the zones."""
+    zones = {zone.name: zone for zone in RegionsAndZonesBackend.zones["us-east-1"]}
+    first, oldest = zones["us-east-1a"], zones["us-east-1e"]
+    first.zone_id, oldest.zone_id = oldest.zone_id, first.zone_id
+
+
 def give_machines_what_their_template_says() -> None:
     """A launch template's metadata options, and its disks only, for machines made from it."""
     make = Instance.__init__
@@ -559,6 +568,7 @@ def main() -> None:
     keep_a_templates_tags_apart()
     give_machines_what_their_template_says()
     name_zones_as_aws_does()
+    give_the_first_letter_to_the_oldest_zone()
     face_the_internet()
     let_everybody_in()
     count_subscriptions()

@@ -187,6 +187,22 @@ def test_the_scaler_and_terraform_do_not_fight_over_the_number_of_tasks(
     assert not [change for change in changes if change[1] == "desired_count"]
 
 
+def test_nothing_stands_where_cloudfront_reaches_no_load_balancer(stand: Stand) -> None:
+    zones = stand.client("ec2").describe_availability_zones()["AvailabilityZones"]
+    [unreached] = [zone["ZoneName"] for zone in zones if zone["ZoneId"] == "use1-az3"]
+    # It would be taken as the first, if it were not left out.
+    assert unreached == min(zone["ZoneName"] for zone in zones)
+    [network] = stand.client("ec2").describe_vpcs(
+        Filters=[{"Name": "tag:Deployment", "Values": [stand.name]}]
+    )["Vpcs"]
+    subnets = stand.client("ec2").describe_subnets(
+        Filters=[{"Name": "vpc-id", "Values": [network["VpcId"]]}]
+    )["Subnets"]
+    taken = {subnet["AvailabilityZone"] for subnet in subnets}
+    assert len(taken) == 2
+    assert unreached not in taken
+
+
 def test_the_bucket_for_flow_logs_has_what_aws_would_add(stand: Stand) -> None:
     """As AWS's guide to flow logs in S3 has it; the deployment's own statements aside."""
     bucket = f"{stand.name}-denied-traffic-{ACCOUNT}"
