@@ -423,8 +423,14 @@ def keep_a_templates_tags_apart() -> None:
 def keep_what_databases_are_given() -> None:
     """A database's performance insights, an id of its own, and the owner's password that it has.
 
-    What is restored has no source, as a replica would, and no password kept by AWS unless asked.
+    What is restored has no source, as a replica would, and of some settings only what is asked for.
     """
+    not_restored = {
+        "copy_tags_to_snapshot": False,
+        "deletion_protection": False,
+        "multi_az": False,
+        "vpc_security_group_ids": [],  # on AWS the network's default group, which is closed
+    }
     make = DBInstance.__init__
     update = DBInstance.update
     restore = RDSBackend.restore_db_instance_to_point_in_time
@@ -450,6 +456,8 @@ def keep_what_databases_are_given() -> None:
     def restore_apart(self: RDSBackend, source: str, target: str, given: Any) -> DBInstance:
         given.pop("source_db_instance_identifier", None)
         restored = restore(self, source, target, given)
+        for name in not_restored.keys() - given.keys():
+            setattr(restored, name, not_restored[name])
         if not given.get("manage_master_user_password"):
             restored.update(manage_master_user_password=False)
         return restored

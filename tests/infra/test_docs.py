@@ -9,6 +9,16 @@ import pytest
 from tests.infra.reader import DEPLOY, NOT_RUN, blocks
 from tests.infra.stand import INFRA, ROOT, Stand, planned
 
+# What Terraform changes in a database that it takes over, with the reason.
+CHANGED_AFTER_RESTORE = {
+    "apply_immediately": "of Terraform's own: how it makes changes",
+    "delete_automated_backups": "of Terraform's own: what it does when it destroys",
+    "final_snapshot_identifier": "the same",
+    "skip_final_snapshot": "the same",
+    "manage_master_user_password": "so already, which an import does not see",
+    "master_user_secret_kms_key_id": "the same",
+    "performance_insights_enabled": "no option of a restore; changed at once",
+}
 
 def test_every_block_that_is_not_run_has_its_reason() -> None:
     assert {mark for mark, _ in blocks() if mark} == set(NOT_RUN)
@@ -23,6 +33,20 @@ def test_a_reader_can_follow_it_from_first_to_last(
     # Who was refused: the address that knocked twice comes first.
     assert re.search(r"^ +2 192\.0\.2\.9 22\n +1 192\.0\.2\.8 5432$", said, re.MULTILINE)
     assert said.count("Destroy complete!") == 2
+
+
+def test_a_restored_database_is_nearly_as_declared(
+    followed: "subprocess.CompletedProcess[str]",
+) -> None:
+    """What the restoring command can say, it says: some changes would wait for days."""
+    apply = followed.stdout.partition("Import successful!")[2].partition("Apply complete!")[0]
+    [database] = re.findall(
+        r"# aws_db_instance\.main will be updated in-place\n(.*?)^    }$",
+        apply,
+        re.MULTILINE | re.DOTALL,
+    )
+    changed = re.findall(r"^ {6}[~+-] (\w+) ", database, re.MULTILINE)
+    assert set(changed) == set(CHANGED_AFTER_RESTORE)
 
 
 def edges() -> set[tuple[str, str, int]]:
