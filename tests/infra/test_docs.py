@@ -135,7 +135,15 @@ def test_the_costs_are_those_of_the_profiles(stands: dict[str, Stand]) -> None:
         assert {len(it["values"]["subnet_ids"]) for it in interfaces} == {zones}
         watched = [it for it in resources if it["type"] == "aws_cloudwatch_metric_alarm"]
         assert len(watched) == alarms
+        # AWS makes two alarms of each, one a way.
+        scaled = [it for it in resources if it["type"] == "aws_appautoscaling_policy"]
+        assert len(scaled) == 2
+        aliases = stand.client("kms").list_aliases()["Aliases"]
+        keys = [it for it in aliases if it["AliasName"].startswith(f"alias/{stand.name}-")]
+        assert len(keys) == 2
     assert "alarms (14)" in text
+    assert "(4: two for each of two services)" in text
+    assert "| keys (2: " in text
     assert "(4 in one zone; 6 in two)" in text
 
 
