@@ -119,6 +119,12 @@ def _clusters(client: Clients) -> Iterator[str]:
             yield cluster["clusterName"]
 
 
+def _documents(client: Clients) -> Iterator[str]:
+    own = [{"Key": "Owner", "Values": ["Self"]}]
+    for page in client("ssm").get_paginator("list_documents").paginate(Filters=own):
+        yield from (document["Name"] for document in page["DocumentIdentifiers"])
+
+
 def _task_definitions(client: Clients) -> Iterator[str]:
     yield from client("ecs").list_task_definitions(status="ACTIVE")["taskDefinitionArns"]
 
@@ -146,6 +152,7 @@ _OTHERS: dict[str, Callable[[Clients], Iterator[str]]] = {
     "budget": _budgets,
     "cluster": _clusters,
     "distribution": _distributions,
+    "document": _documents,
     "endpoint": _endpoints,
     "firewall": _firewalls,
     "identity provider": _identity_providers,

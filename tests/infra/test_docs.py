@@ -6,8 +6,9 @@ import tomllib
 
 import pytest
 
+from tests.infra.inventory import everything
 from tests.infra.reader import DEPLOY, NOT_RUN, blocks
-from tests.infra.stand import INFRA, ROOT, Stand, planned
+from tests.infra.stand import ACCOUNT, INFRA, ROOT, Stand, planned
 
 # What Terraform changes in a database that it takes over, with the reason.
 CHANGED_AFTER_RESTORE = {
@@ -19,6 +20,18 @@ CHANGED_AFTER_RESTORE = {
     "master_user_secret_kms_key_id": "the same",
     "performance_insights_enabled": "no option of a restore; changed at once",
 }
+
+# Where operations.md writes `tally` and means no name in AWS.
+OTHER_NAMES = {
+    "tally": "the deployment, or the command",
+    "tally-": "what alarms' names begin with",
+    "dist/tally.pex": "a file",
+    "example/tally": "the repository on GitHub",
+    "/opt/tally/bin/tally-release": "a program on the adder's machines",
+    "tally-release": "the same",
+    "tally-psql": "a program on the bastion",
+}
+
 
 def test_every_block_that_is_not_run_has_its_reason() -> None:
     assert {mark for mark, _ in blocks() if mark} == set(NOT_RUN)
@@ -47,6 +60,20 @@ def test_a_restored_database_is_nearly_as_declared(
     )
     changed = re.findall(r"^ {6}[~+-] (\w+) ", database, re.MULTILINE)
     assert set(changed) == set(CHANGED_AFTER_RESTORE)
+
+
+def test_every_name_for_operators_is_that_of_something_that_stands(production: Stand) -> None:
+    text = (ROOT / "docs/operations.md").read_text()
+    named = set(re.findall(r"[\w$./<>-]*\btally\b[\w$/<>-]*(?:\.pex)?", text))
+    assert set(OTHER_NAMES) - named == set()
+    stands = {name for _, name in everything(production.client)}
+    for name in named - set(OTHER_NAMES):
+        # A row of the table is about an alarm of some services, if not of all.
+        services = ["adder", "display", "reset"] if "<service>" in name else [""]
+        possible = {
+            name.replace("<service>", service).replace("$account", ACCOUNT) for service in services
+        }
+        assert possible & stands, name
 
 
 def edges() -> set[tuple[str, str, int]]:

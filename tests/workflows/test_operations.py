@@ -135,21 +135,6 @@ def test_every_alarm_has_its_answer() -> None:
     assert sorted(rows) == sorted(alarms)
 
 
-def test_every_name_is_one_that_terraform_gives() -> None:
-    files = "".join(path.read_text() for path in INFRA.rglob("*.tf"))
-    for template in (
-        '"${var.name}-containers"',
-        '"${var.name}-adder"',
-        '"${var.name}-database"',
-        '"/${var.name}/${each.key}"',
-        '"aws-waf-logs-${var.name}"',
-        '"${var.name}-releases-${local.account_id}"',
-        '"${var.name}-${var.service}"',
-        '"/aws/rds/instance/${var.name}-database/${each.key}"',
-    ):
-        assert template in files
-
-
 def test_every_file_that_is_named_is_there() -> None:
     for target in re.findall(r"\]\(([^)#]+)", OPERATIONS):
         # Written by `make bench`.
