@@ -428,6 +428,7 @@ def keep_what_databases_are_given() -> None:
     not_restored = {
         "copy_tags_to_snapshot": False,
         "deletion_protection": False,
+        "enable_iam_database_authentication": False,
         "multi_az": False,
         "vpc_security_group_ids": [],  # on AWS the network's default group, which is closed
     }
