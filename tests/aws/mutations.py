@@ -147,8 +147,8 @@ class Cloud:
 
     # Machines
 
-    def change_template(self, change: Callable[[dict[str, Any]], None]) -> None:
-        """Make a version of the adder's launch template, and replace the machines by it."""
+    def new_template(self, change: Callable[[dict[str, Any]], None]) -> str:
+        """Make a version of the adder's launch template."""
         name = f"{self.name}-adder"
         found = self.ec2.describe_launch_template_versions(
             LaunchTemplateName=name, Versions=["$Latest"]
@@ -158,7 +158,11 @@ class Cloud:
         made = self.ec2.create_launch_template_version(
             LaunchTemplateName=name, LaunchTemplateData=data
         )
-        self.refresh(str(made["LaunchTemplateVersion"]["VersionNumber"]))
+        return str(made["LaunchTemplateVersion"]["VersionNumber"])
+
+    def change_template(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """Replace the machines by others."""
+        self.refresh(self.new_template(change))
 
     def group_of_machines(self) -> dict[str, Any]:
         return self.autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"][0]
@@ -785,13 +789,12 @@ def release_with_errors(cloud: Cloud) -> None:
 
 @breaks("serving-machines")
 def tell_the_group_of_a_version_that_no_machine_has(cloud: Cloud) -> None:
-    template = cloud.group_of_machines()["LaunchTemplate"]["LaunchTemplateId"]
-    cloud.ec2.create_launch_template_version(
-        LaunchTemplateId=template, SourceVersion="1", LaunchTemplateData={}
-    )
     cloud.autoscaling.update_auto_scaling_group(
         AutoScalingGroupName=f"{cloud.name}-adder",
-        LaunchTemplate={"LaunchTemplateId": template, "Version": "2"},
+        LaunchTemplate={
+            "LaunchTemplateName": f"{cloud.name}-adder",
+            "Version": cloud.new_template(lambda data: None),
+        },
     )
 
 

@@ -46,8 +46,10 @@ from moto.core.responses import ActionResult, BaseResponse
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.availability_zones_and_regions import RegionsAndZonesBackend
 from moto.ec2.models.instances import Instance, MetadataOptions
+from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.models.vpcs import VPCBackend
 from moto.ec2.responses.launch_templates import LaunchTemplates
+from moto.ec2.utils import parse_user_data
 from moto.ecs.models import Service
 from moto.ecs.responses import EC2ContainerServiceResponse
 from moto.elbv2.models import FakeLoadBalancer, elbv2_backends
@@ -402,9 +404,10 @@ def give_machines_what_their_template_says() -> None:
     Instance.__init__ = keep
 
 
-def keep_a_templates_tags_apart() -> None:
-    """A launch template's own tags are not for what is made from it."""
+def keep_launch_templates_whole() -> None:
+    """A template's own tags apart from those of what is made from it; each version's user data."""
     create = LaunchTemplates.create_launch_template
+    create_version = LaunchTemplate.create_version
 
     def create_launch_template(self: LaunchTemplates) -> ActionResult:
         result = create(self)
@@ -417,7 +420,13 @@ def keep_a_templates_tags_apart() -> None:
         ]
         return result
 
+    def read_user_data(self: LaunchTemplate, data: dict[str, Any], *args: Any) -> Any:
+        if given := data.get("UserData"):
+            data = {**data, "UserData": parse_user_data(given)}
+        return create_version(self, data, *args)
+
     LaunchTemplates.create_launch_template = create_launch_template
+    LaunchTemplate.create_version = read_user_data
 
 
 def keep_what_databases_are_given() -> None:
@@ -574,7 +583,7 @@ def main() -> None:
     keep_what_services_are_given()
     run_tasks()
     keep_what_databases_are_given()
-    keep_a_templates_tags_apart()
+    keep_launch_templates_whole()
     give_machines_what_their_template_says()
     name_zones_as_aws_does()
     give_the_first_letter_to_the_oldest_zone()

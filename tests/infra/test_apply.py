@@ -13,9 +13,6 @@ from tests.infra.stand import ACCOUNT, REGION, Stand, plan, release
 # What a second plan may still want to change, because the emulator does not keep it: resource and
 # attribute, with the reason. AWS keeps all of these.
 NOT_KEPT = {
-    ("aws_autoscaling_group.adder", "capacity_reservation_specification"): (
-        "it is given back empty rather than left out"
-    ),
     ("aws_cloudfront_distribution.main[0]", "default_cache_behavior"): (
         "forwarded values are given back where a policy stands in their place"
     ),
