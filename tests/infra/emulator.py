@@ -421,7 +421,7 @@ def keep_launch_templates_whole() -> None:
         return result
 
     def read_user_data(self: LaunchTemplate, data: dict[str, Any], *args: Any) -> Any:
-        if given := data.get("UserData"):
+        if isinstance(given := data.get("UserData"), str):
             data = {**data, "UserData": parse_user_data(given)}
         return create_version(self, data, *args)
 
