@@ -4,6 +4,11 @@ data "aws_ssm_parameter" "bastion_image" {
   name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
 }
 
+locals {
+  # What is put on the machine as it stands, by its path there.
+  bastion_files_folder = "${path.module}/../deploy/bastion/machine"
+}
+
 resource "aws_key_pair" "operator" {
   count = length(var.allowed_bastion_ips) > 0 ? 1 : 0
 
@@ -22,12 +27,14 @@ resource "aws_instance" "bastion" {
   iam_instance_profile        = aws_iam_instance_profile.bastion.name
   ebs_optimized               = true
   user_data_replace_on_change = true
-  user_data = templatefile("${path.module}/bastion.yaml.tftpl", {
+  user_data = templatefile("${path.module}/../deploy/bastion/user-data.yaml.tftpl", {
     name          = var.name
     region        = local.region
     database_host = aws_db_instance.main.address
     secret_id     = aws_secretsmanager_secret.role["operator"].name
     log_group     = aws_cloudwatch_log_group.service["bastion"].name
+    certificates  = file("${path.module}/../src/tally/aws/rds-us-east-1.pem")
+    files         = { for path in fileset(local.bastion_files_folder, "**") : path => file("${local.bastion_files_folder}/${path}") }
   })
   tags        = { Name = "${var.name}-bastion" }
   volume_tags = merge(local.tags, { Name = "${var.name}-bastion" })

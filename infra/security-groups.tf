@@ -122,6 +122,6 @@ resource "aws_vpc_security_group_egress_rule" "bastion_https" {
   ip_protocol       = "tcp"
   from_port         = 443
   to_port           = 443
-  description       = "Packages, Session Manager and the database's certificate authorities"
+  description       = "Packages and Session Manager"
   tags              = { Name = "${var.name}-bastion-https-out" }
 }

@@ -1,4 +1,4 @@
-"""What the machine talks to: an emulator under AWS's names, and a PostgreSQL with TLS."""
+"""What the machines talk to: an emulator under AWS's names, and a PostgreSQL with TLS."""
 
 import contextlib
 import json
@@ -23,12 +23,13 @@ from tests.deploy.network import METADATA, Network
 
 REGION = "us-east-1"
 BUCKET = "tally-release"
-SECRET = "tally/adder"
+# Each of these roles has its password in a secret of that name.
+SECRETS = {"tally_adder": "tally/adder", "tally_operator": "tally/operator"}
 DATABASE_HOST = f"tally.example.{REGION}.rds.amazonaws.com"
 # As the command line may ask for it.
 BUCKET_NAMES = (f"s3.{REGION}.amazonaws.com", f"{BUCKET}.s3.{REGION}.amazonaws.com")
-# The emulator has AWS's names and a certificate that the machine trusts: nothing on the machine
-# has to be told that it is not on AWS.
+# The emulator has AWS's names and a certificate that the machines trust: nothing on a machine has
+# to be told that it is not on AWS.
 NAMES = (
     *BUCKET_NAMES,
     f"secretsmanager.{REGION}.amazonaws.com",
@@ -58,20 +59,24 @@ class Cloud:
     def upload(self, file: Path, key: str) -> None:
         self.client("s3").upload_file(str(file), BUCKET, key)
 
-    def change_password(self) -> str:
-        """Give the adder's role another password, in the database and in its secret."""
+    def change_password(self, role: str) -> None:
+        """Give a role another password, in the database and in its secret."""
         password = secrets.token_urlsafe()
-        execute(self.database_url, f"ALTER ROLE tally_adder PASSWORD '{password}'")
+        execute(self.database_url, f"ALTER ROLE {role} PASSWORD '{password}'")
         self.client("secretsmanager").put_secret_value(
-            SecretId=SECRET,
-            SecretString=json.dumps({"username": "tally_adder", "password": password}),
+            SecretId=SECRETS[role],
+            SecretString=json.dumps({"username": role, "password": password}),
         )
-        return password
+
+    def password(self, role: str) -> str:
+        """Return a role's password."""
+        secret = self.client("secretsmanager").get_secret_value(SecretId=SECRETS[role])
+        return json.loads(secret["SecretString"])["password"]
 
 
 @contextlib.contextmanager
 def cloud(network: Network) -> Iterator[Cloud]:
-    """Run all of it: an empty release bucket, a migrated database, the adder's secret."""
+    """Run all of it: an empty release bucket, a migrated database, the roles' secrets."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs:
         pytest.skip("no PostgreSQL of the distribution's is installed: apt install postgresql")
@@ -98,8 +103,9 @@ def cloud(network: Network) -> Iterator[Cloud]:
         )
         made = Cloud(network, authority, url)
         made.client("s3").create_bucket(Bucket=BUCKET)
-        made.client("secretsmanager").create_secret(Name=SECRET)
-        made.change_password()
+        for role, secret in SECRETS.items():
+            made.client("secretsmanager").create_secret(Name=secret)
+            made.change_password(role)
         yield made
 
 

@@ -1,12 +1,15 @@
-"""One network, one cloud, two releases and one machine for all tests of a deployment."""
+"""One network, one cloud, two releases and two machines for all tests of a deployment."""
 
+import gzip
+import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.deploy import release
+from tests.deploy import images, release, rendering
 from tests.deploy.cloud import Cloud, cloud
 from tests.deploy.guest import Guest, guest
 from tests.deploy.network import network
@@ -48,12 +51,38 @@ def new_release(the_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> R
 
 @pytest.fixture(scope="session")
 def user_data(old_release: Release, tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("terraform")
-    return release.render(folder, release.machine_of_the_guest(old_release.key, old_release.sha256))
+    values = rendering.adder_of_the_guest(old_release.key, old_release.sha256)
+    return rendering.render(tmp_path_factory.mktemp("terraform"), "adder", values)
 
 
 @pytest.fixture(scope="session")
 def machine(the_cloud: Cloud, user_data: str) -> Iterator[Guest]:
     """The adder's machine, made by its user data."""
-    with guest(the_cloud, user_data) as booted:
+    # Compressed, as Terraform sends it.
+    with guest(the_cloud, images.ADDER, gzip.compress(user_data.encode())) as booted:
+        yield booted
+
+
+@pytest.fixture(scope="session")
+def bastion_user_data(the_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> str:
+    values = rendering.bastion_of_the_guest(the_cloud.authority)
+    return rendering.render(tmp_path_factory.mktemp("terraform"), "bastion", values)
+
+
+@pytest.fixture(scope="session")
+def operators_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key pair as docs/deploy.md makes it: the private file; the public one is beside it."""
+    if shutil.which("ssh-keygen") is None:
+        pytest.skip("ssh-keygen is not installed: apt install openssh-client")
+    file = tmp_path_factory.mktemp("ssh") / "id_rsa"
+    make = ["ssh-keygen", "-q", "-t", "rsa", "-b", "4096", "-N", "", "-f", file]
+    subprocess.run(make, check=True)
+    return file
+
+
+@pytest.fixture(scope="session")
+def bastion(the_cloud: Cloud, bastion_user_data: str, operators_key: Path) -> Iterator[Guest]:
+    """The bastion, made by its user data, with the operator's key."""
+    public_key = operators_key.with_suffix(".pub").read_text()
+    with guest(the_cloud, images.BASTION, bastion_user_data.encode(), public_key) as booted:
         yield booted

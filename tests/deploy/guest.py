@@ -1,7 +1,6 @@
-"""A booted Debian that stands for the adder's machine: systemd, cloud-init, and nothing of ours."""
+"""A booted Debian that stands for a machine: systemd, cloud-init, and nothing of ours."""
 
 import contextlib
-import gzip
 import json
 import os
 import shutil
@@ -18,25 +17,28 @@ from tests import debian
 from tests.deploy import cloud as clouds
 from tests.deploy.cloud import Cloud
 
-PACKAGES = (
-    "awscli",
-    "ca-certificates",
-    "cloud-init",
-    "dbus",
-    "iproute2",
-    "logrotate",
-    "procps",
-    "python3",
-    # Needed by python3-cryptography under another name; debootstrap knows packages by one only.
-    "python3-cffi-backend",
-    "systemd-sysv",
-)
-AGENT = Path(__file__).with_name("agent")
+STAND_INS = Path(__file__).with_name("stand-ins")
 _ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
     "LC_ALL": "C.UTF-8",
 }
+
+
+def _no_change(root: Path) -> None: ...
+
+
+@dataclass(frozen=True)
+class Image:
+    """What a machine is before its user data; `name` is its folder in deploy/."""
+
+    name: str
+    # Debian's packages, and those that only Amazon's distribution has, by folder in stand-ins/.
+    packages: tuple[str, ...]
+    stand_ins: tuple[str, ...]
+    # cloud-init's.
+    settings: dict[str, object]
+    change: Callable[[Path], None] = _no_change
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,14 @@ class Guest:
 
 
 @contextlib.contextmanager
-def guest(cloud: Cloud, user_data: str) -> Iterator[Guest]:
+def guest(
+    cloud: Cloud, image: Image, user_data: bytes, public_key: str | None = None
+) -> Iterator[Guest]:
     """Boot a guest with this user data and wait until cloud-init has done all of it."""
     if shutil.which("systemd-nspawn") is None:
         pytest.skip("systemd-nspawn is not installed: apt install systemd-container")
-    lower = debian.root(PACKAGES)
+    lower = debian.root(image.packages)
+    place = cloud.network.guests[image.name]
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tally-guest-")))
         root = folder / "root"
@@ -83,7 +88,8 @@ def guest(cloud: Cloud, user_data: str) -> Iterator[Guest]:
         layers = f"lowerdir={lower},upperdir={folder / 'upper'},workdir={folder / 'work'}"
         subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, root], check=True)
         stack.callback(subprocess.run, ["umount", root], check=True)
-        _furnish(root, cloud, user_data)
+        _furnish(root, cloud, image)
+        _seed(root, user_data, public_key)
         group = stack.enter_context(_control_group(folder.name))
         console = folder / "console.log"
         with console.open("w") as output:
@@ -91,8 +97,8 @@ def guest(cloud: Cloud, user_data: str) -> Iterator[Guest]:
                 [
                     *("bash", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', group),
                     *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot"),
-                    *(f"--directory={root}", "--machine=adder", "--console=pipe"),
-                    f"--network-namespace-path=/run/netns/{cloud.network.guest}",
+                    *(f"--directory={root}", f"--machine={image.name}", "--console=pipe"),
+                    f"--network-namespace-path=/run/netns/{place.namespace}",
                     # Not there by default, but on a machine: filters on a unit's addresses.
                     "--system-call-filter=bpf",
                 ],
@@ -103,7 +109,7 @@ def guest(cloud: Cloud, user_data: str) -> Iterator[Guest]:
                 stderr=output,
             )
         stack.callback(_shut_down, boot)
-        started = Guest(root, _leader(boot, console), cloud.network.guest_address)
+        started = Guest(root, _leader(boot, console), place.address)
         # With its own status when something failed, which is for the tests to judge.
         started.run("cloud-init", "status", "--wait", check=False)
         yield started
@@ -120,7 +126,7 @@ def _control_group(name: str) -> Iterator[Path]:
         Path(folder).rmdir()
 
 
-def _furnish(root: Path, cloud: Cloud, user_data: str) -> None:
+def _furnish(root: Path, cloud: Cloud, image: Image) -> None:
     """Add what an AMI and AWS's network bring; the machine itself is made by its user data."""
     hosts = f"127.0.0.1 localhost\n{cloud.network.cloud_address} {' '.join(clouds.NAMES)}\n"
     (root / "etc/hosts").write_text(hosts)
@@ -128,34 +134,32 @@ def _furnish(root: Path, cloud: Cloud, user_data: str) -> None:
         trusted.write(cloud.authority.read_text())
     (root / "etc/apt/sources.list").touch()
     (root / "etc/machine-id").write_text("")
+    settings = {
+        "datasource_list": ["NoCloud"],
+        "network": {"config": "disabled"},
+        # There is no package of locales to be set up.
+        "locale": False,
+        **image.settings,
+    }
+    (root / "etc/cloud/cloud.cfg.d/90-guest.cfg").write_text(json.dumps(settings))
+    for name in image.stand_ins:
+        package = root / f"var/tmp/{name}.deb"
+        build = ["dpkg-deb", "--root-owner-group", "--build", STAND_INS / name, package]
+        subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
+        install = ["chroot", root, "dpkg", "--install", f"/var/tmp/{name}.deb"]
+        subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
+    image.change(root)
+
+
+def _seed(root: Path, user_data: bytes, public_key: str | None) -> None:
+    """Put what the metadata service tells a new machine where cloud-init takes it without one."""
     seed = root / "var/lib/cloud/seed/nocloud-net"
     seed.mkdir(parents=True)
-    (seed / "meta-data").write_text(json.dumps({"instance-id": "i-0123456789abcdef0"}))
-    # Compressed, as Terraform sends it.
-    (seed / "user-data").write_bytes(gzip.compress(user_data.encode()))
-    (root / "etc/cloud/cloud.cfg.d/90-guest.cfg").write_text(
-        json.dumps(
-            {
-                "datasource_list": ["NoCloud"],
-                "network": {"config": "disabled"},
-                # Neither a package of locales nor an SSH server is there to be set up.
-                "locale": False,
-                "ssh_genkeytypes": [],
-            }
-        )
-    )
-    # Amazon's agent is in no distribution but Amazon's; see agent/ for what stands in.
-    package = root / "var/tmp/agent.deb"
-    subprocess.run(
-        ["dpkg-deb", "--root-owner-group", "--build", AGENT, package],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    subprocess.run(
-        ["chroot", root, "dpkg", "--install", "/var/tmp/agent.deb"],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
+    told = {"instance-id": "i-0123456789abcdef0"}
+    if public_key is not None:
+        told["public-keys"] = public_key
+    (seed / "meta-data").write_text(json.dumps(told))
+    (seed / "user-data").write_bytes(user_data)
 
 
 def _leader(boot: subprocess.Popen[bytes], console: Path) -> int:

@@ -1,8 +1,8 @@
-"""Two networks of their own: the machine's, and that of everything it talks to.
+"""Networks of their own: one for each machine, and that of everything they talk to.
 
-    this test  --  cloud (routes; the emulator, the metadata service, PostgreSQL)  --  guest
+    this test  --  cloud (routes; the emulator, the metadata service, PostgreSQL)  --  each guest
 
-There is no way from the guest to anything else.
+There is no way from a guest to anything else.
 """
 
 import contextlib
@@ -17,16 +17,24 @@ import pytest
 
 # Where every machine on AWS finds its metadata and the credentials of its role.
 METADATA = "169.254.169.254"
+GUESTS = ("adder", "bastion")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A guest's namespace, and its address as the test sees it."""
+
+    namespace: str
+    address: str
 
 
 @dataclass(frozen=True)
 class Network:
-    """Names of the two namespaces, and addresses as the guest and the test see them."""
+    """The cloud's namespace and address, and where each guest is."""
 
     cloud: str
-    guest: str
     cloud_address: str
-    guest_address: str
+    guests: dict[str, Place]
 
     def in_cloud(self, *command: str) -> list[str]:
         """Give the command that runs this one in the cloud's namespace."""
@@ -39,7 +47,7 @@ def ip(*arguments: str) -> None:
 
 @contextlib.contextmanager
 def network() -> Iterator[Network]:
-    """Make both; on leaving, with the processes in them ended, nothing stays.
+    """Make all; on leaving, with the processes in them ended, nothing stays.
 
     Skips the test where none can be made.
     """
@@ -48,18 +56,20 @@ def network() -> Iterator[Network]:
     if shutil.which("ip") is None:
         pytest.skip("ip is not installed: apt install iproute2")
     number = os.getpid()
-    # Eight addresses, other ones for tests that run at the same time, from the 2^17 that are set
-    # aside for tests between networks (RFC 2544).
-    first = ipaddress.IPv4Address("198.18.0.0") + 8 * (number % (1 << 14))
+    # Sixteen addresses, other ones for tests that run at the same time, from the 2^17 that are set
+    # aside for tests between networks (RFC 2544). Each link has four of them.
+    first = ipaddress.IPv4Address("198.18.0.0") + 16 * (number % (1 << 13))
     made = Network(
         cloud=f"tally-cloud-{number}",
-        guest=f"tally-guest-{number}",
-        cloud_address=f"{first + 5}",
-        guest_address=f"{first + 6}",
+        cloud_address=f"{first + 2}",
+        guests={
+            name: Place(f"tally-{name}-{number}", f"{first + 4 * link + 2}")
+            for link, name in enumerate(GUESTS, 1)
+        },
     )
     outside, inside = f"tally{number}", "test"
     with contextlib.ExitStack() as stack:
-        for name in (made.cloud, made.guest):
+        for name in (made.cloud, *(place.namespace for place in made.guests.values())):
             ip("netns", "add", name)
             stack.callback(ip, "netns", "delete", name)
         ip("link", "add", outside, "type", "veth", "peer", "name", inside, "netns", made.cloud)
@@ -67,21 +77,25 @@ def network() -> Iterator[Network]:
         stack.callback(ip, "link", "delete", outside)
         ip("address", "add", f"{first + 1}/30", "dev", outside)
         ip("link", "set", outside, "up")
-        ip("route", "add", f"{first + 4}/30", "via", f"{first + 2}")
 
-        cloud, guest = ("-netns", made.cloud), ("-netns", made.guest)
-        ip(*cloud, "address", "add", f"{first + 2}/30", "dev", inside)
-        ip(*cloud, "link", "add", "guest", "type", "veth", "peer", "name", "eth0")
-        ip(*cloud, "link", "set", "eth0", "netns", made.guest)
-        ip(*cloud, "address", "add", f"{made.cloud_address}/30", "dev", "guest")
+        cloud = ("-netns", made.cloud)
+        ip(*cloud, "address", "add", f"{made.cloud_address}/30", "dev", inside)
         ip(*cloud, "address", "add", f"{METADATA}/32", "dev", "lo")
-        for link in ("lo", inside, "guest"):
+        for link in ("lo", inside):
             ip(*cloud, "link", "set", link, "up")
         forward = made.in_cloud("sysctl", "--quiet", "--write", "net.ipv4.ip_forward=1")
         subprocess.run(forward, check=True)
 
-        ip(*guest, "address", "add", f"{made.guest_address}/30", "dev", "eth0")
-        ip(*guest, "link", "set", "lo", "up")
-        ip(*guest, "link", "set", "eth0", "up")
-        ip(*guest, "route", "add", "default", "via", made.cloud_address)
+        for name, place in made.guests.items():
+            guest = ("-netns", place.namespace)
+            router = f"{ipaddress.IPv4Address(place.address) - 1}"
+            ip(*cloud, "link", "add", name, "type", "veth", "peer", "name", "eth0")
+            ip(*cloud, "link", "set", "eth0", "netns", place.namespace)
+            ip(*cloud, "address", "add", f"{router}/30", "dev", name)
+            ip(*cloud, "link", "set", name, "up")
+            ip(*guest, "address", "add", f"{place.address}/30", "dev", "eth0")
+            ip(*guest, "link", "set", "lo", "up")
+            ip(*guest, "link", "set", "eth0", "up")
+            ip(*guest, "route", "add", "default", "via", router)
+            ip("route", "add", place.address, "via", made.cloud_address)
         yield made

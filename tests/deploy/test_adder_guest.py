@@ -6,6 +6,7 @@ is verified. What differs from the machine on AWS stands in deploy/adder/README.
 
 import asyncio
 import contextlib
+import gzip
 import json
 import re
 import time
@@ -16,8 +17,8 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.deploy import release
-from tests.deploy.cloud import BUCKET_NAMES, SECRET, Cloud
+from tests.deploy import images, rendering
+from tests.deploy.cloud import BUCKET_NAMES, Cloud
 from tests.deploy.conftest import Release
 from tests.deploy.guest import Guest, guest
 from tests.deploy.network import METADATA
@@ -134,8 +135,7 @@ def test_exactly_the_expected_ports_listen(running: Guest) -> None:
 def test_the_password_is_nowhere_to_be_read(
     running: Guest, the_cloud: Cloud, user_data: str
 ) -> None:
-    secret = the_cloud.client("secretsmanager").get_secret_value(SecretId=SECRET)
-    password = json.loads(secret["SecretString"])["password"]
+    password = the_cloud.password("tally_adder")
     shown = {
         "user data": user_data,
         "journal": running.output("journalctl", "--no-pager", "--output=export"),
@@ -230,7 +230,7 @@ async def test_a_stop_answers_what_is_under_way(running: Guest, the_cloud: Cloud
 
 
 def test_a_restart_takes_a_changed_password(running: Guest, the_cloud: Cloud) -> None:
-    the_cloud.change_password()
+    the_cloud.change_password("tally_adder")
     running.run("systemctl", "restart", UNIT)
     wait(lambda: ready(running))
     add(running, "5")
@@ -283,8 +283,9 @@ def test_another_file_than_the_promised_one_is_not_installed(
 def test_a_machine_does_not_start_a_file_with_another_checksum(
     the_cloud: Cloud, old_release: Release, tmp_path: Path
 ) -> None:
-    rendered = release.render(tmp_path, release.machine_of_the_guest(old_release.key, "f" * 64))
-    with guest(the_cloud, rendered) as other:
+    values = rendering.adder_of_the_guest(old_release.key, "f" * 64)
+    rendered = rendering.render(tmp_path, "adder", values)
+    with guest(the_cloud, images.ADDER, gzip.compress(rendered.encode())) as other:
         said = other.output("cat", "/var/log/cloud-init-output.log")
         line = f"has the sha256 {old_release.sha256}, not {'f' * 64}; nothing was changed"
         assert re.search(rf"^tally-release: s3://\S+ {line}$", said, re.MULTILINE)
