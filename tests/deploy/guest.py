@@ -176,14 +176,15 @@ def _leader(boot: subprocess.Popen[bytes], console: Path) -> int:
                 return (Path(f"/proc/{child}/root/run/systemd/private")).exists()
         return False
 
-    _wait(look)
+    wait(look)
     return found
 
 
-def _wait(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for a guest: by default as long as a start may take on a busy machine."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "the guest did not boot in time"
+        assert time.monotonic() < deadline, f"not after {seconds} s"
         time.sleep(0.1)
 
 

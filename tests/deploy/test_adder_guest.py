@@ -9,8 +9,7 @@ import contextlib
 import gzip
 import json
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
@@ -20,20 +19,11 @@ import pytest
 from tests.deploy import images, rendering
 from tests.deploy.cloud import BUCKET_NAMES, Cloud
 from tests.deploy.conftest import Release
-from tests.deploy.guest import Guest, guest
+from tests.deploy.guest import Guest, guest, wait
 from tests.deploy.network import METADATA
 
 UNIT = "tally-adder.service"
 ENTRIES = "/adder_service/entries"
-# A start: one to fetch the password, and one for the adder itself, on a busy machine.
-START_SECONDS = 60
-
-
-def wait(condition: Callable[[], bool], seconds: float = START_SECONDS) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
 
 
 def ready(guest: Guest) -> bool:

@@ -6,15 +6,13 @@ deploy/bastion/README.md.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import re
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,20 +20,13 @@ import pytest
 
 from tests.deploy import cloud as clouds
 from tests.deploy.cloud import Cloud
-from tests.deploy.guest import Guest
+from tests.deploy.guest import Guest, wait
 from tests.deploy.release import PROJECT
 
 SETTINGS = PROJECT / "deploy/bastion/machine/etc/ssh/bastion.conf"
 SESSIONS = "/var/log/sessions"
-# A session starts sudo, and psql asks for its password: on a busy machine that takes a while.
+# For ssh and what it runs, on a busy machine.
 SECONDS = 60
-
-
-def wait(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 @dataclass(frozen=True)
@@ -96,7 +87,7 @@ def operator(
 
 def records(bastion: Guest) -> dict[str, str]:
     folder = bastion.root / SESSIONS.lstrip("/")
-    return {file.name: file.read_text() for file in folder.glob("*.log")}
+    return {file.name: file.read_text(errors="replace") for file in folder.glob("*.log")}
 
 
 @contextlib.contextmanager
@@ -182,7 +173,7 @@ def test_a_command_on_a_terminal_is_recorded(bastion: Guest, operator: Operator)
     with one_record(bastion) as record:
         done = operator.ssh("tty; exit 4", options=("-tt",))
     assert done.returncode == 4
-    assert re.fullmatch(r"/dev/pts/\d+\r\n", done.stdout)
+    assert re.fullmatch(r"/dev/pts/\d+\n", done.stdout)
     began, shown, *_, ended = record[1].splitlines()
     assert "tty; exit 4" in began
     assert shown == done.stdout.strip()
@@ -193,19 +184,17 @@ def test_a_shell_is_recorded_and_its_status_passed_on(bastion: Guest, operator: 
     with one_record(bastion) as record:
         done = operator.shell("echo $((6 * 7)) $(id -un) $(tty)", "(exit 5)")
     assert done.returncode == 5
-    assert re.search(r"^42 ec2-user /dev/pts/\d+\r$", done.stdout, re.MULTILINE)
+    assert re.search(r"^42 ec2-user /dev/pts/\d+$", done.stdout, re.MULTILINE)
     _, text = record
     assert "42 ec2-user /dev/pts/" in text
     assert "(exit 5)" in text
 
 
-def test_what_is_sent_to_a_command_arrives(bastion: Guest, operator: Operator) -> None:
-    said = "one line\nand another\n"
-    with one_record(bastion) as record:
-        done = operator.ssh("sha256sum", said=said)
-    assert done.returncode == 0
-    assert done.stdout == f"{hashlib.sha256(said.encode()).hexdigest()}  -\n"
-    assert done.stdout.split()[0] in record[1]
+def test_without_a_terminal_every_byte_passes_as_it_is(operator: Operator) -> None:
+    sent = bytes(range(256)) * 256
+    command = ["ssh", *operator.options(), f"ec2-user@{operator.bastion.address}", "cat"]
+    done = subprocess.run(command, input=sent, capture_output=True, check=True, timeout=SECONDS)
+    assert (done.stdout, done.stderr) == (sent, b"")
 
 
 def test_a_session_can_neither_list_nor_read_nor_change_records(
@@ -419,12 +408,15 @@ def test_no_proxy_is_given(operator: Operator) -> None:
         assert "administratively prohibited" in connection.communicate()[1]
 
 
-def test_no_socket_is_forwarded(operator: Operator, tmp_path: Path) -> None:
+def test_no_socket_is_forwarded(bastion: Guest, operator: Operator, tmp_path: Path) -> None:
     file = tmp_path / "socket"
     with forwarding(operator, "-L", f"{file}:/run/dbus/system_bus_socket") as connection:
         refused(str(file), b"\0AUTH EXTERNAL\r\n")
         connection.terminate()
-        assert "administratively prohibited" in connection.communicate()[1]
+        assert "open failed" in connection.communicate()[1]
+    # The client can't tell this from a socket that is not there.
+    log = bastion.root / "var/log/secure"
+    wait(lambda: "refused streamlocal port forward" in log.read_text())
 
 
 @pytest.mark.parametrize(
@@ -489,7 +481,9 @@ def test_no_file_is_copied(
         cwd=tmp_path,
     )
     assert done.returncode != 0
-    assert "files are copied neither from nor to this machine" in done.stderr
+    # Of a subsystem, which the first two ask for, sshd passes nothing of that kind on.
+    said = "files are copied neither from nor to this machine" if "-O" in program else "closed"
+    assert said in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -514,28 +508,29 @@ def test_psql_reads_the_ledger_with_verified_tls(
 def test_psql_on_a_terminal(bastion: Guest, operator: Operator) -> None:
     """As docs/deploy.md has it."""
     with one_record(bastion) as record:
-        done = operator.ssh("tally-psql", options=("-tt",), said="select 6 * 7 as found;\n\\q\n")
+        # A terminal of no size, as that of a test, would get a pager.
+        done = operator.ssh(
+            "tally-psql --pset=pager=off", options=("-tt",), said="select 6 * 7 as found;\n\\q\n"
+        )
     assert done.returncode == 0, done.stdout
     assert "42" in done.stdout
     assert "select 6 * 7 as found;" in record[1]
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
+def test_psql_can_write_nothing(operator: Operator) -> None:
+    statements = (
         "insert into tally.entry default values",
         "delete from tally.entry",
-        "update tally.total set value = 0",
+        "update tally.total set sum = 0",
         "truncate tally.entry",
-        "create table mine (it int)",
+        "create table public.mine (it int)",
         "create table tally.mine (it int)",
+        "create role other",
         "set role tally_adder",
-    ],
-)
-def test_psql_can_write_nothing(operator: Operator, statement: str) -> None:
-    done = operator.ssh(f"tally-psql --command '{statement}'")
-    assert done.returncode == 1
-    assert "permission denied" in done.stderr
+    )
+    done = operator.ssh("tally-psql", said="".join(f"{statement};\n" for statement in statements))
+    assert done.stdout == ""
+    assert done.stderr.count("ERROR:  permission denied") == len(statements), done.stderr
 
 
 def test_psql_takes_no_server_with_another_authority(bastion: Guest, operator: Operator) -> None:
@@ -574,6 +569,6 @@ def test_sshd_is_stopped_if_it_has_not_the_settings(bastion: Guest, operator: Op
         assert operator.ssh("true").returncode == 255
     finally:
         settings.write_text(before)
-        bastion.run("systemctl", "enable", "sshd")
+        bastion.run("systemctl", "enable", "--now", "sshd")
         bastion.run("/usr/local/bin/set-up")
     assert operator.ssh("true").returncode == 0

@@ -1,4 +1,4 @@
-"""What Terraform renders for the adder's machine, and what it puts there."""
+"""What Terraform renders for a machine, and what it puts there."""
 
 import re
 import shutil
@@ -18,11 +18,18 @@ UNITS = ("tally-adder.service", "tally-adder-password.service")
 LIMIT_BYTES = 16 << 10
 
 
-def test_cloud_init_accepts_it(user_data: str, tmp_path: Path) -> None:
+@pytest.fixture(params=["adder", "bastion"])
+def rendered(request: pytest.FixtureRequest) -> tuple[str, Path]:
+    """A machine's user data, and the folder of its files."""
+    name = {"adder": "user_data", "bastion": "bastion_user_data"}[request.param]
+    return request.getfixturevalue(name), PROJECT / "deploy" / request.param / "machine"
+
+
+def test_cloud_init_accepts_it(rendered: tuple[str, Path], tmp_path: Path) -> None:
     if shutil.which("cloud-init") is None:
         pytest.skip("cloud-init is not installed")
     file = tmp_path / "user-data"
-    file.write_text(user_data)
+    file.write_text(rendered[0])
     done = subprocess.run(
         ["cloud-init", "schema", "--config-file", file],
         check=False,
@@ -32,17 +39,19 @@ def test_cloud_init_accepts_it(user_data: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_it_fits(user_data: str) -> None:
-    assert len(user_data.encode()) < LIMIT_BYTES
+def test_it_fits(rendered: tuple[str, Path]) -> None:
+    assert len(rendered[0].encode()) < LIMIT_BYTES
 
 
-def test_every_file_arrives_unchanged(user_data: str) -> None:
+def test_every_file_arrives_unchanged(rendered: tuple[str, Path]) -> None:
+    user_data, folder = rendered
     written = {entry["path"]: entry for entry in yaml.safe_load(user_data)["write_files"]}
-    for file in MACHINE.rglob("*"):
+    modes = {"bin": "0755", "sudoers.d": "0440"}
+    for file in folder.rglob("*"):
         if file.is_file():
-            entry = written[f"/{file.relative_to(MACHINE)}"]
+            entry = written[f"/{file.relative_to(folder)}"]
             assert entry["content"] == file.read_text()
-            assert (entry["permissions"] == "0755") == (file.parent.name == "bin")
+            assert entry["permissions"] == modes.get(file.parent.name, "0644")
 
 
 def test_the_database_is_verified(user_data: str) -> None:
@@ -51,8 +60,9 @@ def test_the_database_is_verified(user_data: str) -> None:
     assert f"TALLY_DATABASE_URL={address}?{query}\n" in user_data
 
 
-def test_its_scripts_pass_shellcheck() -> None:
-    scripts = sorted((MACHINE / "opt/tally/bin").iterdir())
+def test_its_scripts_pass_shellcheck(rendered: tuple[str, Path]) -> None:
+    scripts = sorted(file for file in rendered[1].rglob("bin/*") if file.is_file())
+    assert scripts
     shellcheck = PROJECT / ".venv/bin/shellcheck"
     done = subprocess.run([shellcheck, *scripts], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
