@@ -199,6 +199,15 @@ class Cloud:
         (reservation,) = self.ec2.describe_instances(Filters=filters)["Reservations"]
         return reservation["Instances"][0]
 
+    def start_the_bastion_with(self, old: str, new: str) -> None:
+        """End the bastion and start one with something else in its user data."""
+
+        def change(machine: dict[str, Any]) -> None:
+            assert old in machine["UserData"]
+            machine["UserData"] = machine["UserData"].replace(old, new)
+
+        self.replace_bastion(change)
+
     def replace_bastion(self, change: Callable[[dict[str, Any]], None]) -> None:
         """End the bastion and start one that differs."""
         old = self.bastion()
@@ -1091,20 +1100,40 @@ def start_the_bastion_without_a_key(cloud: Cloud) -> None:
 
 @breaks("bastion-locked")
 def forward_agents(cloud: Cloud) -> None:
-    def change(machine: dict[str, Any]) -> None:
-        machine["UserData"] = machine["UserData"].replace(
-            "AllowAgentForwarding no", "AllowAgentForwarding yes"
-        )
+    cloud.start_the_bastion_with("AllowAgentForwarding no", "AllowAgentForwarding yes")
 
-    cloud.replace_bastion(change)
+
+@breaks("bastion-locked")
+def forward_sockets(cloud: Cloud) -> None:
+    cloud.start_the_bastion_with("AllowStreamLocalForwarding no", "AllowStreamLocalForwarding yes")
+
+
+@breaks("bastion-locked")
+def ask_for_a_password_first(cloud: Cloud) -> None:
+    cloud.start_the_bastion_with(
+        "PasswordAuthentication no\n",
+        "PasswordAuthentication yes\n      PasswordAuthentication no\n",
+    )
+
+
+@breaks("bastion-locked")
+def leave_sshd_its_own_settings(cloud: Cloud) -> None:
+    cloud.start_the_bastion_with("sed -i '1i Include", "sed -i '$a Include")
 
 
 @breaks("bastion-session-logs")
 def record_no_sessions(cloud: Cloud) -> None:
-    def change(machine: dict[str, Any]) -> None:
-        machine["UserData"] = machine["UserData"].replace("ForceCommand", "# ForceCommand")
+    cloud.start_the_bastion_with("ForceCommand", "# ForceCommand")
 
-    cloud.replace_bastion(change)
+
+@breaks("bastion-session-logs")
+def send_one_session_of_several(cloud: Cloud) -> None:
+    cloud.start_the_bastion_with('"publish_multi_logs": true', '"publish_multi_logs": false')
+
+
+@breaks("bastion-session-logs")
+def leave_logins_in_the_journal(cloud: Cloud) -> None:
+    cloud.start_the_bastion_with("  - rsyslog\n", "")
 
 
 @breaks("bastion-session-manager")

@@ -1,6 +1,8 @@
 """The bastion: the operator's way in."""
 
+import json
 import re
+import textwrap
 from collections.abc import Iterator
 from ipaddress import ip_network
 from typing import Final
@@ -14,12 +16,23 @@ from tally.aws.rules import is_range, openings, show
 concern = Concern("Bastion")
 
 # What its sshd has to be told.
-_SSHD: Final = (
-    "PasswordAuthentication no",
-    "KbdInteractiveAuthentication no",
-    "PermitRootLogin no",
-    "AllowAgentForwarding no",
-)
+_SSHD: Final = {
+    "AuthenticationMethods": "publickey",
+    "PasswordAuthentication": "no",
+    "KbdInteractiveAuthentication": "no",
+    "PermitRootLogin": "no",
+    "AllowUsers": "ec2-user",
+    "AllowAgentForwarding": "no",
+    "AllowTcpForwarding": "no",
+    "AllowStreamLocalForwarding": "no",
+    "X11Forwarding": "no",
+    "PermitTunnel": "no",
+    "PermitUserRC": "no",
+}
+# Where, on the machine.
+_SETTINGS: Final = "/etc/ssh/bastion.conf"
+_RECORDS: Final = "/var/log/sessions/*.log"
+_LOGINS: Final = "/var/log/secure"
 # The largest network that one site is likely to have.
 _WIDEST: Final = 16
 
@@ -71,27 +84,72 @@ def _key(account: Account) -> Iterator[Seen]:
     yield Seen(name_of(machine, "InstanceId"), bool(key), f"KeyName = {key or 'none'}")
 
 
-@concern.requires("bastion-locked", "SSH allows no password, no root and no agent forwarding")
+def _written(user_data: str, path: str) -> str:
+    """Return the file that the user data writes there, or nothing."""
+    entry = rf"^  - path: {re.escape(path)}\n(?:    permissions: .*\n)?    content: \|\n"
+    found = re.search(rf"{entry}((?:      .*\n|\n)*)", user_data, re.MULTILINE)
+    return textwrap.dedent(found[1]) if found else ""
+
+
+def _settings(user_data: str) -> dict[str, str]:
+    """Return what sshd is told, by keyword: the first of several counts."""
+    found: dict[str, str] = {}
+    for line in _written(user_data, _SETTINGS).splitlines():
+        keyword, _, value = line.strip().partition(" ")
+        found.setdefault(keyword.lower(), value)
+    return found
+
+
+@concern.requires("bastion-locked", "SSH allows no password, no root and no forwarding")
 def _locked(account: Account) -> Iterator[Seen]:
     machine = _bastion(account)
-    lines = {line.strip() for line in account.user_data(machine["InstanceId"]).splitlines()}
-    yield present(
-        name_of(machine, "InstanceId"), set(_SSHD) - lines, f"user data: {'; '.join(_SSHD)}"
-    )
+    name = name_of(machine, "InstanceId")
+    text = account.user_data(machine["InstanceId"])
+    told = _settings(text)
+    missing = {
+        f"{keyword} {value}"
+        for keyword, value in _SSHD.items()
+        if told.get(keyword.lower()) != value
+    }
+    yield present(name, missing, f"{_SETTINGS}: {', '.join(_SSHD)}")
+    # Amazon Linux's sshd reads what its own file includes, and of two values the first.
+    first = f"sed -i '1i Include {_SETTINGS}' /etc/ssh/sshd_config" in text
+    yield Seen(name, first, f"{_SETTINGS} is {'' if first else 'not '}what sshd reads first")
 
 
-@concern.requires("bastion-session-logs", "What sessions show is kept in a log group")
+@concern.requires("bastion-session-logs", "What sessions show, and logins, are kept in a log group")
 def _session_logs(account: Account) -> Iterator[Seen]:
     machine = _bastion(account)
+    name = name_of(machine, "InstanceId")
     group = f"/{account.name}/bastion"
     text = account.user_data(machine["InstanceId"])
-    forced = re.search(r"^\s*ForceCommand /usr/local/bin/recorded-session$", text, re.MULTILINE)
-    good = forced is not None and f'"{group}"' in text
-    yield Seen(
-        name_of(machine, "InstanceId"),
-        good,
-        f"sessions are {'' if good else 'not '}recorded and sent to {group}",
+    forced = _settings(text).get("forcecommand") == "/usr/local/bin/recorded-session"
+    kept = all(
+        _written(text, f"/usr/local/bin/{script}")
+        for script in ("recorded-session", "keep-session")
     )
+    yield Seen(name, forced and kept, f"sessions are {'' if forced and kept else 'not '}recorded")
+    sent = _sent(text, group)
+    for file in (_RECORDS, _LOGINS):
+        yield Seen(name, file in sent, f"{file} is {'' if file in sent else 'not '}sent to {group}")
+    written = re.search(r"^  - rsyslog$", text, re.MULTILINE) is not None
+    yield Seen(name, written, f"rsyslog is {'' if written else 'not '}there to write {_LOGINS}")
+
+
+def _sent(user_data: str, group: str) -> set[str]:
+    """Return the files that the agent is to send all of to this group."""
+    try:
+        told = json.loads(_written(user_data, "/etc/tally/cloudwatch-agent.json"))
+    except ValueError:
+        # The agent takes none of it either.
+        return set()
+    return {
+        entry["file_path"]
+        for entry in told["logs"]["logs_collected"]["files"]["collect_list"]
+        # Of several files that fit it follows one, unless it is told otherwise.
+        if entry["log_group_name"] == group
+        and ("*" not in entry["file_path"] or entry.get("publish_multi_logs"))
+    }
 
 
 @concern.requires("bastion-session-manager", "The bastion is also reached by Session Manager")
