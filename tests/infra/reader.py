@@ -22,7 +22,7 @@ NOT_RUN = {
     "images": "there is no registry behind the emulator: the images are told to it by its API",
     "release": "building takes a minute and has tests of its own: a small file stands in",
     "edit": "an editor wants a person: the example is used as it is",
-    "bastion": "no machine boots in the emulator",
+    "bastion": "no machine boots in the emulator; tests/deploy logs in to one",
     "session": "no machine boots in the emulator",
 }
 

@@ -88,14 +88,14 @@ def _written(user_data: str, path: str) -> str:
     """Return the file that the user data writes there, or nothing."""
     entry = rf"^  - path: {re.escape(path)}\n(?:    permissions: .*\n)?    content: \|\n"
     found = re.search(rf"{entry}((?:      .*\n|\n)*)", user_data, re.MULTILINE)
-    return textwrap.dedent(found[1]) if found else ""
+    return textwrap.dedent(found[1]).rstrip("\n") + "\n" if found else ""
 
 
 def _settings(user_data: str) -> dict[str, str]:
     """Return what sshd is told, by keyword: the first of several counts."""
     found: dict[str, str] = {}
     for line in _written(user_data, _SETTINGS).splitlines():
-        keyword, _, value = line.strip().partition(" ")
+        keyword, _, value = line.partition(" ")
         found.setdefault(keyword.lower(), value)
     return found
 
