@@ -58,7 +58,8 @@ def _like_amazons(root: Path) -> None:
 
 BASTION = Image(
     name="bastion",
-    packages=(*_BOTH, "openssh-server", "postgresql-client", "rsyslog", "sudo"),
+    # The last is for sshd: without it, it would forward no display whatever it is told.
+    packages=(*_BOTH, "openssh-server", "postgresql-client", "rsyslog", "sudo", "xauth"),
     stand_ins=("amazon-cloudwatch-agent", "postgresql17"),
     settings={
         "ssh_genkeytypes": ["ed25519", "ecdsa"],

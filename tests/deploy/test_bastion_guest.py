@@ -420,23 +420,25 @@ def test_no_socket_is_forwarded(bastion: Guest, operator: Operator, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "asked",
+    ("asked", "refusal"),
     [
-        ("-R", "0:127.0.0.1:22"),
-        ("-R", "/tmp/remote.socket:127.0.0.1:22"),
-        ("-w", "any:any"),
+        (("-R", "0:127.0.0.1:22"), "remote port forwarding failed for listen port 0"),
+        (
+            ("-R", "/tmp/remote.socket:127.0.0.1:22"),
+            "remote port forwarding failed for listen path",
+        ),
+        (("-w", "any:any"), "Tunnel forwarding failed"),
     ],
     ids=["port", "socket", "tunnel"],
 )
 def test_nothing_is_forwarded_from_there(
-    bastion: Guest, operator: Operator, asked: tuple[str, ...]
+    bastion: Guest, operator: Operator, asked: tuple[str, ...], refusal: str
 ) -> None:
-    options = ("-N", "-o", "ExitOnForwardFailure=yes", *asked)
     if asked[0] == "-w" and not Path("/dev/net/tun").exists():
         pytest.skip("ssh asks for no tunnel where it can't make its own end: no /dev/net/tun")
-    done = operator.ssh(options=options)
+    done = operator.ssh(options=("-N", "-o", "ExitOnForwardFailure=yes", *asked))
     assert done.returncode == 255
-    assert re.search("remote port forwarding failed|[Tt]unnel|forwarding failed", done.stderr)
+    assert refusal in done.stderr
     assert not (bastion.root / "tmp/remote.socket").exists()
 
 
@@ -544,6 +546,22 @@ def test_psql_takes_no_server_with_another_authority(bastion: Guest, operator: O
         kept.write_text(before)
     assert done.returncode == 2
     assert "certificate verify failed" in done.stderr
+
+
+def test_psql_takes_no_server_with_another_name(
+    bastion: Guest, operator: Operator, the_cloud: Cloud
+) -> None:
+    settings, hosts = bastion.root / "etc/tally/machine.env", bastion.root / "etc/hosts"
+    before, known = settings.read_text(), hosts.read_text()
+    settings.write_text(before.replace(clouds.DATABASE_HOST, "other.example"))
+    hosts.write_text(f"{known}{the_cloud.network.cloud_address} other.example\n")
+    try:
+        done = operator.ssh("tally-psql --command 'select 1'")
+    finally:
+        settings.write_text(before)
+        hosts.write_text(known)
+    assert done.returncode == 2
+    assert re.search('certificate for .* does not match host name "other.example"', done.stderr)
 
 
 def test_psql_takes_a_changed_password(operator: Operator, the_cloud: Cloud) -> None:
