@@ -1,5 +1,5 @@
-# The adder on virtual machines: always the same number, replaced one by one on a new release, and put
-# back if that goes wrong.
+# The adder on virtual machines: always the same number, replaced on a new release, and put back if
+# that goes wrong.
 locals {
   # What is put on the machine as it stands, by its path there.
   adder_files_folder = "${path.module}/../deploy/adder/machine"

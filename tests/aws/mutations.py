@@ -782,11 +782,6 @@ def release_without_rollback(cloud: Cloud) -> None:
 
 
 @breaks("machines-refresh")
-def release_without_an_alarm(cloud: Cloud) -> None:
-    cloud.refresh(AlarmSpecification={"Alarms": []})
-
-
-@breaks("machines-refresh")
 def release_with_errors(cloud: Cloud) -> None:
     alarm = f"{cloud.name}-adder-errors"
     cloud.cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="errors")

@@ -1,5 +1,6 @@
 """The replacing of the adder's machines: forward when all goes well, and otherwise back."""
 
+import base64
 import os
 import subprocess
 
@@ -19,7 +20,7 @@ PREFERENCES = {
 
 
 class Machines:
-    """An auto scaling group of two machines of version 1, whose launch template has a version 2."""
+    """An auto scaling group of two machines of version 1; version 2 is good, version 3 bad."""
 
     def __init__(self, emulator, folder):
         self.emulator = emulator
@@ -38,9 +39,11 @@ class Machines:
             MaxSize=4,
             AvailabilityZones=["us-east-1a"],
         )
-        ec2.create_launch_template_version(
-            LaunchTemplateId=self.template, LaunchTemplateData=data | {"InstanceType": "t3.small"}
-        )
+        bad = base64.b64encode(f"bad{'0' * 61}".encode()).decode()
+        for change in ({"InstanceType": "t3.small"}, {"UserData": bad}):
+            ec2.create_launch_template_version(
+                LaunchTemplateId=self.template, LaunchTemplateData=data | change
+            )
         self.cloudwatch.put_metric_alarm(
             AlarmName=ALARM,
             Namespace="test",
@@ -123,12 +126,23 @@ def test_nothing_is_replaced_where_the_version_runs(machines):
 
 
 def test_an_alarm_takes_the_group_back_and_fails(machines):
-    machines.ring()
-    done = machines.replace()
+    done = machines.replace(version="3")
     assert done.returncode == 1
     assert "RollbackSuccessful: in ALARM: adder-errors" in done.stderr
-    assert "adder runs version 1, not 2." in done.stderr
+    assert "adder runs version 1, not 3." in done.stderr
     assert machines.versions == ("1", ["1", "1"])
+
+
+def test_an_alarm_that_rings_already_keeps_nobody_from_going_back(machines):
+    machines.ring()
+    done = machines.replace()
+    assert done.returncode == 0, done.stderr
+    assert "adder-errors rings already" in done.stdout
+    assert machines.versions == ("2", ["2", "2"])
+    [refresh] = machines.refreshes
+    assert refresh["Preferences"] == {
+        name: value for name, value in PREFERENCES.items() if name != "AlarmSpecification"
+    }
 
 
 def test_machines_that_do_not_start_in_time_take_the_group_back(machines):

@@ -7,8 +7,9 @@ API models, and `agent`, the caller's User-Agent. Filled in are
 
 - `application-autoscaling:ListTagsForResource`, without which an apply hangs;
 - CloudFront's VPC origins, and a distribution's reference to one;
-- instance refreshes of auto scaling groups, which succeed at once, or go back while an alarm rings;
-- the tasks of ECS services, which serve at once, or go back likewise;
+- instance refreshes of auto scaling groups, and the tasks of ECS services: both are there at once;
+- a bad release, known by a SHA-256 that begins with `bad`: wherever it runs, the alarms that are to
+  take it back ring;
 - who is told of a budget or by a topic, and a budget's tags;
 - what is given to ECS services and databases, and forgotten by moto;
 - letters for zones as an account may have them: the first is the oldest zone, which lacks much;
@@ -20,11 +21,14 @@ break things in a copy, and there is nothing to undo. The end of its input ends 
 """
 
 import argparse
+import gzip
 import json
 import os
+import re
 import signal
 import sys
 import threading
+from base64 import b64decode
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from ipaddress import ip_network
@@ -182,6 +186,9 @@ def add_instance_refreshes() -> None:
             "Preferences": preferences,
         }
         watched = preferences.get("AlarmSpecification", {}).get("Alarms", [])
+        if makes_bad_machines(group, desired.get("LaunchTemplate")):
+            ring(self, watched)
+        # Whether AWS minds an alarm that rang before is not documented; here it does.
         if ringing := ringing_alarms(self, watched):
             end(refresh, "RollbackSuccessful", f"in ALARM: {', '.join(ringing)}")
         elif "Launch" in group._suspended_processes:
@@ -191,13 +198,6 @@ def add_instance_refreshes() -> None:
             end(refresh, "Successful")
         refreshes.setdefault(name, []).insert(0, refresh)
         return ActionResult({"InstanceRefreshId": refresh["InstanceRefreshId"]})
-
-    def replace_machines(group: FakeAutoScalingGroup, template: dict[str, Any] | None) -> None:
-        if template:
-            group._set_launch_configuration("", template, None)
-        count = group.desired_capacity
-        group.set_desired_capacity(0)
-        group.set_desired_capacity(count)
 
     def end(refresh: dict[str, Any], status: str, reason: str = "") -> None:
         refresh |= {"Status": status, "StatusReason": reason, "EndTime": datetime.now(UTC)}
@@ -244,6 +244,25 @@ def add_instance_refreshes() -> None:
     InstanceState.launch_template = property(lambda self: self.made_from)
 
 
+def makes_bad_machines(group: FakeAutoScalingGroup, template: dict[str, Any] | None) -> bool:
+    if template is None:
+        return False
+    made_from = group.ec2_backend.get_launch_template(template["LaunchTemplateId"])
+    given = made_from.get_version(template["Version"]).data.get("UserData")
+    data = b64decode(str(given or ""))
+    # Terraform gzips it.
+    text = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    return re.search(rb"\bbad[0-9a-f]{61}\b", text) is not None
+
+
+def replace_machines(group: FakeAutoScalingGroup, template: dict[str, Any] | None) -> None:
+    if template:
+        group._set_launch_configuration("", template, None)
+    count = group.desired_capacity
+    group.set_desired_capacity(0)
+    group.set_desired_capacity(count)
+
+
 class ActiveInstanceRefreshNotFound(AutoscalingClientError):
     def __init__(self) -> None:
         super().__init__("ActiveInstanceRefreshNotFound", "No instance refresh is in progress.")
@@ -253,6 +272,13 @@ def ringing_alarms(asked: BaseResponse, names: Iterable[str]) -> list[str]:
     """Those of some alarms that are in ALARM, in the account and region of a request."""
     alarms = cloudwatch_backends[asked.current_account][asked.region].alarms
     return [name for name in names if name in alarms and alarms[name].state_value == "ALARM"]
+
+
+def ring(asked: BaseResponse, names: Iterable[str]) -> None:
+    """Put alarms into ALARM, as the errors of a bad release do."""
+    cloudwatch = cloudwatch_backends[asked.current_account][asked.region]
+    for name in names:
+        cloudwatch.set_alarm_state(name, "a bad release", "{}", "ALARM")
 
 
 def add_budget_subscribers() -> None:
@@ -311,8 +337,8 @@ def keep_what_services_are_given() -> None:
 def run_tasks() -> None:
     """An ECS service's tasks, as far as their number and the load balancer's targets go.
 
-    A deployment is done at once. It goes back while an alarm of the service rings, and does not end
-    where the service may neither start a task nor stop one.
+    A deployment is done at once. It goes back when an alarm of the service rings that did not ring
+    before, and does not end where the service may neither start a task nor stop one.
     """
     create = EC2ContainerServiceResponse.create_service
     update = EC2ContainerServiceResponse.update_service
@@ -329,11 +355,16 @@ def run_tasks() -> None:
         result = update(self)
         service: Service = result._result["service"]
         settings = service.deployment_configuration or {}
-        alarms = settings.get("alarms", {})
+        alarms = settings.get("alarms", {"rollback": False, "alarmNames": []})
+        # AWS does not watch alarms during a deployment if one of them rang before it.
+        watched = not ringing_alarms(self, alarms["alarmNames"])
         if service.task_definition == before:
             complete(self, service)
-        elif alarms.get("rollback") and ringing_alarms(self, alarms["alarmNames"]):
-            service.task_definition = before
+        elif is_bad(self, service):
+            ring(self, alarms["alarmNames"])
+            if watched and alarms["rollback"]:
+                service.task_definition = before
+            complete(self, service)
         elif settings.get("maximumPercent") == settings.get("minimumHealthyPercent"):
             [older] = service.deployments
             newer = {
@@ -347,6 +378,11 @@ def run_tasks() -> None:
         else:
             complete(self, service)
         return result
+
+    def is_bad(asked: EC2ContainerServiceResponse, service: Service) -> bool:
+        definition = asked.ecs_backend.describe_task_definition(service.task_definition)
+        images = [container["image"] for container in definition.container_definitions]
+        return any("@sha256:bad" in image for image in images)
 
     def complete(asked: EC2ContainerServiceResponse, service: Service) -> None:
         service.running_count, service.pending_count = service.desired_count, 0

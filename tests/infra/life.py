@@ -10,13 +10,16 @@ from tests.infra.stand import Stand, plan, release
 ROLES = ("adder", "display", "reset", "operator")
 
 
-# Which service each deployment's bad release makes answer with errors.
-FAILING = {"production": "display", "small": "adder"}
+# What is bad of each deployment's bad release: it answers with errors wherever it runs.
+BAD = {
+    "production": {"display_image": f"registry/tally/display@sha256:bad{'0' * 61}"},
+    "small": {"adder_sha256": f"bad{'0' * 61}"},
+}
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Seen after a release whose errors made an alarm ring."""
+    """Seen after a bad release."""
 
     said: str
     running: dict[str, str]
@@ -41,9 +44,10 @@ class Life:
 
 
 def live(stand: Stand) -> Life:
-    """A release that fails, the same again, the way back, new passwords, the end of everything."""
+    """A bad release, a good one, the way back, new passwords, and the end of everything."""
+    failed = fail(stand, release(stand.name, version="3" * 40) | BAD[stand.profile])
+    # The alarm still rings.
     newer = f"-var=release={json.dumps(release(stand.name, version='2' * 40))}"
-    failed = fail(stand, newer)
     stand.deployment("apply", "-auto-approve", newer)
     upgraded_to = set(running_versions(stand).values())
     newer_images = machine_images(stand)
@@ -83,20 +87,16 @@ def passwords(stand: Stand) -> dict[str, str]:
     }
 
 
-def fail(stand: Stand, newer: str) -> Failure:
-    """Apply a release while the alarm of one service rings."""
-    alarm = f"{stand.name}-{FAILING[stand.profile]}-errors"
-    cloudwatch = stand.client("cloudwatch")
-    cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="a bad release")
+def fail(stand: Stand, bad: dict[str, str]) -> Failure:
+    """Apply a release that makes an alarm ring."""
+    variable = f"-var=release={json.dumps(bad)}"
     try:
-        stand.deployment("apply", "-auto-approve", newer)
+        stand.deployment("apply", "-auto-approve", variable)
     except AssertionError as failure:
         said = str(failure)
     else:
         said = "the apply did not fail"
-    running = running_versions(stand)
-    cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="OK", StateReason="it is over")
-    return Failure(said, running, plan(stand, newer))
+    return Failure(said, running_versions(stand), plan(stand, variable))
 
 
 def machines(stand: Stand) -> list[dict[str, Any]]:

@@ -139,9 +139,9 @@ def test_a_release_that_fails_leaves_what_ran_and_fails_the_apply(lives: dict[st
     containers, machines = lives["production"].failed, lives["small"].failed
     assert "tally-display was rolled back" in containers.said
     # Machines follow when the containers serve.
-    assert containers.running == {"adder": "1" * 40, "display": "1" * 40, "reset": "2" * 40}
+    assert containers.running == {"adder": "1" * 40, "display": "1" * 40, "reset": "3" * 40}
     assert "tally-two-adder: RollbackSuccessful: in ALARM: tally-two-adder-errors" in machines.said
-    assert machines.running == {"adder": "1" * 40, "display": "2" * 40, "reset": "2" * 40}
+    assert machines.running == {"adder": "1" * 40, "display": "3" * 40, "reset": "3" * 40}
 
 
 def test_a_release_that_failed_is_tried_again_by_the_next_apply(lives: dict[str, Life]) -> None:

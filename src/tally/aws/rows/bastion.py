@@ -18,6 +18,7 @@ concern = Concern("Bastion")
 # What its sshd has to be told.
 _SSHD: Final = {
     "AuthenticationMethods": "publickey",
+    "AuthorizedKeysCommand": "none",
     "PasswordAuthentication": "no",
     "KbdInteractiveAuthentication": "no",
     "PermitRootLogin": "no",

@@ -165,5 +165,3 @@ def _refresh(account: Account) -> Iterator[Seen]:
     yield equal(name, "AutoRollback", preferences.get("AutoRollback"), True)
     healthy = preferences.get("MinHealthyPercentage")
     yield equal(name, "MinHealthyPercentage", healthy, 100)
-    watched = preferences.get("AlarmSpecification", {}).get("Alarms", [])
-    yield Seen(name, bool(watched), f"alarms: {', '.join(watched) or 'none'}")
