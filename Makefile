@@ -29,7 +29,7 @@ lint: .venv/installed-dev ## Run the static checks
 	$(BIN)/mypy
 	$(BIN)/mypy --explicit-package-bases --package deploy.ci
 	$(BIN)/shellcheck .ci/run scripts/audit scripts/images scripts/pin scripts/release \
-	    deploy/adder/replace-machines deploy/adder/machine/opt/tally/bin/* \
+	    deploy/containers/await-deployment deploy/adder/replace-machines deploy/adder/machine/opt/tally/bin/* \
 	    deploy/bastion/machine/usr/local/bin/*
 	$(BIN)/hadolint deploy/containers/Containerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml

@@ -71,8 +71,16 @@ resource "aws_cloudfront_vpc_origin" "load_balancer" {
     }
   }
 
-  # CloudFront checks that something listens.
-  depends_on = [aws_lb_listener.services]
+  # The provider's own patience, fifteen minutes, is too little at times.
+  timeouts {
+    create = "40m"
+    update = "40m"
+    delete = "40m"
+  }
+
+  # CloudFront checks that something listens, and wants the network to have a gateway, which it does
+  # not use.
+  depends_on = [aws_internet_gateway.main, aws_lb_listener.services]
 }
 
 resource "aws_cloudfront_distribution" "main" {

@@ -1,13 +1,14 @@
 # Who may open which port of whom. One line a flow; each becomes a rule out of the one group and a
 # rule into the other, and nothing else is open anywhere.
 locals {
+  # AWS takes no apostrophe in a description.
   roles = {
     load-balancer = "The load balancer, the only way in from the internet"
-    adder         = "The adder's machines"
-    display       = "The display's containers"
-    reset         = "The reset service's containers"
+    adder         = "Machines of the adder"
+    display       = "Containers of the display"
+    reset         = "Containers of the reset service"
     database      = "PostgreSQL"
-    bastion       = "The operator's way in"
+    bastion       = "The way in for operators"
     endpoints     = "Private entrances to AWS services"
   }
 

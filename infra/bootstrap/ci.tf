@@ -11,14 +11,16 @@ locals {
       subjects = ["repo:${var.github_repository}:ref:refs/heads/main"]
     }
     apply = {
-      purpose  = "Change the deployment, from the protected environment alone"
+      purpose = "Change the deployment, from the protected environment alone"
+      # Two hours: a release that goes back at the very end takes one.
+      seconds  = 7200
       subjects = ["repo:${var.github_repository}:environment:${var.github_environment}"]
     }
   }
 }
 
 resource "aws_iam_openid_connect_provider" "github" {
-  count = var.github_repository == null ? 0 : 1
+  count = var.github_repository != null && var.github_provider_arn == null ? 1 : 0
 
   url            = "https://token.actions.githubusercontent.com"
   client_id_list = ["sts.amazonaws.com"]
@@ -33,7 +35,7 @@ data "aws_iam_policy_document" "ci_assume" {
 
     principals {
       type        = "Federated"
-      identifiers = [aws_iam_openid_connect_provider.github[0].arn]
+      identifiers = [coalesce(var.github_provider_arn, one(aws_iam_openid_connect_provider.github[*].arn))]
     }
 
     condition {
@@ -56,7 +58,7 @@ resource "aws_iam_role" "ci" {
   name                 = "${var.name}-ci-${each.key}"
   description          = each.value.purpose
   assume_role_policy   = data.aws_iam_policy_document.ci_assume[each.key].json
-  max_session_duration = 3600 # seconds, the least
+  max_session_duration = lookup(each.value, "seconds", 3600) # the least
   tags                 = { Name = "${var.name}-ci-${each.key}" }
 }
 

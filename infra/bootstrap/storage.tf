@@ -41,9 +41,9 @@ resource "aws_ecr_lifecycle_policy" "service" {
   policy = jsonencode({
     rules = [{
       rulePriority = 1
-      # Thirty releases back can still be rolled back to.
-      description = "Keep the newest 30 images"
-      selection   = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 30 }
+      # What runs must not expire, however many releases there were since; and images share most layers.
+      description = "Keep the newest 1000 images"
+      selection   = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 1000 }
       action      = { type = "expire" }
     }]
   })

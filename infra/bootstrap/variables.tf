@@ -10,13 +10,24 @@ variable "name" {
 }
 
 variable "github_repository" {
-  description = "The GitHub repository whose workflows may build, plan and apply, as owner/name. Without one there are no roles for them."
+  description = "The GitHub repository whose workflows may build, plan and apply, as owner/name; for a repository whose subject claims have numbers in them, as owner@1/name@2. Without one there are no roles for them."
   type        = string
   default     = null
 
   validation {
-    condition     = var.github_repository == null || can(regex("^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$", var.github_repository))
-    error_message = "github_repository must be owner/name."
+    condition     = var.github_repository == null || can(regex("^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$|^[A-Za-z0-9-]+@[0-9]+/[A-Za-z0-9._-]+@[0-9]+$", var.github_repository))
+    error_message = "github_repository must be owner/name, or owner@1/name@2 with the numbers of GitHub's subject claims."
+  }
+}
+
+variable "github_provider_arn" {
+  description = "The account's identity provider for GitHub, if it has one: there can be one only. It is made otherwise."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.github_provider_arn == null || can(regex("^arn:aws:iam::[0-9]{12}:oidc-provider/token\\.actions\\.githubusercontent\\.com$", var.github_provider_arn))
+    error_message = "github_provider_arn must be the ARN of an identity provider for token.actions.githubusercontent.com."
   }
 }
 

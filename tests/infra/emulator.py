@@ -349,12 +349,14 @@ def run_tasks() -> None:
         return result
 
     def update_service(self: EC2ContainerServiceResponse) -> ActionResult:
-        before = self.ecs_backend._get_service(
+        service: Service = self.ecs_backend._get_service(
             self._get_param("cluster"), self._get_param("service")
-        ).task_definition
+        )
+        before, settings = service.task_definition, service.deployment_configuration
         result = update(self)
-        service: Service = result._result["service"]
-        settings = service.deployment_configuration or {}
+        # What an update does not mention stays.
+        settings = settings | (self._get_param("deploymentConfiguration") or {})
+        service.deployment_configuration = settings
         alarms = settings.get("alarms", {"rollback": False, "alarmNames": []})
         # AWS does not watch alarms during a deployment if one of them rang before it.
         watched = not ringing_alarms(self, alarms["alarmNames"])

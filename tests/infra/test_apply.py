@@ -1,6 +1,7 @@
 """After an apply: nothing left to do, no secret to be read; after a destroy: nothing left."""
 
 import json
+import re
 from fnmatch import fnmatch
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from tests.infra.inventory import Thing
 from tests.infra.life import ROLES, Life, passwords
-from tests.infra.stand import ACCOUNT, REGION, Stand, plan, release
+from tests.infra.stand import ACCOUNT, REGION, Stand, plan, planned, release
 
 # What a second plan may still want to change, because the emulator does not keep it: resource and
 # attribute, with the reason. AWS keeps all of these.
@@ -83,6 +84,18 @@ def test_a_second_plan_of_the_bootstrap_is_empty(stand: Stand) -> None:
     assert "No changes." in stand.bootstrap("plan")
 
 
+def test_descriptions_are_such_as_ec2_takes(stand: Stand) -> None:
+    """EC2's rule for security groups and their rules, which the emulator does not have."""
+    described = [
+        it["values"]["description"]
+        for it in planned(stand)
+        if it["type"].startswith(("aws_security_group", "aws_vpc_security_group"))
+    ]
+    assert len(described) > 20
+    taken = re.compile(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{1,255}")
+    assert [text for text in described if not taken.fullmatch(text)] == []
+
+
 def test_it_prints_an_https_address(stands: dict[str, Stand]) -> None:
     addresses = {profile: stand.output("address") for profile, stand in stands.items()}
     assert addresses["small"] == "https://tally.example.com"
@@ -130,8 +143,10 @@ def test_a_new_release_replaces_tasks_and_machines_and_nothing_else(production: 
         "terraform_data.adder_machines",
         'module.container["display"].aws_ecs_service.this',
         'module.container["display"].aws_ecs_task_definition.this',
+        'module.container["display"].terraform_data.deployment',
         'module.container["reset"].aws_ecs_service.this',
         'module.container["reset"].aws_ecs_task_definition.this',
+        'module.container["reset"].terraform_data.deployment',
     }
 
 

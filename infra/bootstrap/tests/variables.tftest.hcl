@@ -30,3 +30,23 @@ run "refuses_any_environment" {
 
   expect_failures = [var.github_environment]
 }
+
+run "refuses_numbers_of_the_owner_alone" {
+  command = plan
+
+  variables {
+    github_repository = "example@1/tally"
+  }
+
+  expect_failures = [var.github_repository]
+}
+
+run "refuses_the_identity_provider_of_somebody_else" {
+  command = plan
+
+  variables {
+    github_provider_arn = "arn:aws:iam::123456789012:oidc-provider/gitlab.example.com"
+  }
+
+  expect_failures = [var.github_provider_arn]
+}

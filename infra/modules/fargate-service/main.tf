@@ -120,8 +120,6 @@ resource "aws_ecs_service" "this" {
   # Seconds for the schema step and the start.
   health_check_grace_period_seconds = 120
   enable_ecs_managed_tags           = true
-  # An apply is done when the new tasks serve, or the older ones do again.
-  wait_for_steady_state = true
 
   deployment_circuit_breaker {
     enable   = true
@@ -149,10 +147,24 @@ resource "aws_ecs_service" "this" {
   lifecycle {
     # The scaler's.
     ignore_changes = [desired_count]
+  }
+}
 
-    postcondition {
-      condition     = self.task_definition == aws_ecs_task_definition.this.arn
-      error_message = "${local.full_name} was rolled back: its new tasks failed, or answered with errors. Its log says why."
+# Waits until the deployment is completed. A rolled back one fails the apply, and the next one tries
+# again.
+resource "terraform_data" "deployment" {
+  triggers_replace = [aws_ecs_task_definition.this.arn]
+
+  provisioner "local-exec" {
+    interpreter = ["sh"]
+    command     = "${path.module}/../../../deploy/containers/await-deployment"
+
+    environment = {
+      AWS_DEFAULT_REGION = var.region
+      CLUSTER            = var.cluster_arn
+      SERVICE            = aws_ecs_service.this.name
+      TASK_DEFINITION    = aws_ecs_task_definition.this.arn
+      MINUTES            = 25
     }
   }
 }

@@ -1,0 +1,125 @@
+"""An apply waits for each container service's deployment, and fails with it."""
+
+import os
+import subprocess
+
+import pytest
+
+from tests.infra.stand import ROOT, Emulator, aws_command
+
+CLUSTER, SERVICE = "containers", "display"
+# Neither may a task start beside the others, nor one of those end before.
+STUCK = {"maximumPercent": 100, "minimumHealthyPercent": 100}
+
+
+class Containers:
+    """A service that runs revision 1 of its task; revision 2 is good, revision 3 bad."""
+
+    def __init__(self, emulator, folder):
+        self.emulator = emulator
+        self.folder = folder
+        self.ecs = emulator.client("ecs")
+        ec2 = emulator.client("ec2")
+        subnet = ec2.describe_subnets()["Subnets"][0]
+        [group] = ec2.describe_security_groups(
+            Filters=[{"Name": "vpc-id", "Values": [subnet["VpcId"]]}]
+        )["SecurityGroups"]
+        emulator.client("cloudwatch").put_metric_alarm(
+            AlarmName="errors",
+            Namespace="test",
+            MetricName="errors",
+            ComparisonOperator="GreaterThanThreshold",
+            EvaluationPeriods=1,
+            Threshold=1,
+            Period=60,
+            Statistic="Sum",
+        )
+        self.revisions = [self.define(digit * 64) for digit in "12"]
+        self.revisions.append(self.define(f"bad{'0' * 61}"))
+        self.ecs.create_cluster(clusterName=CLUSTER)
+        self.ecs.create_service(
+            cluster=CLUSTER,
+            serviceName=SERVICE,
+            taskDefinition=self.revisions[0],
+            desiredCount=2,
+            launchType="FARGATE",
+            networkConfiguration={
+                "awsvpcConfiguration": {
+                    "subnets": [subnet["SubnetId"]],
+                    "securityGroups": [group["GroupId"]],
+                }
+            },
+            deploymentConfiguration={
+                "maximumPercent": 200,
+                "minimumHealthyPercent": 100,
+                "alarms": {"enable": True, "rollback": True, "alarmNames": ["errors"]},
+            },
+        )
+
+    def define(self, digest):
+        container = {"name": SERVICE, "image": f"registry/display@sha256:{digest}", "memory": 512}
+        defined = self.ecs.register_task_definition(
+            family=SERVICE, containerDefinitions=[container]
+        )
+        return defined["taskDefinition"]["taskDefinitionArn"]
+
+    def deploy(self, revision, **settings):
+        """Tell the service to run a revision, and wait as Terraform does."""
+        definition = self.revisions[revision - 1]
+        self.ecs.update_service(
+            cluster=CLUSTER,
+            service=SERVICE,
+            taskDefinition=definition,
+            deploymentConfiguration=settings,
+        )
+        return self.wait(definition)
+
+    def wait(self, definition):
+        return subprocess.run(
+            ["sh", ROOT / "deploy/containers/await-deployment"],
+            env=self.emulator.environment
+            | {
+                "PATH": f"{self.folder}:{os.environ['PATH']}",
+                "CLUSTER": CLUSTER,
+                "SERVICE": SERVICE,
+                "TASK_DEFINITION": definition,
+                "MINUTES": "0",
+                "PAUSE": "0.2",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture
+def containers(tmp_path):
+    emulator = Emulator.start(tmp_path)
+    yield Containers(emulator, aws_command(tmp_path / "programs"))
+    emulator.stop()
+
+
+def test_a_completed_deployment_is_a_success(containers):
+    done = containers.deploy(2)
+    assert done.returncode == 0, done.stderr
+    assert containers.revisions[1] in done.stdout
+
+
+def test_a_deployment_that_was_rolled_back_is_a_failure(containers):
+    done = containers.deploy(3)
+    assert done.returncode == 1
+    assert "display was rolled back" in done.stderr
+    assert f"COMPLETED: {containers.revisions[0]}" in done.stderr
+
+
+def test_a_deployment_that_does_not_end_is_a_failure(containers):
+    done = containers.deploy(2, **STUCK)
+    assert done.returncode == 1
+    assert "display: not done within 0 minutes" in done.stderr
+
+
+def test_an_aws_that_can_not_be_asked_is_a_failure(containers):
+    containers.emulator.port = 9
+    done = containers.wait(containers.revisions[0])
+    assert done.returncode != 0
+    assert "Could not connect" in done.stderr
