@@ -5,16 +5,17 @@ locals {
     build = {
       purpose  = "Push images and upload the release"
       subjects = ["repo:${var.github_repository}:ref:refs/heads/main"]
+      seconds  = 3600 # the least
     }
     plan = {
       purpose  = "Read, to show what would change and to check what stands"
       subjects = ["repo:${var.github_repository}:ref:refs/heads/main"]
+      seconds  = 3600
     }
     apply = {
-      purpose = "Change the deployment, from the protected environment alone"
-      # Two hours: a release that goes back at the very end takes one.
-      seconds  = 7200
+      purpose  = "Change the deployment, from the protected environment alone"
       subjects = ["repo:${var.github_repository}:environment:${var.github_environment}"]
+      seconds  = 7200 # a release that goes back at its very end takes more than an hour
     }
   }
 }
@@ -58,7 +59,7 @@ resource "aws_iam_role" "ci" {
   name                 = "${var.name}-ci-${each.key}"
   description          = each.value.purpose
   assume_role_policy   = data.aws_iam_policy_document.ci_assume[each.key].json
-  max_session_duration = lookup(each.value, "seconds", 3600) # the least
+  max_session_duration = each.value.seconds
   tags                 = { Name = "${var.name}-ci-${each.key}" }
 }
 
