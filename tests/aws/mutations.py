@@ -239,6 +239,18 @@ class Cloud:
         arguments = {key: value for key, value in arguments.items() if value is not None}
         self.ec2.run_instances(MinCount=1, MaxCount=1, **arguments)
 
+    def change_session(self, **inputs: object) -> None:
+        """Tell Session Manager something else of a session."""
+        name = f"{self.name}-session"
+        content = json.loads(self.ssm.get_document(Name=name)["Content"])
+        content["inputs"] |= inputs
+        made = self.ssm.update_document(
+            Name=name, Content=json.dumps(content), DocumentVersion="$LATEST"
+        )
+        self.ssm.update_document_default_version(
+            Name=name, DocumentVersion=made["DocumentDescription"]["DocumentVersion"]
+        )
+
     # Containers
 
     def service(self, service: str) -> dict[str, str]:
@@ -757,6 +769,40 @@ def put_a_password_into_user_data(cloud: Cloud) -> None:
     cloud.change_user_data(lambda text: f"{text}\n# PGPASSWORD=correcthorse\n")
 
 
+@breaks("machines-user-data")
+def let_the_adder_write_to_the_system(cloud: Cloud) -> None:
+    cloud.change_user_data(lambda text: text.replace("ProtectSystem=strict", "ProtectSystem=full"))
+
+
+@breaks("machines-user-data")
+def run_the_adder_as_root(cloud: Cloud) -> None:
+    cloud.change_user_data(lambda text: text.replace("      User=tally-adder\n", ""))
+
+
+@breaks("machines-user-data")
+def let_the_adder_ask_for_the_machines_role(cloud: Cloud) -> None:
+    cloud.change_user_data(lambda text: text.replace("IPAddressDeny=", "# IPAddressDeny="))
+
+
+@breaks("machines-user-data")
+def give_the_adder_a_capability(cloud: Cloud) -> None:
+    cloud.change_user_data(
+        lambda text: text.replace("CapabilityBoundingSet=", "CapabilityBoundingSet=CAP_SYS_ADMIN")
+    )
+
+
+@breaks("machines-user-data")
+def only_deny_the_adder_some_calls(cloud: Cloud) -> None:
+    cloud.change_user_data(
+        lambda text: text.replace("SystemCallFilter=@system-service", "SystemCallFilter=~@mount")
+    )
+
+
+@breaks("machines-user-data")
+def lose_the_adders_unit(cloud: Cloud) -> None:
+    cloud.change_user_data(lambda text: text.replace("/tally-adder.service\n", "/other.service\n"))
+
+
 @breaks("machines-tls")
 def trust_any_database(cloud: Cloud) -> None:
     cloud.change_user_data(lambda text: text.replace("sslmode=verify-full", "sslmode=require"))
@@ -1093,6 +1139,11 @@ def start_the_bastion_without_a_key(cloud: Cloud) -> None:
     cloud.replace_bastion(lambda machine: machine.update(KeyName=None))
 
 
+@breaks("bastion-user-data")
+def put_a_password_into_the_bastions_user_data(cloud: Cloud) -> None:
+    cloud.start_the_bastion_with("\npackages:", "\n# PGPASSWORD=correcthorse\npackages:")
+
+
 @breaks("bastion-locked")
 def forward_agents(cloud: Cloud) -> None:
     cloud.start_the_bastion_with("AllowAgentForwarding no", "AllowAgentForwarding yes")
@@ -1129,6 +1180,31 @@ def send_one_session_of_several(cloud: Cloud) -> None:
 @breaks("bastion-session-logs")
 def leave_logins_in_the_journal(cloud: Cloud) -> None:
     cloud.start_the_bastion_with("  - rsyslog\n", "")
+
+
+@breaks("bastion-session-document")
+def keep_no_session_of_session_manager(cloud: Cloud) -> None:
+    cloud.change_session(cloudWatchLogGroupName="")
+
+
+@breaks("bastion-session-document")
+def keep_sessions_in_plain(cloud: Cloud) -> None:
+    cloud.change_session(cloudWatchEncryptionEnabled=False)
+
+
+@breaks("bastion-session-document")
+def keep_sessions_only_once_they_end(cloud: Cloud) -> None:
+    cloud.change_session(cloudWatchStreamingEnabled=False)
+
+
+@breaks("bastion-session-document")
+def leave_idle_sessions_open(cloud: Cloud) -> None:
+    cloud.change_session(idleSessionTimeout="")
+
+
+@breaks("bastion-session-document")
+def lose_the_session_document(cloud: Cloud) -> None:
+    cloud.ssm.delete_document(Name=f"{cloud.name}-session")
 
 
 @breaks("bastion-session-manager")

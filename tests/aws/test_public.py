@@ -21,9 +21,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tally.aws import check as checks
 from tally.aws.account import Account
+from tally.aws.check import Status
 from tally.aws.requirement import NotApplicable
 from tally.aws.rows import public
+from tests.aws.test_waivers import Nowhere
 
 PATHS = ("/adder_service", "/display_service", "/reset_service")
 
@@ -214,3 +217,19 @@ def test_an_emulator_has_no_public_address(monkeypatch):
     with pytest.raises(NotApplicable, match="an emulator has no public address"):
         public.address(Account("tally"))
     assert public.address(Account("tally", address="https://a.example")) == "https://a.example"
+
+
+class Unaddressed(Nowhere):
+    """A real account in which nothing leads the public to the services."""
+
+    address, emulated, public_host = None, False, None
+
+
+def test_an_account_in_which_no_public_address_is_found_fails(monkeypatch):
+    monkeypatch.setattr(checks, "CONCERNS", (public.concern,))
+    report = checks.check(Unaddressed(), {})
+    assert {row.requirement.id: row.status for row in report.rows} == dict.fromkeys(
+        BROKEN, Status.FAIL
+    )
+    assert report.address is None
+    assert "there should be a public address" in report.rows[0].evidence[0].what

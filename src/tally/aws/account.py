@@ -261,6 +261,16 @@ class Account:
         )
         return _user_data(answer["UserData"].get("Value", ""))
 
+    def document(self, name: str) -> Thing:
+        """What a document of Systems Manager says, in the version that is in force."""
+        try:
+            answer = self.client("ssm").get_document(Name=name, DocumentFormat="JSON")
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "InvalidDocument":
+                raise NotFound(f"document {name} of Systems Manager") from error
+            raise
+        return cast("Thing", json.loads(answer["Content"]))
+
     @cached_property
     def scaling_groups(self) -> list[Thing]:
         """Auto scaling groups."""

@@ -2,16 +2,16 @@
 
 import json
 import re
-import textwrap
 from collections.abc import Iterator
 from ipaddress import ip_network
 from typing import Final
 
 from tally.aws.account import Account, NotFound, Thing, groups_of
-from tally.aws.requirement import Concern, NotApplicable, Seen, present
+from tally.aws.requirement import Concern, NotApplicable, Seen, equal, present
 from tally.aws.rights import SESSION_MANAGER, allowed_actions, machine_role
 from tally.aws.rows.network import name_of
 from tally.aws.rules import is_range, openings, show
+from tally.aws.user_data import no_secret, written
 
 concern = Concern("Bastion")
 
@@ -85,20 +85,19 @@ def _key(account: Account) -> Iterator[Seen]:
     yield Seen(name_of(machine, "InstanceId"), bool(key), f"KeyName = {key or 'none'}")
 
 
-def _written(user_data: str, path: str) -> str:
-    """Return the file that the user data writes there, or nothing."""
-    entry = rf"^  - path: {re.escape(path)}\n(?:    permissions: .*\n)?    content: \|\n"
-    found = re.search(rf"{entry}((?:      .*\n|\n)*)", user_data, re.MULTILINE)
-    return textwrap.dedent(found[1]).rstrip("\n") + "\n" if found else ""
-
-
 def _settings(user_data: str) -> dict[str, str]:
     """Return what sshd is told, by keyword: the first of several counts."""
     found: dict[str, str] = {}
-    for line in _written(user_data, _SETTINGS).splitlines():
+    for line in written(user_data, _SETTINGS).splitlines():
         keyword, _, value = line.partition(" ")
         found.setdefault(keyword.lower(), value)
     return found
+
+
+@concern.requires("bastion-user-data", "The bastion's user data holds no secret")
+def _user_data(account: Account) -> Iterator[Seen]:
+    machine = _bastion(account)
+    yield no_secret(name_of(machine, "InstanceId"), account.user_data(machine["InstanceId"]))
 
 
 @concern.requires("bastion-locked", "SSH allows no password, no root and no forwarding")
@@ -126,8 +125,7 @@ def _session_logs(account: Account) -> Iterator[Seen]:
     text = account.user_data(machine["InstanceId"])
     forced = _settings(text).get("forcecommand") == "/usr/local/bin/recorded-session"
     kept = all(
-        _written(text, f"/usr/local/bin/{script}")
-        for script in ("recorded-session", "keep-session")
+        written(text, f"/usr/local/bin/{script}") for script in ("recorded-session", "keep-session")
     )
     yield Seen(name, forced and kept, f"sessions are {'' if forced and kept else 'not '}recorded")
     sent = _sent(text, group)
@@ -140,7 +138,7 @@ def _session_logs(account: Account) -> Iterator[Seen]:
 def _sent(user_data: str, group: str) -> set[str]:
     """Return the files that the agent is to send all of to this group."""
     try:
-        told = json.loads(_written(user_data, "/etc/tally/cloudwatch-agent.json"))
+        told = json.loads(written(user_data, "/etc/tally/cloudwatch-agent.json"))
     except ValueError:
         # The agent takes none of it either.
         return set()
@@ -151,6 +149,26 @@ def _sent(user_data: str, group: str) -> set[str]:
         if entry["log_group_name"] == group
         and ("*" not in entry["file_path"] or entry.get("publish_multi_logs"))
     }
+
+
+# Minutes; Session Manager takes no other values.
+_IDLE: Final = range(1, 61)
+
+
+@concern.requires(
+    "bastion-session-document",
+    "Session Manager's sessions are kept as they go, encrypted, and end when idle",
+)
+def _session_document(account: Account) -> Iterator[Seen]:
+    name = f"{account.name}-session"
+    told = account.document(name).get("inputs", {})
+    group = f"/{account.name}/bastion"
+    yield equal(name, "cloudWatchLogGroupName", told.get("cloudWatchLogGroupName"), group)
+    for setting in ("cloudWatchEncryptionEnabled", "cloudWatchStreamingEnabled"):
+        yield equal(name, setting, told.get(setting), wanted=True)
+    idle = str(told.get("idleSessionTimeout", ""))
+    good = idle.isdecimal() and int(idle) in _IDLE
+    yield Seen(name, good, f"idleSessionTimeout = {idle or 'none'}{' minutes' if good else ''}")
 
 
 @concern.requires("bastion-session-manager", "The bastion is also reached by Session Manager")

@@ -6,7 +6,8 @@ from typing import Final
 
 from tally.aws.account import CONTAINER_SERVICES, Account, Thing
 from tally.aws.requirement import Concern, Seen, equal, present
-from tally.aws.rows.machines import SECRET, VERIFIED
+from tally.aws.rows.machines import VERIFIED
+from tally.aws.user_data import SECRET
 
 concern = Concern("Containers")
 

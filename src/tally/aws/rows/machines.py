@@ -6,20 +6,28 @@ from collections.abc import Iterator
 from typing import Final
 
 from tally.aws.account import Account, Thing
-from tally.aws.requirement import Concern, NotApplicable, Seen, equal
+from tally.aws.requirement import Concern, NotApplicable, Seen, equal, present
 from tally.aws.rights import SESSION_MANAGER, adder_role, allowed_actions, allowing
 from tally.aws.rows.network import name_of
+from tally.aws.user_data import directives, no_secret, written
 
 concern = Concern("Machines of the adder")
 
-# What would be a secret in plain sight: a password with a value, a private key, an AWS key.
-SECRET: Final = re.compile(
-    r"(?i)(?:password|passwd|secret_access_key|token)[\"']?\s*[=:]\s*[\"']?[^\s\"'$({/][^\s\"']{5,}"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[0-9A-Z]{16}\b|://[^/\s:@]+:[^/\s:@$]+@"
-)
 # The services log in with certificates checked against AWS's own roots.
 VERIFIED: Final = re.compile(r"postgresql://[^\s\"']*sslmode=verify-full[^\s\"']*sslrootcert=")
 _SHA256: Final = re.compile(r"\b[0-9a-f]{64}\b")
+_UNIT: Final = "/etc/systemd/system/tally-adder.service"
+# What keeps the adder from the rest of its machine: of each directive, the value that counts.
+_HARDENED: Final = {
+    "NoNewPrivileges": "yes",
+    "ProtectSystem": "strict",
+    "CapabilityBoundingSet": "",
+    "AmbientCapabilities": "",
+    "SystemCallFilter": "@system-service",
+}
+_ROOT: Final = ("", "0", "root")
+# Where a machine's role is to be had.
+_METADATA: Final = "169.254.169.254"
 
 
 def _group(account: Account) -> str:
@@ -99,15 +107,27 @@ def _private(account: Account) -> Iterator[Seen]:
     yield Seen(_group(account), not public_subnets, f"public subnets: {found or 'none'}")
 
 
-@concern.requires("machines-user-data", "User data holds no secret and pins the release by SHA-256")
+@concern.requires(
+    "machines-user-data",
+    "User data holds no secret, pins the release by SHA-256 and locks the adder's service in",
+)
 def _user_data(account: Account) -> Iterator[Seen]:
     name, _ = _template(account)
     text = account.adder_template["UserData"]
-    found = SECRET.search(text)
-    # Where, and not what: a report must not repeat a secret.
-    where = f"line {text[: found.start()].count(chr(10)) + 1} looks like one" if found else "none"
-    yield Seen(name, found is None, f"secrets: {where}")
+    yield no_secret(name, text)
     yield Seen(name, bool(_SHA256.search(text)), "a SHA-256 of the release")
+    told = directives(written(text, _UNIT))
+    # The first of a filter's values says whether it is a list of what is allowed.
+    missing = {
+        f"{directive}={value}"
+        for directive, value in _HARDENED.items()
+        if told.get(directive, [None])[0 if directive == "SystemCallFilter" else -1] != value
+    }
+    if told.get("User", ["root"])[-1] in _ROOT and told.get("DynamicUser") != ["yes"]:
+        missing.add("User= or DynamicUser=yes")
+    if _METADATA not in " ".join(told.get("IPAddressDeny", [])).split():
+        missing.add(f"IPAddressDeny={_METADATA}")
+    yield present(name, missing, f"{_UNIT}: {', '.join(_HARDENED)}, IPAddressDeny, no root")
 
 
 @concern.requires("machines-tls", "The adder checks the database's certificate")

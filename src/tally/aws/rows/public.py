@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-from tally.aws.account import Account
+from tally.aws.account import Account, NotFound
 from tally.aws.requirement import Concern, NotApplicable, Seen
 
 concern = Concern("Public address")
@@ -30,13 +30,13 @@ _NEW: Final = (("TLS 1.2", ssl.TLSVersion.TLSv1_2), ("TLS 1.3", ssl.TLSVersion.T
 
 
 def address(account: Account) -> str:
-    """The https address to ask; raise `NotApplicable` where there can be none."""
+    """The https address to ask; raise `NotApplicable` for an emulator, which can have none."""
     if account.address is not None:
         return account.address
     if account.emulated:
         raise NotApplicable("an emulator has no public address (--address gives one)")
     if account.public_host is None:
-        raise NotApplicable("no public address was found")
+        raise NotFound("a public address: CloudFront's, or the certificate's")
     return f"https://{account.public_host}"
 
 
