@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tally.aws.account import groups_of
+from tally.aws.account import SERVICES, groups_of
 
 ANYONE = "0.0.0.0/0"
 
@@ -46,6 +46,20 @@ def breaks(requirement: str, *companions: str, profile: str = "production") -> C
 
     def declare(change: Callable[["Cloud"], None]) -> Callable[["Cloud"], None]:
         MUTATIONS.append(Mutation(requirement, frozenset(companions), profile, change))
+        return change
+
+    return declare
+
+
+# For requirements that are waived, and so broken already: how to meet them.
+MET: dict[str, Callable[["Cloud"], None]] = {}
+
+
+def meets(requirement: str) -> Callable:
+    """Declare which waived requirement a function meets."""
+
+    def declare(change: Callable[["Cloud"], None]) -> Callable[["Cloud"], None]:
+        MET[requirement] = change
         return change
 
     return declare
@@ -232,7 +246,9 @@ class Cloud:
             "BlockDeviceMappings": [
                 {"DeviceName": "/dev/xvda", "Ebs": {"Encrypted": True, "VolumeSize": 8}}
             ],
-            "TagSpecifications": [{"ResourceType": "instance", "Tags": old["Tags"]}],
+            "TagSpecifications": [
+                {"ResourceType": kind, "Tags": old["Tags"]} for kind in ("instance", "volume")
+            ],
         }
         change(arguments)
         self.ec2.terminate_instances(InstanceIds=[old["InstanceId"]])
@@ -316,6 +332,23 @@ class Cloud:
         assert json.dumps(found["Document"]) != before
         self.iam.create_policy_version(
             PolicyArn=arn, PolicyDocument=json.dumps(found["Document"]), SetAsDefault=True
+        )
+
+    def warning(self, kind: str) -> tuple[dict[str, str], dict[str, Any], dict[str, str]]:
+        """Of a kind of the budget's warnings: the budget, the warning and whom it tells."""
+        account = self.sts.get_caller_identity()["Account"]
+        named = {"AccountId": account, "BudgetName": f"{self.name}-monthly"}
+        found = self.budgets.describe_notifications_for_budget(**named)["Notifications"]
+        (notification,) = (it for it in found if it["NotificationType"] == kind)
+        (subscriber,) = self.budgets.describe_subscribers_for_notification(
+            **named, Notification=notification
+        )["Subscribers"]
+        return named, notification, subscriber
+
+    def rotate(self, role: str) -> None:
+        """Let a role's secret rotate. AWS would ask for a function that does it, and call that."""
+        self.secretsmanager.rotate_secret(
+            SecretId=f"{self.name}/{role}", RotationRules={"AutomaticallyAfterDays": 30}
         )
 
     def change_database(self, **changes: object) -> None:
@@ -476,6 +509,7 @@ def start_a_machine_in_public(cloud: Cloud) -> None:
         BlockDeviceMappings=[
             {"DeviceName": "/dev/xvda", "Ebs": {"Encrypted": True, "VolumeSize": 8}}
         ],
+        TagSpecifications=[*cloud.tagged("instance"), *cloud.tagged("volume")],
     )
 
 
@@ -731,6 +765,13 @@ def keep_machines_in_one_zone(cloud: Cloud) -> None:
     )
 
 
+@breaks("machines-two")
+def have_a_single_machine(cloud: Cloud) -> None:
+    cloud.autoscaling.update_auto_scaling_group(
+        AutoScalingGroupName=f"{cloud.name}-adder", MinSize=1
+    )
+
+
 @breaks("machines-health")
 def trust_machines_that_are_unwell(cloud: Cloud) -> None:
     cloud.autoscaling.update_auto_scaling_group(
@@ -828,6 +869,19 @@ def release_without_rollback(cloud: Cloud) -> None:
 
 
 @breaks("machines-refresh")
+def release_with_fewer_machines(cloud: Cloud) -> None:
+    cloud.refresh(MinHealthyPercentage=50)
+
+
+@breaks("machines-refresh")
+def release_with_nothing_to_go_back_from(cloud: Cloud) -> None:
+    # AWS rolls back by itself only what has a desired configuration.
+    cloud.autoscaling.start_instance_refresh(
+        AutoScalingGroupName=f"{cloud.name}-adder", Preferences={"MinHealthyPercentage": 100}
+    )
+
+
+@breaks("machines-refresh")
 def release_with_errors(cloud: Cloud) -> None:
     alarm = f"{cloud.name}-adder-errors"
     cloud.cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="errors")
@@ -871,9 +925,25 @@ def take_a_service_from_the_load_balancer(cloud: Cloud) -> None:
     )
 
 
+@breaks("serving-tasks", "serving-targets", "containers-two")
+def run_a_single_task(cloud: Cloud) -> None:
+    cloud.ecs.update_service(**cloud.service("reset"), desiredCount=1)
+
+
+@breaks("serving-targets")
+def keep_a_target_that_does_not_serve(cloud: Cloud) -> None:
+    # Beside as many as there have to be.
+    cloud.autoscaling.set_desired_capacity(
+        AutoScalingGroupName=f"{cloud.name}-adder", DesiredCapacity=3
+    )
+    machine = cloud.group_of_machines()["Instances"][0]
+    cloud.ec2.stop_instances(InstanceIds=[machine["InstanceId"]])
+
+
 @breaks("serving-release")
 def run_another_release_of_one_service(cloud: Cloud) -> None:
-    cloud.change_task(lambda containers: None, tags=[{"key": "Release", "value": "2" * 40}])
+    tags = [{"key": it["Key"], "value": it["Value"]} for it in cloud.tags]
+    cloud.change_task(lambda containers: None, tags=[*tags, {"key": "Release", "value": "2" * 40}])
 
 
 # Containers
@@ -1121,6 +1191,12 @@ def lose_a_secret(cloud: Cloud) -> None:
     )
 
 
+@meets("database-secrets-rotate")
+def rotate_every_secret(cloud: Cloud) -> None:
+    for role in (*SERVICES, "operator"):
+        cloud.rotate(role)
+
+
 # Bastion
 
 
@@ -1252,7 +1328,7 @@ def tell_nobody(cloud: Cloud) -> None:
     cloud.cloudwatch.disable_alarm_actions(AlarmNames=[f"{cloud.name}-display-latency"])
 
 
-@breaks("logs-alarms-told")
+@breaks("logs-alarms-told", "cost-budget")
 def let_nobody_listen(cloud: Cloud) -> None:
     for subscription in cloud.sns.list_subscriptions()["Subscriptions"]:
         cloud.sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
@@ -1438,6 +1514,55 @@ def warn_nobody(cloud: Cloud) -> None:
     found = cloud.budgets.describe_notifications_for_budget(**named)["Notifications"]
     for notification in found:
         cloud.budgets.delete_notification(**named, Notification=notification)
+
+
+@breaks("cost-budget")
+def warn_nobody_of_what_is_expected(cloud: Cloud) -> None:
+    named, notification, subscriber = cloud.warning("FORECASTED")
+    topic = f"{subscriber['Address']}-gone"
+    cloud.budgets.update_subscriber(
+        **named,
+        Notification=notification,
+        OldSubscriber=subscriber,
+        NewSubscriber={**subscriber, "Address": topic},
+    )
+
+
+@breaks("cost-budget")
+def leave_the_budget_without_subscribers(cloud: Cloud) -> None:
+    for kind in ("FORECASTED", "ACTUAL"):
+        named, notification, subscriber = cloud.warning(kind)
+        cloud.budgets.delete_subscriber(**named, Notification=notification, Subscriber=subscriber)
+
+
+@breaks("cost-tags")
+def forget_whose_a_machine_is(cloud: Cloud) -> None:
+    machine = cloud.group_of_machines()["Instances"][0]
+    cloud.ec2.delete_tags(Resources=[machine["InstanceId"]], Tags=[{"Key": "Deployment"}])
+
+
+@breaks("cost-tags")
+def forget_whose_a_disk_is(cloud: Cloud) -> None:
+    (disk,) = cloud.bastion()["BlockDeviceMappings"]
+    cloud.ec2.delete_tags(Resources=[disk["Ebs"]["VolumeId"]], Tags=[{"Key": "Project"}])
+
+
+@breaks("cost-tags")
+def forget_whose_a_role_is(cloud: Cloud) -> None:
+    cloud.iam.untag_role(RoleName=f"{cloud.name}-reset-task", TagKeys=["Profile"])
+
+
+@breaks("cost-tags")
+def forget_whose_a_topic_is(cloud: Cloud) -> None:
+    for topic in cloud.sns.list_topics()["Topics"]:
+        cloud.sns.untag_resource(ResourceArn=topic["TopicArn"], TagKeys=["Deployment"])
+
+
+@breaks("cost-tags")
+def forget_whose_a_repository_is(cloud: Cloud) -> None:
+    name = f"{cloud.name}/display"
+    (found,) = cloud.ecr.describe_repositories(repositoryNames=[name])["repositories"]
+    cloud.ecr.untag_resource(resourceArn=found["repositoryArn"], tagKeys=["ManagedBy"])
 
 
 @breaks("cost-tags")

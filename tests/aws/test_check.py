@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from tally.aws.check import Status, requirements
-from tests.aws.mutations import MUTATIONS
+from tests.aws.mutations import MET, MUTATIONS
 from tests.aws.test_public import BROKEN
 from tests.infra.stand import ROOT
 
@@ -56,7 +56,10 @@ def test_what_was_applied_passes(stand, look):
 # What does not concern a profile: AWS keeps nothing of it, or it is the other profile's way.
 NOT_APPLICABLE = {
     "production": {"network-peering", "machines-refresh", *BROKEN},
-    "small": {"network-peering", "machines-refresh", *BROKEN, "ingress-origin", "database-zones"},
+    "small": {
+        *("network-peering", "machines-refresh", *BROKEN, "ingress-origin"),
+        *("machines-two", "containers-two", "database-zones"),
+    },
 }
 
 
@@ -68,6 +71,27 @@ def test_only_what_does_not_concern_a_profile_is_left_out(stand, look):
 
 def test_without_its_waiver_a_waived_requirement_fails(production, look):
     assert failed(look(production, waivers={})) == WAIVED
+
+
+def test_a_waived_requirement_can_be_met(production, emulator_of, cloud, look):
+    assert set(MET) == WAIVED
+    emulator = emulator_of(production)
+    aws = cloud(production, emulator)
+    for requirement, meet in MET.items():
+        meet(aws)
+        report = look(production, emulator, waivers={})
+        assert requirement not in failed(report)
+    assert failed(report) == set()
+    # The waiver is then one too many.
+    report = look(production, emulator)
+    assert report.stale_waivers == tuple(f"{it}: is met and needs no waiver" for it in MET)
+    assert not report.passed
+
+
+def test_a_waived_requirement_is_met_by_all_or_not_at_all(production, emulator_of, cloud, look):
+    emulator = emulator_of(production)
+    cloud(production, emulator).rotate("operator")
+    assert failed(look(production, emulator, waivers={})) == {"database-secrets-rotate"}
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.id)

@@ -40,6 +40,7 @@ from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
 from moto.autoscaling.models import FakeAutoScalingGroup, InstanceState
 from moto.autoscaling.responses import AutoScalingResponse
+from moto.budgets.models import Budget, Notification
 from moto.budgets.responses import BudgetsResponse
 from moto.cloudfront import models as cloudfront
 from moto.cloudfront import urls as cloudfront_urls
@@ -293,23 +294,43 @@ def add_budget_subscribers() -> None:
         tags[arn] = self._get_param("ResourceTags") or []
         return answer
 
-    def describe_subscribers_for_notification(self: BudgetsResponse) -> str:
+    def wanted(self: BudgetsResponse) -> tuple[Budget, list[Notification]]:
         budget = self.backend.budgets[self._get_param("AccountId")][self._get_param("BudgetName")]
-        wanted = self._get_param("Notification")
-        subscribers = [
-            subscriber
+        asked = self._get_param("Notification")
+        return budget, [
+            notification
             for notification in budget.notifications
-            if notification.details["NotificationType"] == wanted["NotificationType"]
-            and notification.details["Threshold"] == wanted["Threshold"]
-            for subscriber in notification.subscribers
+            if notification.details["NotificationType"] == asked["NotificationType"]
+            and notification.details["Threshold"] == asked["Threshold"]
         ]
-        return json.dumps({"Subscribers": subscribers})
+
+    def describe_subscribers_for_notification(self: BudgetsResponse) -> str:
+        _, found = wanted(self)
+        return json.dumps({"Subscribers": [it for each in found for it in each.subscribers]})
+
+    def update_subscriber(self: BudgetsResponse) -> str:
+        old, new = self._get_param("OldSubscriber"), self._get_param("NewSubscriber")
+        for notification in wanted(self)[1]:
+            notification.subscribers = [new if it == old else it for it in notification.subscribers]
+        return "{}"
+
+    def delete_subscriber(self: BudgetsResponse) -> str:
+        budget, found = wanted(self)
+        gone = self._get_param("Subscriber")
+        for notification in found:
+            notification.subscribers = [it for it in notification.subscribers if it != gone]
+            if not notification.subscribers:
+                # AWS ends a notification with its last subscriber.
+                budget.delete_notification(notification.details)
+        return "{}"
 
     def list_tags_for_resource(self: BudgetsResponse) -> str:
         return json.dumps({"ResourceTags": tags.get(self._get_param("ResourceARN"), [])})
 
     BudgetsResponse.create_budget = create_budget
     BudgetsResponse.describe_subscribers_for_notification = describe_subscribers_for_notification
+    BudgetsResponse.update_subscriber = update_subscriber
+    BudgetsResponse.delete_subscriber = delete_subscriber
     BudgetsResponse.list_tags_for_resource = list_tags_for_resource
 
 

@@ -96,6 +96,44 @@ def test_descriptions_are_such_as_ec2_takes(stand: Stand) -> None:
     assert [text for text in described if not taken.fullmatch(text)] == []
 
 
+# What every tag of these is for stands in the check's row `cost-tags`, which reads them from AWS for
+# the kinds of things that it knows; here it is all that Terraform makes and can tag.
+TAGS = {"Project", "Deployment", "Profile", "ManagedBy"}
+
+
+def untagged(made: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
+    """Of what can have tags, by address, that which lacks one, or says another deployment."""
+    return {
+        address: tags
+        for address, values in made.items()
+        for tags in [values["tags_all"] or {}]
+        if not tags.keys() >= TAGS or tags["Deployment"] != name
+    }
+
+
+def test_everything_made_says_to_which_deployment_it_belongs(stand: Stand) -> None:
+    made = {
+        resource["address"]: resource["values"]
+        for resource in planned(stand)
+        if resource["mode"] == "managed" and "tags_all" in resource["values"]
+    }
+    assert len(made) > 100
+    assert untagged(made, stand.name) == {}
+
+
+def test_everything_made_by_the_bootstrap_says_so_too(stand: Stand) -> None:
+    state = json.loads((stand.folder / "bootstrap.tfstate").read_text())
+    made = {
+        f"{resource['type']}.{resource['name']}[{number}]": instance["attributes"]
+        for resource in state["resources"]
+        if resource["mode"] == "managed"
+        for number, instance in enumerate(resource["instances"])
+        if "tags_all" in instance["attributes"]
+    }
+    assert len(made) > 10
+    assert untagged(made, stand.name) == {}
+
+
 def test_it_prints_an_https_address(stands: dict[str, Stand]) -> None:
     addresses = {profile: stand.output("address") for profile, stand in stands.items()}
     assert addresses["small"] == "https://tally.example.com"

@@ -286,13 +286,28 @@ class Account:
         )
 
     @cached_property
-    def adder_template(self) -> Thing:
-        """The version of the launch template that the adder's next machine is made from."""
+    def _given_template(self) -> Thing:
+        """The launch template, by id, and its version, as the adder's group names them."""
         group = self.adder_group
         mixed = group.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
         given = group.get("LaunchTemplate") or mixed.get("LaunchTemplateSpecification")
         if not given:
             raise NotFound(f"launch template of {group['AutoScalingGroupName']}")
+        return cast("Thing", given)
+
+    @cached_property
+    def adder_launch_template(self) -> Thing:
+        """The adder's launch template itself, of whatever version."""
+        wanted = self._given_template["LaunchTemplateId"]
+        found = self.all(
+            "ec2", "describe_launch_templates", "LaunchTemplates", LaunchTemplateIds=[wanted]
+        )
+        return _one(found, f"launch template {wanted}")
+
+    @cached_property
+    def adder_template(self) -> Thing:
+        """The version of the launch template that the adder's next machine is made from."""
+        given = self._given_template
         versions = self.all(
             "ec2",
             "describe_launch_template_versions",
@@ -555,6 +570,22 @@ class Account:
             or it["logGroupName"] == f"aws-waf-logs-{self.name}"
         }
 
+    def tags(self, service: str, arn: str) -> dict[str, str]:
+        """The tags of a thing of a service that gives them only when asked for them."""
+        client = self.client(service)
+        if service == "kms":
+            # The one with names of its own.
+            listed = client.list_resource_tags(KeyId=arn)["Tags"]
+            return {it["TagKey"]: it["TagValue"] for it in listed}
+        if service == "cloudfront":
+            listed = client.list_tags_for_resource(Resource=arn)["Tags"]["Items"]
+            return tags_of({"Tags": listed})
+        if service == "wafv2":
+            answer = client.list_tags_for_resource(ResourceARN=arn)
+            return tags_of({"Tags": answer["TagInfoForResource"]["TagList"]})
+        parameter = {"sns": "ResourceArn", "cloudwatch": "ResourceARN", "ecr": "resourceArn"}
+        return tags_of(client.list_tags_for_resource(**{parameter[service]: arn}))
+
     def log_group_tags(self, name: str) -> dict[str, str]:
         """A log group's tags."""
         arn = self.log_groups[name]["arn"].removesuffix(":*")
@@ -592,21 +623,34 @@ class Account:
 
     @cached_property
     def budgets(self) -> list[Thing]:
-        """Budgets, each with its notifications."""
+        """Budgets, each with its notifications, and these with whom they tell."""
         found = self.all("budgets", "describe_budgets", "Budgets", AccountId=self.id)
         return [
             {
                 **budget,
-                "Notifications": self.all(
-                    "budgets",
-                    "describe_notifications_for_budget",
-                    "Notifications",
-                    AccountId=self.id,
-                    BudgetName=budget["BudgetName"],
-                ),
+                "Notifications": [
+                    {**it, "Subscribers": self._subscribers(budget["BudgetName"], it)}
+                    for it in self.all(
+                        "budgets",
+                        "describe_notifications_for_budget",
+                        "Notifications",
+                        AccountId=self.id,
+                        BudgetName=budget["BudgetName"],
+                    )
+                ],
             }
             for budget in self._named(found, "BudgetName")
         ]
+
+    def _subscribers(self, budget: str, notification: Thing) -> list[Thing]:
+        return self.all(
+            "budgets",
+            "describe_subscribers_for_notification",
+            "Subscribers",
+            AccountId=self.id,
+            BudgetName=budget,
+            Notification=notification,
+        )
 
     # Buckets
 
@@ -655,10 +699,14 @@ class Account:
             policies[policy["PolicyArn"]] = self._managed_policy(policy["PolicyArn"])
         return policies
 
+    @cache  # noqa: B019 - an account lives as long as the command
+    def role(self, name: str) -> Thing:
+        """A role with its tags and its boundary, which a list of roles leaves out."""
+        return cast("Thing", self.client("iam").get_role(RoleName=name)["Role"])
+
     def boundary(self, role: str) -> str | None:
-        """The ARN of the policy that bounds what a role can do; a list of roles leaves it out."""
-        answer = self.client("iam").get_role(RoleName=role)
-        bound = answer["Role"].get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+        """The ARN of the policy that bounds what a role can do."""
+        bound = self.role(role).get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
         return str(bound) if bound else None
 
     @cache  # noqa: B019 - an account lives as long as the command

@@ -29,9 +29,9 @@ def written(text: str, path: str) -> str:
 
 
 def directives(unit: str) -> dict[str, list[str]]:
-    """Return what a unit of systemd is told, by name, in order: some add up, of others the last counts.
+    """Return what a unit of systemd is told, by name and in order.
 
-    An empty value stands for itself, and forgets what stands before it.
+    Some values add up, of others the last counts; an empty one forgets what stands before it.
     """
     told: dict[str, list[str]] = {}
     for line in unit.splitlines():

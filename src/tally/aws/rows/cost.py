@@ -14,12 +14,23 @@ _TAGS: Final = {"Project", "Deployment", "Profile", "ManagedBy"}
 @concern.requires("cost-budget", "A budget warns somebody")
 def _budget(account: Account) -> Iterator[Seen]:
     for budget in account.budgets:
-        limit = budget["BudgetLimit"]
-        warnings = sorted(
-            f"{it['NotificationType']} {it['Threshold']:g} %" for it in budget["Notifications"]
+        name, limit = budget["BudgetName"], budget["BudgetLimit"]
+        said = f"{limit['Amount']} {limit['Unit']} {budget['TimeUnit']}"
+        yield Seen(
+            name, bool(budget["Notifications"]), f"{said}: {len(budget['Notifications'])} warnings"
         )
-        said = f"{limit['Amount']} {limit['Unit']} {budget['TimeUnit']}: {', '.join(warnings)}"
-        yield Seen(budget["BudgetName"], bool(warnings), said if warnings else f"{said}no warning")
+        for warning in budget["Notifications"]:
+            told = [it["Address"] for it in warning["Subscribers"] if _listens(account, it)]
+            when = f"{warning['NotificationType']} {warning['Threshold']:g} %"
+            yield Seen(name, bool(told), f"{when} tells {', '.join(told) or 'nobody'}")
+
+
+def _listens(account: Account, subscriber: Thing) -> bool:
+    """Whether a warning gets to somebody: by e-mail, or by a topic that has subscribers itself."""
+    if subscriber["SubscriptionType"] == "EMAIL":
+        return True
+    topic = account.topics.get(subscriber["Address"], {})
+    return int(topic.get("SubscriptionsConfirmed", 0)) > 0
 
 
 @concern.requires("cost-tags", "Everything says to which deployment it belongs")
@@ -34,6 +45,10 @@ def _tags(account: Account) -> Iterator[Seen]:
 
 
 def _tagged(account: Account) -> Iterator[tuple[str, Thing]]:
+    """Whatever has tags, but for what is part of another thing, such as a rule of a group.
+
+    Network interfaces are left out: most are AWS's own.
+    """
     yield account.vpc["VpcId"], account.vpc
     for kind, key in (
         (account.subnets.values(), "SubnetId"),
@@ -46,11 +61,14 @@ def _tagged(account: Account) -> Iterator[tuple[str, Thing]]:
         (account.network_acls, "NetworkAclId"),
         (account.endpoints, "VpcEndpointId"),
         (account.flow_logs, "FlowLogId"),
-        (account.bastions, "InstanceId"),
+        (account.instances, "InstanceId"),
+        (account.volumes, "VolumeId"),
+        ([account.adder_launch_template], "LaunchTemplateName"),
         (account.scaling_groups, "AutoScalingGroupName"),
         (account.databases, "DBInstanceIdentifier"),
         (account.clusters, "clusterName"),
         (account.ecs_services.values(), "serviceName"),
+        (account.task_definitions.values(), "taskDefinitionArn"),
         (account.secrets.values(), "Name"),
     ):
         for thing in kind:
@@ -63,3 +81,15 @@ def _tagged(account: Account) -> Iterator[tuple[str, Thing]]:
         yield bucket, {"Tags": found.get("TagSet", [])}
     for name in account.log_groups:
         yield name, {"Tags": account.log_group_tags(name)}
+    for name in account.roles:
+        yield f"role {name}", account.role(name)
+    for service, arns in (
+        ("sns", list(account.topics)),
+        ("cloudwatch", [it["AlarmArn"] for it in account.alarms]),
+        ("ecr", [it["repositoryArn"] for it in account.repositories]),
+        ("kms", sorted({it["kmsKeyId"] for it in account.log_groups.values() if "kmsKeyId" in it})),
+        ("cloudfront", [account.distribution["ARN"]] if account.distribution else []),
+        ("wafv2", [account.firewall["ARN"]] if account.firewall else []),
+    ):
+        for arn in arns:
+            yield arn.split(":", 5)[5], {"Tags": account.tags(service, arn)}

@@ -40,7 +40,7 @@ def _template(account: Account) -> tuple[str, Thing]:
     return name, template["LaunchTemplateData"]
 
 
-@concern.requires("machines-zones", "The adder's machines are spread over at least two zones")
+@concern.requires("machines-zones", "The adder's machines have subnets in two zones")
 def _zones(account: Account) -> Iterator[Seen]:
     group = account.adder_group
     zones = {
@@ -49,9 +49,15 @@ def _zones(account: Account) -> Iterator[Seen]:
         if subnet in account.subnets
     }
     yield Seen(_group(account), len(zones) >= 2, ", ".join(sorted(zones)))  # noqa: PLR2004
-    fewest = 1 if account.profile == "small" else 2
-    size = group["MinSize"]
-    yield Seen(_group(account), size >= fewest, f"MinSize = {size} ({account.profile})")
+
+
+@concern.requires("machines-two", "There are at least two machines of the adder")
+def _two(account: Account) -> Iterator[Seen]:
+    if account.profile == "small":
+        raise NotApplicable("the small profile has one machine of the adder")
+    for setting in ("MinSize", "DesiredCapacity"):
+        size = account.adder_group[setting]
+        yield Seen(_group(account), size >= 2, f"{setting} = {size}")  # noqa: PLR2004
 
 
 @concern.requires("machines-health", "A machine that the load balancer finds unwell is replaced")
@@ -181,7 +187,8 @@ def _refresh(account: Account) -> Iterator[Seen]:
     yield equal(name, "Status", newest["Status"], "Successful")
     desired = newest.get("DesiredConfiguration", {}).get("LaunchTemplate", {})
     version = desired.get("Version")
-    yield Seen(name, version is not None, f"to version {version}, and back without success")
+    way = f"to version {version}, and back without success" if version else "no way back"
+    yield Seen(name, version is not None, f"DesiredConfiguration: {way}")
     yield equal(name, "AutoRollback", preferences.get("AutoRollback"), True)
     healthy = preferences.get("MinHealthyPercentage")
     yield equal(name, "MinHealthyPercentage", healthy, 100)

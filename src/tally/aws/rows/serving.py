@@ -2,12 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Final
 
 from tally.aws.account import SERVICES, Account, tags_of
 from tally.aws.requirement import Concern, Seen, equal, present
 from tally.aws.rows.network import name_of
 
 concern = Concern("What serves now")
+
+
+# A target that has only just come, or that is about to go and still answers, is no fault.
+_IN_ORDER: Final = {"healthy", "initial", "draining"}
 
 
 def _fewest(account: Account) -> int:
@@ -50,7 +55,7 @@ def _targets(account: Account) -> Iterator[Seen]:
     yield present(", ".join(sorted(groups)) or "no group", wanted - set(groups), "one for each")
     for name in sorted(wanted & set(groups)):
         states = Counter(account.target_health(groups[name]))
-        good = states["healthy"] >= _fewest(account) and not states["unhealthy"]
+        good = states["healthy"] >= _fewest(account) and set(states) <= _IN_ORDER
         said = ", ".join(f"{state}: {count}" for state, count in sorted(states.items()))
         yield Seen(name, good, said or "no target")
 
