@@ -96,8 +96,7 @@ def test_descriptions_are_such_as_ec2_takes(stand: Stand) -> None:
     assert [text for text in described if not taken.fullmatch(text)] == []
 
 
-# What every tag of these is for stands in the check's row `cost-tags`, which reads them from AWS for
-# the kinds of things that it knows; here it is all that Terraform makes and can tag.
+# The check's row `cost-tags` asks AWS, of most kinds of things; here it is all that Terraform tags.
 TAGS = {"Project", "Deployment", "Profile", "ManagedBy"}
 
 
