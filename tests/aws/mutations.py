@@ -875,9 +875,13 @@ def release_with_fewer_machines(cloud: Cloud) -> None:
 
 @breaks("machines-refresh")
 def release_with_nothing_to_go_back_from(cloud: Cloud) -> None:
-    # AWS rolls back by itself only what has a desired configuration.
+    # Not rolled back by itself either: AWS refuses that without a desired configuration.
     cloud.autoscaling.start_instance_refresh(
-        AutoScalingGroupName=f"{cloud.name}-adder", Preferences={"MinHealthyPercentage": 100}
+        AutoScalingGroupName=f"{cloud.name}-adder",
+        Preferences={
+            "MinHealthyPercentage": 100,
+            "AlarmSpecification": {"Alarms": [f"{cloud.name}-adder-errors"]},
+        },
     )
 
 

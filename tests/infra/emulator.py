@@ -54,7 +54,7 @@ from moto.ec2.models.instances import Instance, MetadataOptions
 from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.models.vpcs import VPCBackend
 from moto.ec2.responses.launch_templates import LaunchTemplates
-from moto.ec2.utils import parse_user_data
+from moto.ec2.utils import convert_tag_spec, parse_user_data
 from moto.ecs.models import Service
 from moto.ecs.responses import EC2ContainerServiceResponse
 from moto.elbv2.models import FakeLoadBalancer, elbv2_backends
@@ -448,8 +448,9 @@ def give_the_first_letter_to_the_oldest_zone() -> None:
 
 
 def give_machines_what_their_template_says() -> None:
-    """A launch template's metadata options, and its disks only, for machines made from it."""
+    """A launch template's metadata options, and its disks only, with their tags."""
     make = Instance.__init__
+    add_device = Instance.add_block_device
 
     def keep(self: Instance, ec2_backend: Any, *args: Any, **given: Any) -> None:
         make(self, ec2_backend, *args, **given)
@@ -459,8 +460,17 @@ def give_machines_what_their_template_says() -> None:
             if data.get("BlockDeviceMappings"):
                 # Without its own disk, which a machine with others would not get.
                 self.setup_defaults = lambda: None
+                self.tags_of_disks = convert_tag_spec(data.get("TagSpecifications", [])).get(
+                    "volume"
+                )
+
+    def add_tagged(self: Instance, size: int, path: str, *args: Any, **given: Any) -> None:
+        add_device(self, size, path, *args, **given)
+        if tags := getattr(self, "tags_of_disks", None):
+            self.ec2_backend.create_tags([self.block_device_mapping[path].volume_id], tags)
 
     Instance.__init__ = keep
+    Instance.add_block_device = add_tagged
 
 
 def keep_launch_templates_whole() -> None:

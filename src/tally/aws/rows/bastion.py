@@ -131,8 +131,8 @@ def _session_logs(account: Account) -> Iterator[Seen]:
     sent = _sent(text, group)
     for file in (_RECORDS, _LOGINS):
         yield Seen(name, file in sent, f"{file} is {'' if file in sent else 'not '}sent to {group}")
-    written = re.search(r"^  - rsyslog$", text, re.MULTILINE) is not None
-    yield Seen(name, written, f"rsyslog is {'' if written else 'not '}there to write {_LOGINS}")
+    writer = re.search(r"^  - rsyslog$", text, re.MULTILINE) is not None
+    yield Seen(name, writer, f"rsyslog is {'' if writer else 'not '}there to write {_LOGINS}")
 
 
 def _sent(user_data: str, group: str) -> set[str]:

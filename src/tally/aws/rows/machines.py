@@ -187,7 +187,7 @@ def _refresh(account: Account) -> Iterator[Seen]:
     yield equal(name, "Status", newest["Status"], "Successful")
     desired = newest.get("DesiredConfiguration", {}).get("LaunchTemplate", {})
     version = desired.get("Version")
-    way = f"to version {version}, and back without success" if version else "no way back"
+    way = f"version {version}" if version else "none, and so no way back"
     yield Seen(name, version is not None, f"DesiredConfiguration: {way}")
     yield equal(name, "AutoRollback", preferences.get("AutoRollback"), True)
     healthy = preferences.get("MinHealthyPercentage")
