@@ -56,6 +56,15 @@ def bastion_of_the_guest(authority: Path) -> dict[str, str]:
 
 def render(folder: Path, machine: str, values: dict[str, str]) -> str:
     """Render the user data of a machine, by its folder in deploy/, by Terraform."""
+    return _evaluate(folder, machine, values, "base64encode").decode()
+
+
+def compress(folder: Path, machine: str, values: dict[str, str]) -> bytes:
+    """The same, compressed as Terraform sends it."""
+    return _evaluate(folder, machine, values, "base64gzip")
+
+
+def _evaluate(folder: Path, machine: str, values: dict[str, str], function: str) -> bytes:
     if shutil.which("terraform") is None:
         pytest.skip("terraform is not installed")
     (folder / "main.tf").write_text(_RENDERING)
@@ -63,10 +72,10 @@ def render(folder: Path, machine: str, values: dict[str, str]) -> str:
     (folder / "terraform.tfvars.json").write_text(json.dumps(variables))
     done = subprocess.run(
         ["terraform", f"-chdir={folder}", "console"],
-        input="base64encode(local.user_data)",
+        input=f"{function}(local.user_data)",
         check=True,
         capture_output=True,
         text=True,
         env={**os.environ, "CHECKPOINT_DISABLE": "1"},
     )
-    return base64.b64decode(done.stdout.strip().strip('"')).decode()
+    return base64.b64decode(done.stdout.strip().strip('"'))

@@ -1,57 +1,84 @@
-"""The machines get the user data that tests/deploy boots guests with."""
+"""The machines get the user data that tests/deploy boots guests with, and AWS takes it."""
 
 import base64
 import gzip
 from pathlib import Path
 
+import pytest
+
 from tests.deploy.release import CERTIFICATES, PROJECT
-from tests.deploy.rendering import render
+from tests.deploy.rendering import compress, render
 from tests.infra.stand import ACCOUNT, REGION, Stand, release
 
+# AWS takes no more, counted before base64.
+LIMIT_BYTES = 16 << 10
+# As long as a name may be, and with no letter twice, so that it is hard to compress.
+LONGEST = "abcdefghijklmnop"
 
-def test_the_adders_machines_get_this_user_data(stand: Stand, tmp_path: Path) -> None:
+
+def adder(name: str, database_host: str) -> dict[str, str]:
+    """What the adder's user data is rendered from."""
+    given = release(name)
+    return {
+        "name": name,
+        "region": REGION,
+        "release_bucket": f"{name}-releases-{ACCOUNT}",
+        "adder_key": given["adder_key"],
+        "adder_sha256": given["adder_sha256"],
+        "secret_id": f"{name}/adder",
+        "database_host": database_host,
+        "log_group": f"/{name}/adder",
+        "version": given["version"],
+    }
+
+
+def bastion(name: str, database_host: str) -> dict[str, str]:
+    """What the bastion's user data is rendered from."""
+    return {
+        "name": name,
+        "region": REGION,
+        "secret_id": f"{name}/operator",
+        "database_host": database_host,
+        "log_group": f"/{name}/bastion",
+        "certificates": (PROJECT / CERTIFICATES).read_text(),
+    }
+
+
+@pytest.fixture
+def database_host(stand: Stand) -> str:
+    [database] = stand.client("rds").describe_db_instances()["DBInstances"]
+    return str(database["Endpoint"]["Address"])
+
+
+def test_the_adders_machines_get_this_user_data(
+    stand: Stand, database_host: str, tmp_path: Path
+) -> None:
     [version] = stand.client("ec2").describe_launch_template_versions(
         LaunchTemplateName=f"{stand.name}-adder", Versions=["$Latest"]
     )["LaunchTemplateVersions"]
-    [database] = stand.client("rds").describe_db_instances()["DBInstances"]
-    given = release(stand.name)
-    rendered = render(
-        tmp_path,
-        "adder",
-        {
-            "name": stand.name,
-            "region": REGION,
-            "release_bucket": f"{stand.name}-releases-{ACCOUNT}",
-            "adder_key": given["adder_key"],
-            "adder_sha256": given["adder_sha256"],
-            "secret_id": f"{stand.name}/adder",
-            "database_host": database["Endpoint"]["Address"],
-            "log_group": f"/{stand.name}/adder",
-            "version": given["version"],
-        },
-    )
-    sent = version["LaunchTemplateData"]["UserData"]
-    assert gzip.decompress(base64.b64decode(sent)).decode() == rendered
+    sent = base64.b64decode(version["LaunchTemplateData"]["UserData"])
+    assert len(sent) <= LIMIT_BYTES
+    rendered = render(tmp_path, "adder", adder(stand.name, database_host))
+    assert gzip.decompress(sent).decode() == rendered
 
 
-def test_the_bastion_gets_this_user_data(stand: Stand, tmp_path: Path) -> None:
+def test_the_bastion_gets_this_user_data(stand: Stand, database_host: str, tmp_path: Path) -> None:
     ec2 = stand.client("ec2")
     [reservation] = ec2.describe_instances(
         Filters=[{"Name": "tag:Name", "Values": [f"{stand.name}-bastion"]}]
     )["Reservations"]
     [machine] = reservation["Instances"]
-    [database] = stand.client("rds").describe_db_instances()["DBInstances"]
-    rendered = render(
-        tmp_path,
-        "bastion",
-        {
-            "name": stand.name,
-            "region": REGION,
-            "secret_id": f"{stand.name}/operator",
-            "database_host": database["Endpoint"]["Address"],
-            "log_group": f"/{stand.name}/bastion",
-            "certificates": (PROJECT / CERTIFICATES).read_text(),
-        },
-    )
-    sent = ec2.describe_instance_attribute(InstanceId=machine["InstanceId"], Attribute="userData")
-    assert base64.b64decode(sent["UserData"]["Value"]).decode() == rendered
+    told = ec2.describe_instance_attribute(InstanceId=machine["InstanceId"], Attribute="userData")
+    sent = base64.b64decode(told["UserData"]["Value"])
+    assert len(sent) <= LIMIT_BYTES
+    assert sent.decode() == render(tmp_path, "bastion", bastion(stand.name, database_host))
+
+
+def test_it_fits_with_the_longest_name(terraform: None, tmp_path: Path) -> None:
+    database_host = f"{LONGEST}-database.qrstuvwxyz01.{REGION}.rds.amazonaws.com"
+    sent = {
+        "adder": compress(tmp_path, "adder", adder(LONGEST, database_host)),
+        "bastion": render(tmp_path, "bastion", bastion(LONGEST, database_host)).encode(),
+    }
+    for machine, user_data in sent.items():
+        assert len(user_data) <= LIMIT_BYTES, machine
