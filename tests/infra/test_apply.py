@@ -295,6 +295,13 @@ def test_destroy_leaves_nothing_behind(lives: dict[str, Life], stands: dict[str,
         assert left_behind(lives[profile].after_bootstrap_destroy, stand.before_bootstrap) == set()
 
 
+def test_the_last_state_of_the_data_outlives_a_destroy(
+    lives: dict[str, Life], stands: dict[str, Stand]
+) -> None:
+    for profile, stand in stands.items():
+        assert ("database snapshot", f"{stand.name}-final") in lives[profile].after_destroy
+
+
 def test_deletion_is_refused_while_protected(stand: Stand) -> None:
     database = stand.client("rds").describe_db_instances()["DBInstances"][0]
     assert database["DeletionProtection"]
