@@ -55,10 +55,9 @@ def read(s3: Any, bucket: str, version: str) -> str:
     missing = {field.name for field in fields(Release)} - set(json.loads(text)["release"])
     if missing:
         raise Refused(
-            f"The release {version} was recorded before records had {', '.join(sorted(missing))}:"
-            " nothing says what it ran with, so it can't be planned any more. Choose a release of"
-            " a newer commit. To go back to what this one did, revert the commits after it on"
-            " main: that makes a release of its own."
+            f"The release {version} can't be planned: its record lacks"
+            f" {', '.join(sorted(missing))}. Choose another release. To go back to what this one"
+            " does, revert the commits after it on main: that makes a release of its own."
         )
     return text
 
