@@ -41,6 +41,16 @@ run "refuses_the_whole_internet_of_ipv6" {
   expect_failures = [var.allowed_bastion_ips]
 }
 
+run "refuses_a_range_of_ipv6" {
+  command = plan
+
+  variables {
+    allowed_bastion_ips = ["2001:db8::/32"]
+  }
+
+  expect_failures = [var.allowed_bastion_ips]
+}
+
 run "refuses_an_address_without_a_range" {
   command = plan
 
