@@ -50,6 +50,8 @@ def deployment(emulator: Emulator) -> Emulator:
         ManageMasterUserPassword=True,
         BackupRetentionPeriod=7,
     )
+    ec2 = client("ec2")
+    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
     ecs = client("ecs")
     ecs.create_cluster(clusterName="tally-containers")
     ecs.register_task_definition(
@@ -61,8 +63,8 @@ def deployment(emulator: Emulator) -> Emulator:
         serviceName="tally-display",
         taskDefinition="tally-display",
         desiredCount=2,
+        networkConfiguration={"awsvpcConfiguration": {"subnets": [subnet], "securityGroups": []}},
     )
-    ec2 = client("ec2")
     ec2.create_launch_template(
         LaunchTemplateName="tally-adder",
         LaunchTemplateData={
