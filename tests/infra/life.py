@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from tests.infra.inventory import Thing, everything
+from tests.infra.inventory import Clients, Thing, everything
 from tests.infra.stand import Stand, plan, release
 
 ROLES = ("adder", "display", "reset", "operator")
@@ -49,11 +49,11 @@ def live(stand: Stand) -> Life:
     # The alarm still rings.
     newer = f"-var=release={json.dumps(release(stand.name, version='2' * 40))}"
     stand.deployment("apply", "-auto-approve", newer)
-    upgraded_to = set(running_versions(stand).values())
-    newer_images = machine_images(stand)
+    upgraded_to = set(running_versions(stand.name, stand.client).values())
+    newer_images = machine_images(stand.name, stand.client)
     stand.deployment("apply", "-auto-approve")
-    rolled_back_to = set(running_versions(stand).values())
-    older_images = machine_images(stand)
+    rolled_back_to = set(running_versions(stand.name, stand.client).values())
+    older_images = machine_images(stand.name, stand.client)
     refreshes = stand.client("autoscaling").describe_instance_refreshes(
         AutoScalingGroupName=f"{stand.name}-adder"
     )["InstanceRefreshes"]
@@ -96,47 +96,48 @@ def fail(stand: Stand, bad: dict[str, str]) -> Failure:
         said = str(failure)
     else:
         said = "the apply did not fail"
-    return Failure(said, running_versions(stand), plan(stand, variable))
+    return Failure(said, running_versions(stand.name, stand.client), plan(stand, variable))
 
 
-def machines(stand: Stand) -> list[dict[str, Any]]:
+def machines(name: str, client: Clients) -> list[dict[str, Any]]:
     """The adder's machines."""
-    reservations = stand.client("ec2").describe_instances(
+    reservations = client("ec2").describe_instances(
         Filters=[
-            {"Name": "tag:Name", "Values": [f"{stand.name}-adder"]},
+            {"Name": "tag:Name", "Values": [f"{name}-adder"]},
             {"Name": "instance-state-name", "Values": ["running"]},
         ]
     )["Reservations"]
     return [machine for reservation in reservations for machine in reservation["Instances"]]
 
 
-def machine_images(stand: Stand) -> set[str]:
+def machine_images(name: str, client: Clients) -> set[str]:
     """What the adder's machines were made from."""
-    return {machine["ImageId"] for machine in machines(stand)}
+    return {machine["ImageId"] for machine in machines(name, client)}
 
 
-def running_versions(stand: Stand) -> dict[str, str]:
+def password_versions(name: str, client: Clients) -> set[int]:
+    """The version of the password that the adder's machines took when they started."""
+    return {int(tag(it["Tags"], "PasswordVersion")) for it in machines(name, client)}
+
+
+def running_versions(name: str, client: Clients) -> dict[str, str]:
     """The release that each service's tasks and machines run."""
-    ecs = stand.client("ecs")
+    ecs = client("ecs")
     services = ecs.describe_services(
-        cluster=f"{stand.name}-containers",
-        services=[f"{stand.name}-display", f"{stand.name}-reset"],
+        cluster=f"{name}-containers",
+        services=[f"{name}-display", f"{name}-reset"],
     )["services"]
     versions = {}
     for service in services:
         task = ecs.describe_task_definition(
             taskDefinition=service["taskDefinition"], include=["TAGS"]
         )
-        versions[service["serviceName"].removeprefix(f"{stand.name}-")] = release_of(task["tags"])
-    [versions["adder"]] = {release_of(machine["Tags"]) for machine in machines(stand)}
+        versions[service["serviceName"].removeprefix(f"{name}-")] = tag(task["tags"], "Release")
+    [versions["adder"]] = {tag(machine["Tags"], "Release") for machine in machines(name, client)}
     return versions
 
 
-def release_of(tags: list[dict[str, str]]) -> str:
-    """The release that a thing is tagged with."""
-    [version] = [
-        tag.get("value") or tag["Value"]
-        for tag in tags
-        if (tag.get("key") or tag["Key"]) == "Release"
-    ]
-    return version
+def tag(tags: list[dict[str, str]], key: str) -> str:
+    """The one tag of that key, as ECS writes tags or as the others do."""
+    [value] = [it.get("value") or it["Value"] for it in tags if (it.get("key") or it["Key"]) == key]
+    return value

@@ -7,12 +7,15 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import boto3
 
+from tests.infra.life import password_versions, running_versions
 from tests.infra.stand import ACCOUNT, ROOT, Emulator, aws_command, run, terraform_environment
 
 DEPLOY = (ROOT / "docs/deploy.md").read_text()
@@ -27,14 +30,32 @@ NOT_RUN = {
 }
 
 
-def blocks() -> list[tuple[str, str]]:
-    """Each block of commands: its mark, if it has one, and the commands."""
-    return [
-        (mark, commands)
-        for mark, commands in re.findall(
-            r"^```sh *(\w*)\n(.*?)^```$", DEPLOY, re.MULTILINE | re.DOTALL
+# Sections after each of whose blocks the reader looks what runs.
+LOOKED_AT = ("Upgrade and roll back", "Rotate the passwords")
+SEEN = "The reader sees "
+
+
+def sections() -> dict[str, list[tuple[str, str]]]:
+    """Each section's blocks of commands: a block's mark, if it has one, and the commands."""
+    return {
+        section.partition("\n")[0]: re.findall(
+            r"^```sh *(\w*)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL
         )
-    ]
+        for section in re.split(r"^## ", DEPLOY, flags=re.MULTILINE)[1:]
+    }
+
+
+def commands() -> Iterator[str]:
+    """What the reader runs, in order; two sections send back to what was run before."""
+    for section, blocks in sections().items():
+        texts = [_run_or_stand_in(mark, text) for mark, text in blocks]
+        if section == "Upgrade and roll back":
+            yield _stand_in("commit")
+            yield from (_run_or_stand_in(mark, text) for mark, text in sections()["A release"])
+        for text in texts * 2 if section == "Rotate the passwords" else texts:
+            yield text
+            if section in LOOKED_AT:
+                yield _stand_in("look")
 
 
 def follow(folder: Path) -> "subprocess.CompletedProcess[str]":
@@ -43,9 +64,7 @@ def follow(folder: Path) -> "subprocess.CompletedProcess[str]":
     _check_out(checkout)
     home = folder / "home"
     (home / ".ssh").mkdir(parents=True)
-    script = "\n".join(
-        ["set -euo pipefail", *(_run_or_stand_in(mark, text) for mark, text in blocks())]
-    )
+    script = "\n".join(["set -euo pipefail", *commands()])
     emulator = Emulator.start(folder)
     try:
         return run(
@@ -77,45 +96,66 @@ def _check_out(folder: Path) -> None:
             shutil.copy(ROOT / path, folder / path)
     (folder / ".venv").symlink_to(ROOT / ".venv")
     (folder / "dist").mkdir()
-    (folder / "dist/tally.pex").write_bytes(b"in place of the release")
-    author = ("-c", "user.name=reader", "-c", "user.email=reader@example.com")
-    for command in (
-        ["git", "init", "--quiet"],
-        ["git", "add", "infra"],
-        ["git", *author, "commit", "--quiet", "--message", "A checkout"],
-    ):
+    for command in (["git", "init", "--quiet"], ["git", "add", "infra"]):
         subprocess.run(command, cwd=folder, check=True)
+    commit(folder)
 
 
 def _run_or_stand_in(mark: str, commands: str) -> str:
-    stand_in = f"'{sys.executable}' -m tests.infra.reader"
-    if mark == "images":
-        return f"{stand_in} images"
+    if mark in ("images", "release"):
+        return _stand_in(mark)
     if mark:
         return ""
     if "denied-today/" in commands:
-        return f"{stand_in} denied\n{commands}"
+        return f"{_stand_in('denied')}\n{commands}"
     return commands
+
+
+def _stand_in(what: str) -> str:
+    return f"'{sys.executable}' -m tests.infra.reader {what}"
+
+
+def commit(folder: Path = Path()) -> None:
+    """Commit what is staged, or nothing: every commit is one that can be released."""
+    author = ("-c", "user.name=reader", "-c", "user.email=reader@example.com")
+    subprocess.run(
+        ["git", *author, "commit", "--quiet", "--allow-empty", "--message", "A commit"],
+        cwd=folder,
+        check=True,
+    )
+
+
+def _head() -> str:
+    said = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    return said.stdout.strip()
+
+
+def build() -> None:
+    """Write a small file where the adder's release would be, another one for each commit."""
+    Path("dist/tally.pex").write_text(f"in place of the release of {_head()}")
 
 
 def put_images() -> None:
     """Tell the emulator of two images with this commit's tag, as a push would."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True)
+    version = _head()
     for service in ("display", "reset"):
+        manifest = json.dumps(
+            {
+                "schemaVersion": 2,
+                "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+                "config": {
+                    "digest": f"sha256:{sha256(f'{service} {version}'.encode()).hexdigest()}",
+                    "size": 1,
+                },
+                "layers": [],
+            }
+        )
         boto3.client("ecr").put_image(
             repositoryName=f"tally/{service}",
-            imageTag=commit.stdout.decode().strip(),
-            imageManifest=json.dumps(
-                {
-                    "schemaVersion": 2,
-                    "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
-                    "config": {
-                        "digest": f"sha256:{sha256(service.encode()).hexdigest()}",
-                        "size": 1,
-                    },
-                    "layers": [],
-                }
-            ),
+            imageTag=version,
+            imageManifest=manifest,
+            # By itself the emulator takes the layers' digest, and there are none.
+            imageDigest=f"sha256:{sha256(manifest.encode()).hexdigest()}",
         )
 
 
@@ -141,5 +181,26 @@ def put_denied_traffic() -> None:
     )
 
 
+def look() -> None:
+    """Print the newest commit, the release and the passwords' version of all that runs."""
+    seen = {
+        "head": _head(),
+        "releases": running_versions("tally", boto3.client),
+        "passwords": sorted(password_versions("tally", boto3.client)),
+    }
+    sys.stdout.write(f"{SEEN}{json.dumps(seen)}\n")
+
+
+def looks(said: str) -> list[dict[str, Any]]:
+    """What the reader has seen, from what was printed."""
+    return [json.loads(it) for it in re.findall(rf"^{SEEN}(.*)$", said, re.MULTILINE)]
+
+
 if __name__ == "__main__":
-    {"images": put_images, "denied": put_denied_traffic}[sys.argv[1]]()
+    {
+        "commit": commit,
+        "release": build,
+        "images": put_images,
+        "denied": put_denied_traffic,
+        "look": look,
+    }[sys.argv[1]]()

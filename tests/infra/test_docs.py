@@ -4,10 +4,8 @@ import re
 import subprocess
 import tomllib
 
-import pytest
-
 from tests.infra.inventory import everything
-from tests.infra.reader import DEPLOY, NOT_RUN, blocks
+from tests.infra.reader import DEPLOY, LOOKED_AT, NOT_RUN, looks, sections
 from tests.infra.stand import ACCOUNT, INFRA, ROOT, Stand, planned
 
 # What Terraform changes in a database that it takes over, with the reason.
@@ -19,6 +17,12 @@ CHANGED_AFTER_RESTORE = {
     "manage_master_user_password": "so already, which an import does not see",
     "master_user_secret_kms_key_id": "the same",
     "performance_insights_enabled": "no option of a restore; changed at once",
+}
+
+# Whose addresses a list of AWS's own holds, in the diagram.
+AWS_ADDRESSES = {
+    "com.amazonaws.global.cloudfront.origin-facing": "cloudfront",
+    "com.amazonaws.us-east-1.s3": "s3",
 }
 
 # Where operations.md writes `tally` and means no name in AWS.
@@ -34,7 +38,7 @@ OTHER_NAMES = {
 
 
 def test_every_block_that_is_not_run_has_its_reason() -> None:
-    assert {mark for mark, _ in blocks() if mark} == set(NOT_RUN)
+    assert {mark for blocks in sections().values() for mark, _ in blocks if mark} == set(NOT_RUN)
 
 
 def test_a_reader_can_follow_it_from_first_to_last(
@@ -46,6 +50,21 @@ def test_a_reader_can_follow_it_from_first_to_last(
     # Who was refused: the address that knocked twice comes first.
     assert re.search(r"^ +2 192\.0\.2\.9 22\n +1 192\.0\.2\.8 5432$", said, re.MULTILINE)
     assert said.count("Destroy complete!") == 2
+
+
+def test_what_runs_is_the_newer_release_then_the_older_one_with_newer_and_newer_passwords(
+    followed: "subprocess.CompletedProcess[str]",
+) -> None:
+    assert [len(sections()[section]) for section in LOOKED_AT] == [2, 1]
+    seen = looks(followed.stdout)
+    assert {len(set(look["releases"].values())) for look in seen} == {1}
+    newest = seen[0]["head"]
+    assert [look["head"] for look in seen] == [newest] * 4
+    upgraded, back, rotated, rotated_again = seen
+    assert upgraded["releases"] == dict.fromkeys(("adder", "display", "reset"), newest)
+    assert newest not in back["releases"].values()
+    assert rotated["releases"] == rotated_again["releases"] == back["releases"]
+    assert [look["passwords"] for look in seen] == [[1], [1], [2], [3]]
 
 
 def test_a_restored_database_is_nearly_as_declared(
@@ -87,28 +106,45 @@ def edges() -> set[tuple[str, str, int]]:
     }
 
 
-def test_the_diagram_shows_the_security_groups_rules(production: Stand) -> None:
-    resources = planned(production)
-    role_of = {
+def rules(stand: Stand) -> dict[str, set[tuple[str, str, int]]]:
+    """The security groups' rules in and out, as the diagram's arrows."""
+    resources = planned(stand)
+    # Who is on the other side of a rule: a group, or a list of AWS's own addresses.
+    names = {
         it["values"]["id"]: it["index"] for it in resources if it["type"] == "aws_security_group"
     }
-    rules = {
-        (
-            role_of[it["values"]["referenced_security_group_id"]],
-            role_of[it["values"]["security_group_id"]],
-            it["values"]["to_port"],
-        )
-        for it in resources
-        if it["type"] == "aws_vpc_security_group_ingress_rule"
-        and it["values"]["referenced_security_group_id"]
+    for its in stand.client("ec2").describe_managed_prefix_lists()["PrefixLists"]:
+        names[its["PrefixListId"]] = AWS_ADDRESSES.get(its["PrefixListName"], "")
+    found: dict[str, set[tuple[str, str, int]]] = {"ingress": set(), "egress": set()}
+    for it in resources:
+        if not (of := re.fullmatch(r"aws_vpc_security_group_(\w+)_rule", it["type"])):
+            continue
+        rule = it["values"]
+        assert (rule["ip_protocol"], rule["from_port"]) == ("tcp", rule["to_port"])
+        own = names[rule["security_group_id"]]
+        if rule["cidr_ipv4"]:
+            other = "internet" if rule["cidr_ipv4"] == "0.0.0.0/0" else "operator"
+        else:
+            other = names[rule["referenced_security_group_id"] or rule["prefix_list_id"]]
+        source, target = (other, own) if of[1] == "ingress" else (own, other)
+        found[of[1]].add((source, target, rule["to_port"]))
+    return found
+
+
+def test_the_diagram_shows_the_security_groups_rules(stands: dict[str, Stand]) -> None:
+    roles = {it["index"] for it in planned(stands["small"]) if it["type"] == "aws_security_group"}
+    # CloudFront has no group.
+    without_cloudfront = edges() - {("internet", "cloudfront", 443)}
+    of_the_domain = without_cloudfront - {("cloudfront", "load-balancer", 80)} | {
+        ("internet", "load-balancer", 443),
+        ("internet", "load-balancer", 80),
     }
-    outside = {edge for edge in edges() if edge[0] in ("internet", "cloudfront", "operator")}
-    assert outside == {
-        ("internet", "cloudfront", 443),
-        ("cloudfront", "load-balancer", 80),
-        ("operator", "bastion", 22),
-    }
-    assert edges() - outside == rules
+    for profile, drawn in (("production", without_cloudfront), ("small", of_the_domain)):
+        of = rules(stands[profile])
+        assert of["ingress"] | of["egress"] == drawn
+        # What goes from one group to another is let out and let in.
+        inside = {edge for edge in drawn if {edge[0], edge[1]} <= roles}
+        assert of["ingress"] & of["egress"] == inside
 
 
 def test_every_file_of_the_requirements_exists() -> None:
@@ -117,17 +153,7 @@ def test_every_file_of_the_requirements_exists() -> None:
     assert len(rows) > 40
     for row in rows:
         for file in re.findall(r"`([^`]+)`", row[3]):
-            path = ROOT if file.startswith("deploy/") else INFRA
-            assert (path / file).exists(), file
-
-
-def test_every_row_of_the_requirements_is_a_row_of_the_check() -> None:
-    check = pytest.importorskip("tally.aws.check", reason="tally check is not there")
-    known = {requirement.id for requirement in check.requirements()}
-    table = (ROOT / "docs/requirements.md").read_text()
-    rows = [line.split("|") for line in table.splitlines() if line.startswith("| ")][2:]
-    named = {row for line in rows for row in re.findall(r"`([^`]+)`", line[4])}
-    assert named - known == set()
+            assert (INFRA / file).exists(), file
 
 
 def test_the_costs_add_up() -> None:
