@@ -8,8 +8,6 @@ from tests.infra.inventory import Clients, Thing, everything
 from tests.infra.stand import Stand, plan, release
 
 ROLES = ("adder", "display", "reset", "operator")
-
-
 # What is bad of each deployment's bad release: it answers with errors wherever it runs.
 BAD = {
     "production": {"display_image": f"registry/tally/display@sha256:bad{'0' * 61}"},
@@ -23,6 +21,8 @@ class Failure:
 
     said: str
     running: dict[str, str]
+    # Of the task definitions that container services run: whether more tasks may start from them.
+    definitions: dict[str, str]
     # What another apply would do: try again, and no more.
     next_plan: dict[str, Any]
 
@@ -32,6 +32,7 @@ class Life:
     """Seen after each step of a life."""
 
     failed: "Failure"
+    upgrade_said: str
     upgraded_to: set[str]
     rolled_back_to: set[str]
     # Of the machines, after the upgrade and after the way back.
@@ -48,7 +49,7 @@ def live(stand: Stand) -> Life:
     failed = fail(stand, release(stand.name, version="3" * 40) | BAD[stand.profile])
     # The alarm still rings.
     newer = f"-var=release={json.dumps(release(stand.name, version='2' * 40))}"
-    stand.deployment("apply", "-auto-approve", newer)
+    upgrade_said = stand.deployment("apply", "-auto-approve", newer)
     upgraded_to = set(running_versions(stand.name, stand.client).values())
     newer_images = machine_images(stand.name, stand.client)
     stand.deployment("apply", "-auto-approve")
@@ -67,6 +68,7 @@ def live(stand: Stand) -> Life:
     stand.bootstrap("destroy", "-auto-approve", "-var=protect=false")
     return Life(
         failed=failed,
+        upgrade_said=upgrade_said,
         upgraded_to=upgraded_to,
         rolled_back_to=rolled_back_to,
         machine_images=(newer_images, older_images),
@@ -96,7 +98,15 @@ def fail(stand: Stand, bad: dict[str, str]) -> Failure:
         said = str(failure)
     else:
         said = "the apply did not fail"
-    return Failure(said, running_versions(stand.name, stand.client), plan(stand, variable))
+    return Failure(
+        said,
+        running_versions(stand.name, stand.client),
+        {
+            service: definition["taskDefinition"]["status"]
+            for service, definition in task_definitions(stand.name, stand.client).items()
+        },
+        plan(stand, variable),
+    )
 
 
 def machines(name: str, client: Clients) -> list[dict[str, Any]]:
@@ -120,19 +130,27 @@ def password_versions(name: str, client: Clients) -> set[int]:
     return {int(tag(it["Tags"], "PasswordVersion")) for it in machines(name, client)}
 
 
-def running_versions(name: str, client: Clients) -> dict[str, str]:
-    """The release that each service's tasks and machines run."""
+def task_definitions(name: str, client: Clients) -> dict[str, Any]:
+    """What each container service runs, with its tags."""
     ecs = client("ecs")
     services = ecs.describe_services(
         cluster=f"{name}-containers",
         services=[f"{name}-display", f"{name}-reset"],
     )["services"]
-    versions = {}
-    for service in services:
-        task = ecs.describe_task_definition(
+    return {
+        service["serviceName"].removeprefix(f"{name}-"): ecs.describe_task_definition(
             taskDefinition=service["taskDefinition"], include=["TAGS"]
         )
-        versions[service["serviceName"].removeprefix(f"{name}-")] = tag(task["tags"], "Release")
+        for service in services
+    }
+
+
+def running_versions(name: str, client: Clients) -> dict[str, str]:
+    """The release that each service's tasks and machines run."""
+    versions = {
+        service: tag(definition["tags"], "Release")
+        for service, definition in task_definitions(name, client).items()
+    }
     [versions["adder"]] = {tag(machine["Tags"], "Release") for machine in machines(name, client)}
     return versions
 

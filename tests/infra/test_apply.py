@@ -190,6 +190,8 @@ def test_a_new_release_replaces_tasks_and_machines_and_nothing_else(production: 
 def test_a_release_that_fails_leaves_what_ran_and_fails_the_apply(lives: dict[str, Life]) -> None:
     containers, machines = lives["production"].failed, lives["small"].failed
     assert "tally-display was rolled back" in containers.said
+    # What ECS goes back to has not been taken away, and more tasks of it may start.
+    assert containers.definitions == {"display": "ACTIVE", "reset": "ACTIVE"}
     # Machines follow when the containers serve.
     assert containers.running == {"adder": "1" * 40, "display": "1" * 40, "reset": "3" * 40}
     assert "tally-two-adder: RollbackSuccessful: in ALARM: tally-two-adder-errors" in machines.said
@@ -206,6 +208,23 @@ def test_a_release_that_failed_is_tried_again_by_the_next_apply(lives: dict[str,
         if "action_reason" in resource
     }
     assert again == {"terraform_data.adder_machines": "replace_because_tainted"}
+
+
+def test_what_could_be_gone_back_to_goes_last(lives: dict[str, Life]) -> None:
+    """A task definition that has gone is nothing that ECS rolls back to."""
+    for life in lives.values():
+        for service in ("display", "reset"):
+            module = re.escape(f'module.container["{service}"]')
+            completed = re.search(
+                rf"{module}\.terraform_data\.deployment: Creation complete", life.upgrade_said
+            )
+            gone = re.search(
+                rf"{module}\.aws_ecs_task_definition\.this \(deposed object \w+\): Destroying",
+                life.upgrade_said,
+            )
+            assert completed
+            assert gone
+            assert completed.start() < gone.start()
 
 
 def test_a_rolled_back_release_is_an_apply_of_the_older_one(lives: dict[str, Life]) -> None:
