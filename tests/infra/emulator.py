@@ -373,7 +373,7 @@ def run_tasks() -> None:
         service: Service = self.ecs_backend._get_service(
             self._get_param("cluster"), self._get_param("service")
         )
-        before, settings = service.task_definition, service.deployment_configuration
+        before, settings = service.task_definition, service.deployment_configuration or {}
         result = update(self)
         # What an update does not mention stays.
         settings = settings | (self._get_param("deploymentConfiguration") or {})
