@@ -1,5 +1,5 @@
 # Continuous integration's way in: GitHub proves which repository and which branch or environment a
-# job runs for, and gets a role for an hour. There are no keys to keep or lose.
+# job runs for, and gets a role for an hour or two. There are no keys to keep or lose.
 locals {
   ci = var.github_repository == null ? {} : {
     build = {
