@@ -32,7 +32,6 @@ class Life:
     """Seen after each step of a life."""
 
     failed: "Failure"
-    upgrade_said: str
     upgraded_to: set[str]
     rolled_back_to: set[str]
     # Of the machines, after the upgrade and after the way back.
@@ -49,7 +48,7 @@ def live(stand: Stand) -> Life:
     failed = fail(stand, release(stand.name, version="3" * 40) | BAD[stand.profile])
     # The alarm still rings.
     newer = f"-var=release={json.dumps(release(stand.name, version='2' * 40))}"
-    upgrade_said = stand.deployment("apply", "-auto-approve", newer)
+    stand.deployment("apply", "-auto-approve", newer)
     upgraded_to = set(running_versions(stand.name, stand.client).values())
     newer_images = machine_images(stand.name, stand.client)
     stand.deployment("apply", "-auto-approve")
@@ -68,7 +67,6 @@ def live(stand: Stand) -> Life:
     stand.bootstrap("destroy", "-auto-approve", "-var=protect=false")
     return Life(
         failed=failed,
-        upgrade_said=upgrade_said,
         upgraded_to=upgraded_to,
         rolled_back_to=rolled_back_to,
         machine_images=(newer_images, older_images),

@@ -210,23 +210,6 @@ def test_a_release_that_failed_is_tried_again_by_the_next_apply(lives: dict[str,
     assert again == {"terraform_data.adder_machines": "replace_because_tainted"}
 
 
-def test_what_could_be_gone_back_to_goes_last(lives: dict[str, Life]) -> None:
-    """A task definition that has gone is nothing that ECS rolls back to."""
-    for life in lives.values():
-        for service in ("display", "reset"):
-            module = re.escape(f'module.container["{service}"]')
-            completed = re.search(
-                rf"{module}\.terraform_data\.deployment: Creation complete", life.upgrade_said
-            )
-            gone = re.search(
-                rf"{module}\.aws_ecs_task_definition\.this \(deposed object \w+\): Destroying",
-                life.upgrade_said,
-            )
-            assert completed
-            assert gone
-            assert completed.start() < gone.start()
-
-
 def test_a_rolled_back_release_is_an_apply_of_the_older_one(lives: dict[str, Life]) -> None:
     for life in lives.values():
         assert life.upgraded_to == {"2" * 40}
