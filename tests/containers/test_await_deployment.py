@@ -1,11 +1,8 @@
 """An apply waits for each container service's deployment, and fails with it."""
 
-import os
-import subprocess
-
 import pytest
 
-from tests.infra.stand import ROOT, Emulator, aws_command
+from tests.infra.stand import Emulator, aws_command
 
 CLUSTER, SERVICE = "containers", "display"
 # Neither may a task start beside the others, nor one of those end before.
@@ -15,25 +12,16 @@ STUCK = {"maximumPercent": 100, "minimumHealthyPercent": 100}
 class Containers:
     """A service that runs revision 1 of its task; revision 2 is good, revision 3 bad."""
 
-    def __init__(self, emulator, folder):
+    def __init__(self, emulator, programs):
         self.emulator = emulator
-        self.folder = folder
+        self.programs = programs
         self.ecs = emulator.client("ecs")
         ec2 = emulator.client("ec2")
         subnet = ec2.describe_subnets()["Subnets"][0]
         [group] = ec2.describe_security_groups(
             Filters=[{"Name": "vpc-id", "Values": [subnet["VpcId"]]}]
         )["SecurityGroups"]
-        emulator.client("cloudwatch").put_metric_alarm(
-            AlarmName="errors",
-            Namespace="test",
-            MetricName="errors",
-            ComparisonOperator="GreaterThanThreshold",
-            EvaluationPeriods=1,
-            Threshold=1,
-            Period=60,
-            Statistic="Sum",
-        )
+        emulator.put_alarm("errors")
         self.revisions = [self.define(digit * 64) for digit in "12"]
         self.revisions.append(self.define(f"bad{'0' * 61}"))
         self.ecs.create_cluster(clusterName=CLUSTER)
@@ -75,20 +63,13 @@ class Containers:
         return self.wait(definition)
 
     def wait(self, definition):
-        return subprocess.run(
-            ["sh", ROOT / "deploy/containers/await-deployment"],
-            env=self.emulator.environment
-            | {
-                "PATH": f"{self.folder}:{os.environ['PATH']}",
-                "CLUSTER": CLUSTER,
-                "SERVICE": SERVICE,
-                "TASK_DEFINITION": definition,
-                "MINUTES": "0",
-                "PAUSE": "0.2",
-            },
-            capture_output=True,
-            text=True,
-            check=False,
+        return self.emulator.run_script(
+            "deploy/containers/await-deployment",
+            self.programs,
+            CLUSTER=CLUSTER,
+            SERVICE=SERVICE,
+            TASK_DEFINITION=definition,
+            MINUTES="0",
         )
 
 

@@ -1,12 +1,10 @@
 """The replacing of the adder's machines: forward when all goes well, and otherwise back."""
 
 import base64
-import os
-import subprocess
 
 import pytest
 
-from tests.infra.stand import ROOT, Emulator, aws_command
+from tests.infra.stand import Emulator, aws_command
 
 GROUP, ALARM = "adder", "adder-errors"
 PREFERENCES = {
@@ -22,9 +20,9 @@ PREFERENCES = {
 class Machines:
     """An auto scaling group of two machines of version 1; version 2 is good, version 3 bad."""
 
-    def __init__(self, emulator, folder):
+    def __init__(self, emulator, programs):
         self.emulator = emulator
-        self.folder = folder
+        self.programs = programs
         self.autoscaling = emulator.client("autoscaling")
         self.cloudwatch = emulator.client("cloudwatch")
         ec2 = emulator.client("ec2")
@@ -44,35 +42,19 @@ class Machines:
             ec2.create_launch_template_version(
                 LaunchTemplateId=self.template, LaunchTemplateData=data | change
             )
-        self.cloudwatch.put_metric_alarm(
-            AlarmName=ALARM,
-            Namespace="test",
-            MetricName="errors",
-            ComparisonOperator="GreaterThanThreshold",
-            EvaluationPeriods=1,
-            Threshold=1,
-            Period=60,
-            Statistic="Sum",
-        )
+        emulator.put_alarm(ALARM)
 
     def replace(self, version="2", minutes=1):
         """Run it as Terraform does."""
-        return subprocess.run(
-            ["sh", ROOT / "deploy/adder/replace-machines"],
-            env=self.emulator.environment
-            | {
-                "PATH": f"{self.folder}:{os.environ['PATH']}",
-                "GROUP": GROUP,
-                "TEMPLATE": self.template,
-                "VERSION": version,
-                "ALARM": ALARM,
-                "WARMUP": "330",
-                "MINUTES": str(minutes),
-                "PAUSE": "0.2",
-            },
-            capture_output=True,
-            text=True,
-            check=False,
+        return self.emulator.run_script(
+            "deploy/adder/replace-machines",
+            self.programs,
+            GROUP=GROUP,
+            TEMPLATE=self.template,
+            VERSION=version,
+            ALARM=ALARM,
+            WARMUP="330",
+            MINUTES=str(minutes),
         )
 
     def ring(self):

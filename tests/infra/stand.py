@@ -109,6 +109,32 @@ class Emulator:
             aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
         )
 
+    def put_alarm(self, name: str) -> None:
+        """Make an alarm, of a metric that nobody writes."""
+        self.client("cloudwatch").put_metric_alarm(
+            AlarmName=name,
+            Namespace="test",
+            MetricName="errors",
+            ComparisonOperator="GreaterThanThreshold",
+            EvaluationPeriods=1,
+            Threshold=1,
+            Period=60,
+            Statistic="Sum",
+        )
+
+    def run_script(
+        self, script: str, programs: Path, **environment: str
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a script of the checkout as an apply does, with the command line of `programs`."""
+        path = f"{programs}:{os.environ['PATH']}"
+        return subprocess.run(
+            ["sh", ROOT / script],
+            env=self.environment | {"PATH": path, "PAUSE": "0.2", **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
     def copy(self) -> "Emulator":
         """A copy of all that it holds. It must have no request under way."""
         assert self._process is not None, "a copy can't be copied"
