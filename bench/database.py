@@ -16,9 +16,9 @@ import asyncpg
 from bench.load.pgbench import pgbench
 from bench.rig import ROOT
 from bench.rounds import Figures
+from tally.embedded import postgres
 from tally.ledger.database import Database
 from tally.ledger.migrate import migrate
-from tally.local import postgres
 
 DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 # Room for pgbench with 256 clients beside all that serves; Tally itself never needs so many.

@@ -19,7 +19,7 @@ from faults.rig import Outcome, Run
 from faults.schedule import FULL_DISK, draw
 from faults.stack import NotReady, Stack
 from faults.volume import NoVolume, Volume
-from tally.local.postgres import LocalError
+from tally.embedded.postgres import LocalError
 
 
 def main() -> int:

@@ -17,7 +17,7 @@ import asyncpg
 
 from faults.httpclient import Address, Connection, NoAnswer, NotSent, encode
 from faults.proxy import Proxy
-from tally.local import postgres
+from tally.embedded import postgres
 
 ADDERS: Final = 3
 DISPLAYS: Final = 2

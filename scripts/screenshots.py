@@ -93,7 +93,10 @@ def take_all(browser: Browser, address: str, scheme: str) -> None:
 def checked_deployment() -> Iterator[str]:
     """Apply to an emulated AWS, check what stands there, and give the page's address."""
     stand = subprocess.Popen(
-        [sys.executable, "-m", "tests.infra.stand"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tests.support.deployment"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert stand.stdout is not None
     try:

@@ -17,12 +17,16 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
+from tally.embedded import postgres
 from tally.ledger.database import Database
 from tally.ledger.migrate import migrate
-from tally.local import postgres
 
 # What several folders share: the deployment on an emulated AWS, and a browser.
-pytest_plugins = ("tests.infra.fixtures", "tests.browser")
+pytest_plugins = (
+    "tests.support.browser",
+    "tests.support.deployment_fixtures",
+    "tests.support.http",
+)
 
 STRICT = os.environ.get("TALLY_TEST_STRICT") == "1"
 _TEMPLATE = "tally_template"

@@ -57,10 +57,10 @@ def _note(text: str) -> None:
 @contextmanager
 def _explained() -> Iterator[None]:
     """Turn what may go wrong in any command into one line."""
+    from tally.cli.database_url import TargetError
+    from tally.embedded.postgres import LocalError
     from tally.ledger.database import SchemaOutdated, Unavailable
     from tally.ledger.migrate import SchemaNewer
-    from tally.local.postgres import LocalError
-    from tally.local.target import TargetError
 
     try:
         yield
@@ -76,9 +76,9 @@ def _explained() -> Iterator[None]:
 
 def _on_ledger(work: Callable[["Database"], Coroutine[Any, Any, T]], *, current: bool = True) -> T:
     """Run a command's work on the ledger of this machine or of TALLY_DATABASE_URL."""
+    from tally.cli.database_url import database_url
     from tally.ledger.database import Database
     from tally.ledger.migrate import migrate
-    from tally.local.target import database_url
 
     async def run(url: str, *, embedded: bool) -> T:
         database = Database(url, timeout=_PATIENCE)
@@ -140,8 +140,8 @@ def main() -> None:
 @click.option("--host", help="Serve on this address (TALLY_HOST).")
 def up(port: int | None, host: str | None) -> None:
     """Serve everything on this machine, PostgreSQL included."""
-    from tally.local.target import explained
-    from tally.local.up import up as run
+    from tally.cli.database_url import explained
+    from tally.cli.up import up as run
     from tally.services.server import StartError
 
     with _explained():
@@ -453,9 +453,9 @@ def undo(reset_id: int | None, as_json: bool) -> None:
 
 
 def _reset_fields(made: "Reset") -> dict[str, object]:
-    from tally.services import shown
+    from tally import representation
 
-    return shown.in_json(shown.reset(made))
+    return representation.in_json(representation.reset(made))
 
 
 @main.command(epilog=_example("tally audit --json"))

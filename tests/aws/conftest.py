@@ -9,7 +9,7 @@ from tally.aws.account import Account
 from tally.aws.check import check
 from tally.aws.waivers import read_waivers
 from tests.aws.mutations import Cloud
-from tests.infra.stand import INFRA
+from tests.support.deployment import INFRA
 
 
 @pytest.fixture(scope="session")

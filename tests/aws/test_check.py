@@ -11,7 +11,7 @@ import pytest
 from tally.aws.check import Status, requirements
 from tests.aws.mutations import MET, MUTATIONS
 from tests.aws.test_public import BROKEN
-from tests.infra.stand import ROOT
+from tests.support.deployment import ROOT
 
 # Met by no deployment here: waived, for the reason that stands in the register.
 WAIVED = {"database-secrets-rotate"}

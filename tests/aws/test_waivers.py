@@ -9,7 +9,7 @@ from tally.aws.account import NotFound
 from tally.aws.check import Status, check
 from tally.aws.requirement import Concern, NotApplicable, Seen
 from tally.aws.waivers import InvalidWaivers, Waiver, read_waivers
-from tests.infra.stand import INFRA
+from tests.support.deployment import INFRA
 
 GOOD = """
 [check.a-row]

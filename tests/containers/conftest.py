@@ -26,8 +26,8 @@ import httpx
 import pip
 import pytest
 
-from tests import debian
-from tests.local.test_other_postgres import AS_NOBODY, NOBODY, installed
+from tests.embedded.test_other_postgres import AS_NOBODY, NOBODY, installed
+from tests.support import debian
 
 ROOT = Path(__file__).parents[2]
 CONTAINERS = ROOT / "deploy" / "containers"

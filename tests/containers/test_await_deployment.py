@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.infra.stand import Emulator, aws_command
+from tests.support.deployment import Emulator, aws_command
 
 CLUSTER, SERVICE = "containers", "display"
 # Neither may a task start beside the others, nor one of those end before.

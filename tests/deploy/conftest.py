@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy import images, release, rendering
-from tests.deploy.cloud import Cloud, cloud
-from tests.deploy.guest import Guest, guest
-from tests.deploy.network import network
+from tests.support.guests import images, release, rendering
+from tests.support.guests.cloud import Cloud, cloud
+from tests.support.guests.guest import Guest, guest
+from tests.support.guests.network import network
 
 
 @dataclass(frozen=True)

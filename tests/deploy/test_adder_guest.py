@@ -16,11 +16,11 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.deploy import images, rendering
-from tests.deploy.cloud import BUCKET_NAMES, Cloud
 from tests.deploy.conftest import Release
-from tests.deploy.guest import Guest, guest, wait
-from tests.deploy.network import METADATA
+from tests.support.guests import images, rendering
+from tests.support.guests.cloud import BUCKET_NAMES, Cloud
+from tests.support.guests.guest import Guest, guest, wait
+from tests.support.guests.network import METADATA
 
 UNIT = "tally-adder.service"
 ENTRIES = "/adder_service/entries"

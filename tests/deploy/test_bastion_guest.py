@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy import cloud as clouds
-from tests.deploy.cloud import Cloud
-from tests.deploy.guest import Guest, wait
-from tests.deploy.release import PROJECT
+from tests.support.guests import cloud as clouds
+from tests.support.guests.cloud import Cloud
+from tests.support.guests.guest import Guest, wait
+from tests.support.guests.release import PROJECT
 
 SETTINGS = PROJECT / "deploy/bastion/machine/etc/ssh/bastion.conf"
 SESSIONS = "/var/log/sessions"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy import release
-from tests.deploy.cloud import Cloud
 from tests.deploy.conftest import Release
+from tests.support.guests import release
+from tests.support.guests.cloud import Cloud
 
 PYTHON = Path("/usr/bin/python3.11")
 

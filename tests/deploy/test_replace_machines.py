@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from tests.infra.stand import Emulator, aws_command
+from tests.support.deployment import Emulator, aws_command
 
 GROUP, ALARM = "adder", "adder-errors"
 PREFERENCES = {

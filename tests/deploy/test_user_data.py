@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.deploy import cloud as clouds
-from tests.deploy.guest import Guest
-from tests.deploy.release import PROJECT
+from tests.support.guests import cloud as clouds
+from tests.support.guests.guest import Guest
+from tests.support.guests.release import PROJECT
 
 MACHINE = PROJECT / "deploy/adder/machine"
 UNITS = ("tally-adder.service", "tally-adder-password.service")

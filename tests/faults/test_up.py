@@ -18,7 +18,7 @@ from faults.history import Fault, History
 from faults.httpclient import Address
 from faults.injection import Stopping
 from faults.inspection import inspect
-from tally.local import postgres
+from tally.embedded import postgres
 
 SEED = 20261124
 NAME = "up-1"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.infra.inventory import Thing
-from tests.infra.life import ROLES, Life, passwords
-from tests.infra.stand import ACCOUNT, REGION, Stand, plan, planned, release
+from tests.support.deployment import ACCOUNT, REGION, Stand, plan, planned, release
+from tests.support.inventory import Thing
+from tests.support.lifecycle import ROLES, Life, passwords
 
 # What a second plan may still want to change, because the emulator does not keep it: resource and
 # attribute, with the reason. AWS keeps all of these.

@@ -13,7 +13,7 @@ import pytest
 
 from tally.aws.account import Account
 from tally.aws.rights import allowing, covers
-from tests.infra.stand import ACCOUNT, KEYS, Stand
+from tests.support.deployment import ACCOUNT, KEYS, Stand
 
 Statement = dict[str, Any]
 

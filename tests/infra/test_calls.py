@@ -20,8 +20,8 @@ import pytest
 
 from tally.aws.account import AGENT, statements
 from tally.aws.rights import denied
-from tests.infra.life import Life
-from tests.infra.stand import ACCOUNT, BOOTSTRAP, REGION, ROOT, Stand
+from tests.support.deployment import ACCOUNT, BOOTSTRAP, REGION, ROOT, Stand
+from tests.support.lifecycle import Life
 
 ACTIONS = BOOTSTRAP / "ci-actions.json"
 

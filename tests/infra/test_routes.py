@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.conftest import Ledger
-from tests.infra.stand import Stand, planned
+from tests.support.deployment import Stand, planned
 
 SERVICES = ("adder", "display", "reset")
 CONTRACT = json.loads(files("tally.services").joinpath("openapi.json").read_bytes())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.stand import BOOTSTRAP, INFRA, ROOT, Emulator, terraform_environment
+from tests.support.deployment import BOOTSTRAP, INFRA, ROOT, Emulator, terraform_environment
 
 CHECKOV = ROOT / ".venv/checkov/bin/checkov"
 MODULES = [INFRA, BOOTSTRAP]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.release import CERTIFICATES, PROJECT
-from tests.deploy.rendering import compress, render
-from tests.infra.stand import ACCOUNT, REGION, Stand, release
+from tests.support.deployment import ACCOUNT, REGION, Stand, release
+from tests.support.guests.release import CERTIFICATES, PROJECT
+from tests.support.guests.rendering import compress, render
 
 # AWS takes no more, counted before base64.
 LIMIT_BYTES = 16 << 10

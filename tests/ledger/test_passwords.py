@@ -11,9 +11,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from tally.embedded import postgres
 from tally.ledger import scram
 from tally.ledger.migrate import ROLES
-from tally.local import postgres
 from tally.settings import PASSWORD_ROLES
 
 

@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 
-from .conftest import ENTRIES
+from tests.support.http import ENTRIES
 
 
 def test_pages_of_entries_meet_without_gap_or_overlap(client) -> None:

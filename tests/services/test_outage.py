@@ -9,9 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tally.local import postgres
-
-from .conftest import ENTRIES, logged
+from tally.embedded import postgres
+from tests.support.http import ENTRIES, logged
 
 
 @pytest.fixture

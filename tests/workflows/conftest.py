@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.stand import ACCOUNT, BOOTSTRAP, PUBLIC_KEY, Stand, terraform_environment
-from tests.workflows.runner import ROOT, Runner, machine
+from tests.support.deployment import ACCOUNT, BOOTSTRAP, PUBLIC_KEY, Stand, terraform_environment
+from tests.support.workflow_runner import ROOT, Runner, machine
 
 HERE = Path(__file__).parent
 NAME = "tally"

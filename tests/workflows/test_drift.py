@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from deploy.ci.drift import LONGEST_BODY, report
-from tests.workflows.runner import ROOT, Runner, machine
+from tests.support.workflow_runner import ROOT, Runner, machine
 
 REPOSITORY = "example/tally"
 

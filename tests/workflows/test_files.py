@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from deploy.ci import __main__ as deploying
-from tests.workflows.runner import ROOT, WORKFLOWS, load
+from tests.support.workflow_runner import ROOT, WORKFLOWS, load
 
 BIN = Path(sys.executable).parent
 FILES = sorted(path.name for path in WORKFLOWS.iterdir())

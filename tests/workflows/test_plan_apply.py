@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from deploy.ci.release import Release, record
-from tests.infra.stand import ACCOUNT, Stand, release
+from tests.support.deployment import ACCOUNT, Stand, release
+from tests.support.workflow_runner import Done, Runner, StepFailed
 from tests.workflows.conftest import HERE, NAME, Checkout
-from tests.workflows.runner import Done, Runner, StepFailed
 
 WORKFLOW = "terraform-plan-apply.yml"
 FIRST, SECOND = "1" * 40, "2" * 40

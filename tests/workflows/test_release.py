@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from deploy.ci import __main__ as steps
 from deploy.ci import release as releases
 from deploy.ci.refused import Refused
-from tests.infra.stand import ACCOUNT, REGION, Stand
+from tests.support.deployment import ACCOUNT, REGION, Stand
 from tests.workflows.conftest import DEPLOYMENTS, NAME
 
 COMMIT = "c" * 40

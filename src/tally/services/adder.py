@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tally import pages
+from tally import pages, representation
 from tally.amount import Amount, InvalidAmount, format_amount, parse_text
 from tally.ledger.database import Database, Unavailable
 from tally.ledger.reader import SingleFlight, read_total
@@ -24,8 +24,13 @@ from tally.ledger.writer import (
     Writer,
     recall_single,
 )
-from tally.services import metrics, shown
-from tally.services.body import (
+from tally.services.service import PageResponse, Service
+from tally.settings import Settings
+from tally.web import metrics
+from tally.web.auth import plainly_allowed, refuse_other_sites, require_token
+from tally.web.middleware import Answer, Taker
+from tally.web.problem import problem_of
+from tally.web.request import (
     is_key,
     read_body,
     read_form,
@@ -34,11 +39,6 @@ from tally.services.body import (
     read_values,
     require_content_type,
 )
-from tally.services.edge import Answer, Taker
-from tally.services.guard import plainly_allowed, refuse_other_sites, require_token
-from tally.services.problem import problem_of
-from tally.services.service import PageResponse, Service
-from tally.settings import Settings
 
 PATH: Final = "/adder_service"
 ENTRIES: Final = f"{PATH}/entries"
@@ -161,7 +161,7 @@ class Adder:
 
     async def _page(self, request: Request) -> Response:
         key = request.query_params.get("added", "")
-        total = await shown.total_or_none(self._total)
+        total = await representation.total_or_none(self._total)
         added = None
         if total is not None and is_key(key):
             added = await self._shown_added(key)
@@ -218,7 +218,10 @@ class Adder:
     ) -> Response:
         """Show the form again, with what was typed; `key` where it may have been added already."""
         page = self._render(
-            total=await shown.total_or_none(self._total), value=value, error=message, key=key
+            total=await representation.total_or_none(self._total),
+            value=value,
+            error=message,
+            key=key,
         )
         page.status_code = status
         page.headers.update(headers or {})

@@ -9,18 +9,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tally import pages
+from tally import pages, representation
 from tally.ledger.database import Database
 from tally.ledger.reader import Overview, Reader, SingleFlight
 from tally.pages.chart import Point
-from tally.services import shown
-from tally.services.body import read_page
-from tally.services.edge import Answer, Taker
 from tally.services.events import Events
 from tally.services.home import home
-from tally.services.problem import RETRY_AFTER, Problem
 from tally.services.service import JSONResponse, PageResponse, Service
 from tally.settings import Settings
+from tally.web.middleware import Answer, Taker
+from tally.web.problem import RETRY_AFTER, Problem
+from tally.web.request import read_page
 
 PATH: Final = "/display_service"
 STATIC: Final = f"{PATH}/static/"
@@ -87,7 +86,7 @@ class Display:
         await self._database.close()
 
     async def _read_total_json(self) -> bytes:
-        return msgspec.json.encode(shown.total(await self._reader.total()))
+        return msgspec.json.encode(representation.total(await self._reader.total()))
 
     async def _total(self, request: Request) -> Response:
         return Response(await self._total_json(), media_type="application/json")
@@ -100,8 +99,8 @@ class Display:
         return pages.render(
             "display",
             static=STATIC,
-            total=shown.total(overview.total),
-            entries=[shown.entry(entry) for entry in overview.newest],
+            total=representation.total(overview.total),
+            entries=[representation.entry(entry) for entry in overview.newest],
             points=_points(overview),
             behind=overview.total.behind,
         )
@@ -109,7 +108,9 @@ class Display:
     async def _entries(self, request: Request) -> Response:
         before, limit = read_page(request.scope["query_string"], most=MAX_LIMIT, usual=USUAL_LIMIT)
         entries = await self._reader.entries(before, limit)
-        return JSONResponse({"entries": [shown.in_json(shown.entry(entry)) for entry in entries]})
+        return JSONResponse(
+            {"entries": [representation.in_json(representation.entry(entry)) for entry in entries]}
+        )
 
     @staticmethod
     def _raw(app: ASGIApp) -> "_Endpoint":

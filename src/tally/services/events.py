@@ -12,8 +12,8 @@ from starlette.types import Message, Receive, Scope, Send
 from tally.amount import format_amount
 from tally.ledger.database import Unavailable
 from tally.ledger.reader import Total
-from tally.services import metrics
-from tally.services.problem import RETRY_AFTER, Problem
+from tally.web import metrics
+from tally.web.problem import RETRY_AFTER, Problem
 
 # Seconds. A change is seen within one look; the total is sent at most four times a second.
 LOOK_EVERY: Final = 0.1

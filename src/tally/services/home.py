@@ -6,9 +6,8 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tally import pages
+from tally import pages, representation
 from tally.ledger.reader import Total
-from tally.services import shown
 from tally.services.service import Endpoint, PageResponse
 
 STATIC: Final = "/display_service/static/"
@@ -19,7 +18,7 @@ def home(read: Callable[[], Awaitable[Total]]) -> Endpoint:
 
     async def page(request: Request) -> Response:
         return PageResponse(
-            pages.render("home", static=STATIC, total=await shown.total_or_none(read))
+            pages.render("home", static=STATIC, total=await representation.total_or_none(read))
         )
 
     return page

@@ -6,13 +6,16 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from tally import pages
+from tally import pages, representation
 from tally.ledger.database import Database, Unavailable
 from tally.ledger.reader import SingleFlight, read_total
 from tally.ledger.resets import MAX_LISTED, NotUndoable, Reset, Resets
 from tally.ledger.writer import SumOutOfRange
-from tally.services import shown
-from tally.services.body import (
+from tally.services.service import JSONResponse, PageResponse, Service
+from tally.settings import Settings
+from tally.web.auth import refuse_other_sites, require_token
+from tally.web.problem import Problem, problem_of, refused
+from tally.web.request import (
     is_key,
     read_body,
     read_form,
@@ -21,10 +24,6 @@ from tally.services.body import (
     read_page,
     require_content_type,
 )
-from tally.services.guard import refuse_other_sites, require_token
-from tally.services.problem import Problem, problem_of, refused
-from tally.services.service import JSONResponse, PageResponse, Service
-from tally.settings import Settings
 
 PATH: Final = "/reset_service"
 STATIC: Final = f"{PATH}/static/"
@@ -73,19 +72,21 @@ class Resetter:
                 raise refused("unknown-field", "the body must be empty or {}")
         made, replayed = await self._resets.reset(key)
         headers = {"Idempotency-Replayed": "true"} if replayed else None
-        answer = shown.in_json(shown.reset(made))
+        answer = representation.in_json(representation.reset(made))
         del answer["undone_at"]  # just made, so it can't have been
         return JSONResponse(answer, 201, headers)
 
     async def _undo(self, request: Request) -> Response:
         self._authorize(request)
         undone = await self._resets.undo(request.path_params["id"])
-        return JSONResponse(shown.in_json(shown.reset(undone)))
+        return JSONResponse(representation.in_json(representation.reset(undone)))
 
     async def _past(self, request: Request) -> Response:
         before, limit = read_page(request.scope["query_string"], most=MAX_LISTED, usual=MAX_LISTED)
         past = await self._resets.past(before, limit)
-        return JSONResponse({"resets": [shown.in_json(shown.reset(made)) for made in past]})
+        return JSONResponse(
+            {"resets": [representation.in_json(representation.reset(made)) for made in past]}
+        )
 
     async def _page(self, request: Request) -> Response:
         query = request.query_params
@@ -134,7 +135,7 @@ class Resetter:
         undone: Reset | None = None,
         error: str | None = None,
     ) -> Response:
-        total = await shown.total_or_none(self._total)
+        total = await representation.total_or_none(self._total)
         past: list[Reset] = []
         if total is not None:
             past = await self._resets.past(limit=_SHOWN)
@@ -157,5 +158,5 @@ def _is_id(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < _MAX_DIGITS
 
 
-def _for_page(made: Reset) -> shown.Shown:
-    return {**shown.reset(made), "undoable": made.undoable}
+def _for_page(made: Reset) -> representation.Shown:
+    return {**representation.reset(made), "undoable": made.undoable}

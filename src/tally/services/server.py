@@ -22,15 +22,15 @@ from starlette.types import ASGIApp
 
 from tally import __version__
 from tally.ledger.database import Database
-from tally.services import metrics
 from tally.services.adder import Adder
 from tally.services.display import Display
-from tally.services.edge import Edge, Taker
-from tally.services.log import Bridge, Log
-from tally.services.protocol import LimitedProtocol
 from tally.services.reset import Resetter
 from tally.services.service import Service
 from tally.settings import Settings
+from tally.web import metrics
+from tally.web.log import Bridge, Log
+from tally.web.middleware import Edge, Taker
+from tally.web.protocol import LimitedProtocol
 
 NAMES: Final = ("adder", "display", "reset")
 

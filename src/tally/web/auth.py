@@ -1,0 +1,59 @@
+"""Who may change the total: no other site's pages, and only holders of the token if one is set."""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Mapping
+from typing import Final
+
+from starlette.datastructures import Headers
+
+from tally.web.problem import Problem
+
+_CHALLENGE: Final = 'Basic realm="Tally", charset="UTF-8", Bearer realm="Tally"'
+
+
+def plainly_allowed(headers: Mapping[bytes, bytes], token: str | None) -> bool:
+    """Tell at a glance that both rules below hold; they decide where this says False."""
+    return not (b"sec-fetch-site" in headers or b"origin" in headers) and (
+        token is None
+        or hmac.compare_digest(headers.get(b"authorization", b""), b"Bearer " + token.encode())
+    )
+
+
+def refuse_other_sites(headers: Headers) -> None:
+    """Raise 403 for a change that a browser sends on behalf of another site's page.
+
+    Browsers set both headers and pages can't forge them; programs that are not browsers, and
+    so hold nobody's credentials by accident, send neither.
+    """
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        allowed = site in ("same-origin", "none")
+    else:
+        origin = headers.get("origin")
+        allowed = origin is None or origin.partition("://")[2] == headers.get("host")
+    if not allowed:
+        raise Problem(403, "pages of other sites can't change the total", rule="cross-site")
+
+
+def require_token(headers: Headers, token: str | None) -> None:
+    """Raise 401 unless the token, when one is set, comes as Bearer or as Basic's password."""
+    if token is None:
+        return
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    given = credentials.strip()
+    if scheme.lower() == "basic":
+        try:
+            given = base64.b64decode(given, validate=True).decode().partition(":")[2]
+        except (binascii.Error, UnicodeDecodeError):
+            given = ""
+    elif scheme.lower() != "bearer":
+        given = ""
+    if not hmac.compare_digest(given.encode(), token.encode()):
+        raise Problem(
+            401,
+            "this needs the token, as a Bearer token or as the password of HTTP Basic",
+            rule="token",
+            headers={"WWW-Authenticate": _CHALLENGE},
+        )

@@ -1,0 +1,47 @@
+"""Releases as a deployment makes them."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[3]
+_PARTS = ("LICENSE", "README.md", "pyproject.toml", "requirements", "scripts", "src")
+CERTIFICATES = "src/tally/aws/rds-us-east-1.pem"
+
+
+def copy_of_sources(folder: Path, authority: Path, version: str) -> Path:
+    """Copy what a release is built from, with a version, trusting what `authority` vouches for.
+
+    Nobody but Amazon has a key to show that RDS's own authorities are trusted.
+    """
+    folder.mkdir()
+    for part in _PARTS:
+        source = PROJECT / part
+        if source.is_dir():
+            shutil.copytree(
+                source, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
+            )
+        else:
+            shutil.copy(source, folder / part)
+    (folder / ".venv").symlink_to(PROJECT / ".venv")
+    (folder / CERTIFICATES).parent.mkdir(exist_ok=True)
+    shutil.copy(authority, folder / CERTIFICATES)
+    module = folder / "src/tally/__init__.py"
+    text = re.sub('__version__ = ".*"', f'__version__ = "{version}"', module.read_text())
+    module.write_text(text)
+    return folder
+
+
+def build(sources: Path) -> tuple[Path, str]:
+    """Build a release and return its file and sha256, as `make release` prints it."""
+    if sys.version_info[:2] != (3, 11):
+        pytest.skip("the release is built by the Python it is for, 3.11")
+    done = subprocess.run(
+        [sources / "scripts/release"], check=True, stdout=subprocess.PIPE, text=True
+    )
+    sha256, file = done.stdout.split()
+    return sources / file, sha256

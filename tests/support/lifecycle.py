@@ -1,0 +1,159 @@
+"""What a deployment goes through after its first apply, and what was seen of it."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from tests.support.deployment import Stand, plan, release
+from tests.support.inventory import Clients, Thing, everything
+
+ROLES = ("adder", "display", "reset", "operator")
+# What is bad of each deployment's bad release: it answers with errors wherever it runs.
+BAD = {
+    "production": {"display_image": f"registry/tally/display@sha256:bad{'0' * 61}"},
+    "small": {"adder_sha256": f"bad{'0' * 61}"},
+}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Seen after a bad release."""
+
+    said: str
+    running: dict[str, str]
+    # Of the task definitions that container services run: whether more tasks may start from them.
+    definitions: dict[str, str]
+    # What another apply would do: try again, and no more.
+    next_plan: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Life:
+    """Seen after each step of a life."""
+
+    failed: "Failure"
+    upgraded_to: set[str]
+    rolled_back_to: set[str]
+    # Of the machines, after the upgrade and after the way back.
+    machine_images: tuple[set[str], set[str]]
+    refreshes: list[str]
+    passwords: dict[str, str]
+    rotated_passwords: dict[str, str]
+    after_destroy: frozenset[Thing]
+    after_bootstrap_destroy: frozenset[Thing]
+
+
+def live(stand: Stand) -> Life:
+    """A bad release, a good one, the way back, new passwords, and the end of everything."""
+    failed = fail(stand, release(stand.name, version="3" * 40) | BAD[stand.profile])
+    # The alarm still rings.
+    newer = f"-var=release={json.dumps(release(stand.name, version='2' * 40))}"
+    stand.deployment("apply", "-auto-approve", newer)
+    upgraded_to = set(running_versions(stand.name, stand.client).values())
+    newer_images = machine_images(stand.name, stand.client)
+    stand.deployment("apply", "-auto-approve")
+    rolled_back_to = set(running_versions(stand.name, stand.client).values())
+    older_images = machine_images(stand.name, stand.client)
+    refreshes = stand.client("autoscaling").describe_instance_refreshes(
+        AutoScalingGroupName=f"{stand.name}-adder"
+    )["InstanceRefreshes"]
+    before = passwords(stand)
+    # The switch that takes the protection off, on the way.
+    stand.deployment("apply", "-auto-approve", "-var=password_version=2", "-var=protect=false")
+    after = passwords(stand)
+    stand.deployment("destroy", "-auto-approve", "-var=protect=false")
+    after_destroy = frozenset(everything(stand.client))
+    stand.bootstrap("apply", "-auto-approve", "-var=protect=false")
+    stand.bootstrap("destroy", "-auto-approve", "-var=protect=false")
+    return Life(
+        failed=failed,
+        upgraded_to=upgraded_to,
+        rolled_back_to=rolled_back_to,
+        machine_images=(newer_images, older_images),
+        refreshes=[it["Status"] for it in reversed(refreshes)],
+        passwords=before,
+        rotated_passwords=after,
+        after_destroy=after_destroy,
+        after_bootstrap_destroy=frozenset(everything(stand.client)),
+    )
+
+
+def passwords(stand: Stand) -> dict[str, str]:
+    """What each role's secret holds."""
+    secrets = stand.client("secretsmanager")
+    return {
+        role: secrets.get_secret_value(SecretId=f"{stand.name}/{role}")["SecretString"]
+        for role in ROLES
+    }
+
+
+def fail(stand: Stand, bad: dict[str, str]) -> Failure:
+    """Apply a release that makes an alarm ring."""
+    variable = f"-var=release={json.dumps(bad)}"
+    try:
+        stand.deployment("apply", "-auto-approve", variable)
+    except AssertionError as failure:
+        said = str(failure)
+    else:
+        said = "the apply did not fail"
+    return Failure(
+        said,
+        running_versions(stand.name, stand.client),
+        {
+            service: definition["taskDefinition"]["status"]
+            for service, definition in task_definitions(stand.name, stand.client).items()
+        },
+        plan(stand, variable),
+    )
+
+
+def machines(name: str, client: Clients) -> list[dict[str, Any]]:
+    """The adder's machines."""
+    reservations = client("ec2").describe_instances(
+        Filters=[
+            {"Name": "tag:Name", "Values": [f"{name}-adder"]},
+            {"Name": "instance-state-name", "Values": ["running"]},
+        ]
+    )["Reservations"]
+    return [machine for reservation in reservations for machine in reservation["Instances"]]
+
+
+def machine_images(name: str, client: Clients) -> set[str]:
+    """What the adder's machines were made from."""
+    return {machine["ImageId"] for machine in machines(name, client)}
+
+
+def password_versions(name: str, client: Clients) -> set[int]:
+    """The version of the password that the adder's machines took when they started."""
+    return {int(tag(it["Tags"], "PasswordVersion")) for it in machines(name, client)}
+
+
+def task_definitions(name: str, client: Clients) -> dict[str, Any]:
+    """What each container service runs, with its tags."""
+    ecs = client("ecs")
+    services = ecs.describe_services(
+        cluster=f"{name}-containers",
+        services=[f"{name}-display", f"{name}-reset"],
+    )["services"]
+    return {
+        service["serviceName"].removeprefix(f"{name}-"): ecs.describe_task_definition(
+            taskDefinition=service["taskDefinition"], include=["TAGS"]
+        )
+        for service in services
+    }
+
+
+def running_versions(name: str, client: Clients) -> dict[str, str]:
+    """The release that each service's tasks and machines run."""
+    versions = {
+        service: tag(definition["tags"], "Release")
+        for service, definition in task_definitions(name, client).items()
+    }
+    [versions["adder"]] = {tag(machine["Tags"], "Release") for machine in machines(name, client)}
+    return versions
+
+
+def tag(tags: list[dict[str, str]], key: str) -> str:
+    """The one tag of that key, as ECS writes tags or as the others do."""
+    [value] = [it.get("value") or it["Value"] for it in tags if (it.get("key") or it["Key"]) == key]
+    return value
