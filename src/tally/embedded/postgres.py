@@ -101,6 +101,11 @@ class Server:
             return is_postmaster(self.pid, self.folder / "cluster")
         return self._postmaster.alive
 
+    def wait(self) -> None:
+        """Block until the server's main process ends, if this process started it."""
+        if self._postmaster is not None:
+            self._postmaster.process.wait()
+
     def url(self, role: str) -> str:
         """The URL of database `tally` for a role, by the local socket, without a password."""
         host = quote(str(self._sockets), safe="")
