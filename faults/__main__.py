@@ -19,7 +19,7 @@ from faults.rig import Outcome, Run
 from faults.schedule import FULL_DISK, draw
 from faults.stack import NotReady, Stack
 from faults.volume import NoVolume, Volume
-from tally.embedded.postgres import LocalError
+from tally.embedded.postgres import EmbeddedError
 
 
 def main() -> int:
@@ -38,7 +38,7 @@ def main() -> int:
     except asyncio.CancelledError:
         _say("faults: stopped before the end")
         return 2
-    except (LocalError, NotReady, NoVolume) as error:
+    except (EmbeddedError, NotReady, NoVolume) as error:
         _say(f"faults: {error}")
         return 2
     outcome.history.write(out / "history.jsonl")

@@ -81,7 +81,7 @@ class Run:
     async def carry_out(self, plan: Sequence[Planned]) -> Outcome:
         """Start everything, inject the faults, and collect what came of it.
 
-        Raises LocalError or NotReady where it does not start.
+        Raises EmbeddedError or NotReady where it does not start.
         """
         stack = self._stack
         async with stack.running():

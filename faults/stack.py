@@ -51,7 +51,7 @@ class Postgres:
         self.starts = 0
 
     async def start(self) -> None:
-        """Start it and keep it running; raises LocalError."""
+        """Start it and keep it running; raises EmbeddedError."""
         await self._start()
         self._keeper = asyncio.create_task(self._keep())
 
@@ -94,7 +94,7 @@ class Postgres:
             try:
                 await asyncio.to_thread(self.server.stop)  # lets go of the folder
                 await self._start()
-            except postgres.LocalError as error:
+            except postgres.EmbeddedError as error:
                 self._notice(str(error))
                 await asyncio.sleep(_RESTART_SECONDS)
 
@@ -240,7 +240,7 @@ class Stack:
     async def running(self) -> AsyncIterator[None]:
         """Start everything, and end everything however the block ends.
 
-        Raises LocalError or NotReady.
+        Raises EmbeddedError or NotReady.
         """
         async with AsyncExitStack() as started:
             started.push_async_callback(self.postgres.stop)

@@ -58,7 +58,7 @@ def _note(text: str) -> None:
 def _explained() -> Iterator[None]:
     """Turn what may go wrong in any command into one line."""
     from tally.cli.database_url import TargetError
-    from tally.embedded.postgres import LocalError
+    from tally.embedded.postgres import EmbeddedError
     from tally.ledger.database import SchemaOutdated, Unavailable
     from tally.ledger.migrate import SchemaNewer
 
@@ -70,7 +70,7 @@ def _explained() -> Iterator[None]:
         raise Refused(f"{error}: run `tally migrate` first") from error
     except SchemaNewer as error:
         raise Refused(str(error)) from error
-    except (LocalError, TargetError, Unavailable) as error:
+    except (EmbeddedError, TargetError, Unavailable) as error:
         raise NotAvailable(str(error)) from error
 
 

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tally.embedded.postgres import LocalError, running, start
+from tally.embedded.postgres import EmbeddedError, running, start
 from tally.embedded.supervisor import Supervisor
 from tests.support.accounts import query
 
@@ -79,5 +79,5 @@ def test_a_start_that_fails_is_told_and_tried_again(supervisor, notices, roomy):
 
 
 def test_a_first_start_that_fails_raises(supervisor, roomy):
-    with pytest.raises(LocalError, match="in use by process"):
+    with pytest.raises(EmbeddedError, match="in use by process"):
         Supervisor(roomy / "data", print)

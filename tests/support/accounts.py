@@ -13,7 +13,7 @@ import pytest
 
 import tally
 from tally.embedded.binaries import find_binaries
-from tally.embedded.postgres import LocalError, start
+from tally.embedded.postgres import EmbeddedError, start
 
 AS_ROOT = os.geteuid() == 0
 SOURCES = str(Path(tally.__file__).resolve().parents[1])
@@ -23,12 +23,12 @@ PACKAGES = str(find_binaries().parents[2])
 HOLD = """
 import sys
 from pathlib import Path
-from tally.embedded.postgres import LocalError, start
+from tally.embedded.postgres import EmbeddedError, start
 try:
     with start(Path(sys.argv[1])) as server:
         print(server.pid, server.folder, flush=True)
         sys.stdin.read()
-except LocalError as error:
+except EmbeddedError as error:
     sys.exit(str(error))
 """
 
@@ -83,7 +83,7 @@ def said(process):
 
 def refusal(folder):
     """The message of a start that must fail: always one line."""
-    with pytest.raises(LocalError) as caught:
+    with pytest.raises(EmbeddedError) as caught:
         start(folder).stop()
     message = str(caught.value)
     assert message

@@ -20,7 +20,7 @@ class TargetError(Exception):
 def database_url(settings: Settings, notice: Callable[[str], None]) -> Iterator[str]:
     """Give the owner's address, with the embedded server running for as long as it is needed.
 
-    Raises `TargetError` or `LocalError`.
+    Raises `TargetError` or `EmbeddedError`.
     """
     if settings.database_url is not None:
         with explained(settings.database_url):

@@ -14,7 +14,7 @@ from tally.settings import Settings
 def up(settings: Settings) -> None:
     """Serve everything until SIGTERM or SIGINT.
 
-    Raises `LocalError`, `StartError`, `SchemaNewer` or `Unavailable`, each of one line.
+    Raises `EmbeddedError`, `StartError`, `SchemaNewer` or `Unavailable`, each of one line.
     """
     if settings.database_url is not None:
         url = settings.database_url

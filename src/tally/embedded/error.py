@@ -1,7 +1,7 @@
 """The one error of the embedded server, which every part of it raises."""
 
 
-class LocalError(Exception):
+class EmbeddedError(Exception):
     """The server can't be used; the text is one line that says what is wrong and what to do."""
 
     def __init__(self, message: str) -> None:

@@ -30,7 +30,7 @@ from tally.embedded.data_directory import (
     make_socket_folder,
     take_lock,
 )
-from tally.embedded.error import LocalError
+from tally.embedded.error import EmbeddedError
 from tally.embedded.postmaster import (
     Postmaster,
     is_postmaster,
@@ -39,7 +39,7 @@ from tally.embedded.postmaster import (
     stop_leftover,
 )
 
-__all__ = ["DATABASE", "SETTINGS", "SUPERUSER", "LocalError", "Server", "running", "start"]
+__all__ = ["DATABASE", "SETTINGS", "SUPERUSER", "EmbeddedError", "Server", "running", "start"]
 
 SUPERUSER = "postgres"
 DATABASE = "tally"
@@ -124,7 +124,7 @@ def start(folder: Path, notice: Callable[[str], None] = _log.info) -> Server:
     """Start the server of a data folder, creating folder, cluster and database where missing.
 
     `notice` gets one line when files had to be put elsewhere. The server is stopped by
-    `Server.stop` or by the end of this process. Raises LocalError.
+    `Server.stop` or by the end of this process. Raises EmbeddedError.
     """
     with _explained(folder):
         binaries = find_binaries()
@@ -148,7 +148,7 @@ def start(folder: Path, notice: Callable[[str], None] = _log.info) -> Server:
 
 
 def running(folder: Path) -> Server | None:
-    """The server that another process runs on this data folder, or None. Raises LocalError."""
+    """The server that another process runs on this data folder, or None. Raises EmbeddedError."""
     with _explained(folder):
         place = find_place(folder)
         found = read_pid_file(place.cluster)
@@ -169,7 +169,7 @@ def _explained(folder: Path) -> Iterator[None]:
         elif error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             hint = f"make it writable for user id {os.geteuid()} or {hint}"
         where = "" if str(error.filename) in {"None", str(folder)} else f" at {error.filename}"
-        raise LocalError(
+        raise EmbeddedError(
             f"data folder {folder} can't be used: {error.strerror or error}{where}; {hint}"
         ) from error
 
@@ -204,7 +204,7 @@ def _create_cluster(place: Place, binaries: Path) -> None:
     )
     if result.returncode != 0:
         shutil.rmtree(unfinished)
-        raise LocalError(
+        raise EmbeddedError(
             f"no database could be created in {place.home}: {telling_line(result.stderr)}; "
             "correct that or set TALLY_DATA_DIR to another folder"
         )
@@ -235,7 +235,7 @@ def _create_database(place: Place, binaries: Path, sockets: Path) -> None:
         _CREATE_DATABASE,
     )
     if result.returncode != 0:
-        raise LocalError(
+        raise EmbeddedError(
             f"database {DATABASE} could not be created in {place.home}: "
             f"{telling_line(result.stderr)}; see {place.log}"
         )

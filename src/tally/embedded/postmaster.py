@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from tally.embedded.binaries import ENVIRONMENT, telling_line
 from tally.embedded.data_directory import Place
-from tally.embedded.error import LocalError
+from tally.embedded.error import EmbeddedError
 
 # Bounds replay of the log (at most about 1 GB) after a crash, on a slow disk.
 _START_SECONDS: Final = 120.0
@@ -79,7 +79,9 @@ def stop_leftover(cluster: Path) -> None:
             os.kill(found.pid, step)
         if _wait_until(lambda: not is_postmaster(found.pid, cluster), seconds):
             return
-    raise LocalError(f"process {found.pid} still runs on {cluster} and does not end; end it first")
+    raise EmbeddedError(
+        f"process {found.pid} still runs on {cluster} and does not end; end it first"
+    )
 
 
 class Postmaster:
@@ -186,7 +188,7 @@ class Postmaster:
 
 
 def launch(place: Place, command: list[str], lock: int) -> Postmaster:
-    """Start the server and wait until it takes connections. Raises LocalError.
+    """Start the server and wait until it takes connections. Raises EmbeddedError.
 
     Tries again for a while if sessions of a killed server still hold its memory.
     """
@@ -197,7 +199,9 @@ def launch(place: Place, command: list[str], lock: int) -> Postmaster:
         if reason is None:
             return postmaster
         if "shared memory block" not in reason or time.monotonic() > patience:
-            raise LocalError(f"PostgreSQL did not start on {place.home}: {reason}; see {place.log}")
+            raise EmbeddedError(
+                f"PostgreSQL did not start on {place.home}: {reason}; see {place.log}"
+            )
         time.sleep(0.1)
 
 

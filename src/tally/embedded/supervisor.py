@@ -18,7 +18,7 @@ class Supervisor:
     """The server that runs, or ran last."""
 
     def __init__(self, folder: Path, notice: Callable[[str], None]) -> None:
-        """Start the server of a data directory; raises LocalError.
+        """Start the server of a data directory; raises EmbeddedError.
 
         `notice` gets, in another thread, a line for each end and for each start that fails.
         """
@@ -63,7 +63,7 @@ class Supervisor:
         self.server.stop()  # lets go of the directory
         try:
             server = postgres.start(self._folder, self._notice)
-        except postgres.LocalError as error:
+        except postgres.EmbeddedError as error:
             self._notice(str(error))
             self._stopping.wait(_RETRY_SECONDS)
             return
