@@ -112,7 +112,7 @@ def cluster() -> Iterator[tuple[Cluster, Path]]:
     home = None
     try:
         with postgres.start(folder / "data") as server:
-            home = server.folder
+            home = server.directory
             _refuse_memory(home)
             programs = Path(f"/proc/{server.pid}/exe").resolve().parent
             yield Cluster(server, programs), folder

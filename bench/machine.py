@@ -28,7 +28,7 @@ def describe(cluster: Cluster) -> dict[str, object]:
             "cores": os.cpu_count(),
             "memory_gb": round(int(_first("/proc/meminfo", r"MemTotal:\s+(\d+)")) / 2**20, 1),
             "kernel": platform.release(),
-            "filesystem": filesystem(cluster.server.folder),
+            "filesystem": filesystem(cluster.server.directory),
         },
         "versions": {
             "Python": platform.python_version(),

@@ -26,8 +26,8 @@ import httpx
 import pip
 import pytest
 
-from tests.embedded.test_other_postgres import AS_NOBODY, NOBODY, installed
 from tests.support import debian
+from tests.support.distribution_postgres import AS_NOBODY, NOBODY, installed
 
 ROOT = Path(__file__).parents[2]
 CONTAINERS = ROOT / "deploy" / "containers"

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from tally.embedded.postgres import start
-from tests.support.accounts import AS_ROOT, another_process
+from tests.support.embedded_postgres import AS_ROOT, another_process
 
 
 @pytest.fixture
 def roomy():
-    """A temporary folder that every user may enter, unlike pytest's own."""
-    folder = Path(tempfile.mkdtemp(prefix="tally "))
-    folder.chmod(0o711)
-    yield folder
-    shutil.rmtree(folder)
+    """A temporary directory that every user may enter, unlike pytest's own."""
+    directory = Path(tempfile.mkdtemp(prefix="tally "))
+    directory.chmod(0o711)
+    yield directory
+    shutil.rmtree(directory)
 
 
 @pytest.fixture
@@ -32,11 +32,11 @@ def closed(roomy):
 @pytest.fixture(scope="session")
 def shared():
     """One server for all tests that only look; its path has spaces."""
-    folder = Path(tempfile.mkdtemp(prefix="tally ")) / "data folder"
-    folder.parent.chmod(0o711)
-    with start(folder) as server:
+    directory = Path(tempfile.mkdtemp(prefix="tally ")) / "data directory"
+    directory.parent.chmod(0o711)
+    with start(directory) as server:
         yield server
-    shutil.rmtree(folder.parent)
+    shutil.rmtree(directory.parent)
 
 
 @pytest.fixture

@@ -9,8 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from tally.embedded.data_directory import ACCOUNT, SHARED
-from tests.support.accounts import AS_ROOT, HOLD, PACKAGES, SOURCES, another_process, refusal, said
+from tally.embedded.accounts import NOBODY
+from tally.embedded.data_directory import SHARED
+from tests.support.embedded_postgres import (
+    AS_ROOT,
+    HOLD,
+    PACKAGES,
+    SOURCES,
+    another_process,
+    refusal,
+    said,
+)
 
 
 def test_without_the_wheel_the_message_says_what_to_install(tmp_path):
@@ -28,7 +37,7 @@ def test_a_cluster_of_another_version_is_refused(roomy):
     cluster.mkdir(parents=True)
     (cluster / "PG_VERSION").write_text("12\n")
     if AS_ROOT:
-        os.chown(cluster, *ACCOUNT)
+        os.chown(cluster, *NOBODY)
     assert "was made by PostgreSQL 12" in refusal(roomy / "data")
 
 

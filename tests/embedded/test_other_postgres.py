@@ -1,70 +1,14 @@
 """Any PostgreSQL from 14 on will do: here the distribution's, reached by TALLY_DATABASE_URL."""
 
-import contextlib
 import os
-import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-OLDEST = 14
-NOBODY = 65534
-# PostgreSQL refuses to run as root.
-AS_NOBODY: dict[str, Any] = (
-    {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
-)
-
-
-def installed() -> list[Path]:
-    found = Path("/usr/lib/postgresql").glob("*/bin/postgres")
-    return sorted(path.parent for path in found if int(path.parts[-3]) >= OLDEST)
-
-
-@contextlib.contextmanager
-def serving(folder: Path | None = None) -> Iterator[str]:
-    """The address of a server of the distribution's, on a new cluster unless one is given."""
-    binaries = installed()[0]
-    with contextlib.ExitStack() as stack:
-        if folder is None:
-            new = tempfile.TemporaryDirectory(prefix="tally-other-")
-            folder = Path(stack.enter_context(new))
-            if AS_NOBODY:
-                os.chown(folder, NOBODY, NOBODY)
-            subprocess.run(
-                [
-                    binaries / "initdb",
-                    "-D",
-                    folder / "data",
-                    "-U",
-                    "me",
-                    "-A",
-                    "trust",
-                    "-E",
-                    "UTF8",
-                ],
-                check=True,
-                capture_output=True,
-                cwd="/",
-                **AS_NOBODY,
-            )
-        server = subprocess.Popen(
-            [binaries / "postgres", "-D", folder / "data", "-k", folder, "-h", ""],
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd="/",
-            **AS_NOBODY,
-        )
-        assert server.stderr is not None
-        assert any("ready to accept" in line for line in server.stderr)
-        yield f"postgresql://me@/postgres?host={folder}"
-        server.send_signal(signal.SIGINT)
-        server.communicate(timeout=30)
+from tests.support.distribution_postgres import installed, serving
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from tally.embedded.postgres import EmbeddedError, running, start
 from tally.embedded.supervisor import Supervisor
-from tests.support.accounts import query
+from tests.support.embedded_postgres import query
 
 RESTART_SECONDS = 60
 ENDED = "PostgreSQL ended; starting it again"

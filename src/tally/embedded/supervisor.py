@@ -17,20 +17,22 @@ class Supervisor:
     server: postgres.Server
     """The server that runs, or ran last."""
 
-    def __init__(self, folder: Path, notice: Callable[[str], None]) -> None:
+    def __init__(self, directory: Path, notice: Callable[[str], None]) -> None:
         """Start the server of a data directory; raises EmbeddedError.
 
         `notice` gets, in another thread, a line for each end and for each start that fails.
         """
-        self.server = postgres.start(folder, notice)
+        self.server = postgres.start(directory, notice)
         self.starts = 1
-        self._folder = folder
+        self._directory = directory
         self._notice = notice
         self._stopping = threading.Event()
         self._restarting = threading.Lock()
         self._started = threading.Condition()
-        self._keeper = threading.Thread(target=self._keep, name="postgres-supervisor", daemon=True)
-        self._keeper.start()
+        self._thread = threading.Thread(
+            target=self._supervise, name="postgres-supervisor", daemon=True
+        )
+        self._thread.start()
 
     def __enter__(self) -> Self:
         return self
@@ -43,7 +45,7 @@ class Supervisor:
         self._stopping.set()
         with self._restarting:  # else the server that is being started would be left running
             self.server.stop()
-        self._keeper.join()
+        self._thread.join()
 
     def wait_for_restart(self, starts: int, seconds: float) -> None:
         """Block until there were more than `starts` starts; raises TimeoutError."""
@@ -51,7 +53,7 @@ class Supervisor:
             if not self._started.wait_for(lambda: self.starts > starts, seconds):
                 raise TimeoutError(f"PostgreSQL was not started again within {seconds:.0f} s")
 
-    def _keep(self) -> None:
+    def _supervise(self) -> None:
         while not self._stopping.is_set():
             self.server.wait()
             with self._restarting:
@@ -62,7 +64,7 @@ class Supervisor:
         self._notice("PostgreSQL ended; starting it again")
         self.server.stop()  # lets go of the directory
         try:
-            server = postgres.start(self._folder, self._notice)
+            server = postgres.start(self._directory, self._notice)
         except postgres.EmbeddedError as error:
             self._notice(str(error))
             self._stopping.wait(_RETRY_SECONDS)

@@ -1,4 +1,4 @@
-"""What the tests of the embedded PostgreSQL do with it: hold it, ask it, be refused by it."""
+"""The embedded PostgreSQL in tests: hold a server, ask it, be refused by it."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ from pathlib import Path
 from tally.embedded.postgres import EmbeddedError, start
 try:
     with start(Path(sys.argv[1])) as server:
-        print(server.pid, server.folder, flush=True)
+        print(server.pid, server.directory, flush=True)
         sys.stdin.read()
 except EmbeddedError as error:
     sys.exit(str(error))
@@ -74,17 +74,17 @@ def another_process(script, *arguments, packages=PACKAGES, **options):
 
 
 def said(process):
-    """What a holding process printed: its server's process id and folder."""
+    """What a holding process printed: its server's process id and directory."""
     line = process.stdout.readline()
     assert line, process.stderr.read()
-    pid, folder = line.rstrip("\n").split(" ", 1)
-    return int(pid), Path(folder)
+    pid, directory = line.rstrip("\n").split(" ", 1)
+    return int(pid), Path(directory)
 
 
-def refusal(folder):
+def refusal(directory):
     """The message of a start that must fail: always one line."""
     with pytest.raises(EmbeddedError) as caught:
-        start(folder).stop()
+        start(directory).stop()
     message = str(caught.value)
     assert message
     assert "\n" not in message

@@ -1,0 +1,54 @@
+"""The distribution's PostgreSQL: which is installed, and a server of it."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+OLDEST = 14
+NOBODY = 65534
+# PostgreSQL refuses to run as root.
+AS_NOBODY: dict[str, Any] = (
+    {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+)
+
+
+def installed() -> list[Path]:
+    found = Path("/usr/lib/postgresql").glob("*/bin/postgres")
+    return sorted(path.parent for path in found if int(path.parts[-3]) >= OLDEST)
+
+
+@contextlib.contextmanager
+def serving(directory: Path | None = None) -> Iterator[str]:
+    """The address of a server of the distribution's, on a new cluster unless one is given."""
+    binaries = installed()[0]
+    with contextlib.ExitStack() as stack:
+        if directory is None:
+            new = tempfile.TemporaryDirectory(prefix="tally-other-")
+            directory = Path(stack.enter_context(new))
+            if AS_NOBODY:
+                os.chown(directory, NOBODY, NOBODY)
+            options = ["-U", "me", "-A", "trust", "-E", "UTF8"]
+            subprocess.run(
+                [binaries / "initdb", "-D", directory / "data", *options],
+                check=True,
+                capture_output=True,
+                cwd="/",
+                **AS_NOBODY,
+            )
+        server = subprocess.Popen(
+            [binaries / "postgres", "-D", directory / "data", "-k", directory, "-h", ""],
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd="/",
+            **AS_NOBODY,
+        )
+        assert server.stderr is not None
+        assert any("ready to accept" in line for line in server.stderr)
+        yield f"postgresql://me@/postgres?host={directory}"
+        server.send_signal(signal.SIGINT)
+        server.communicate(timeout=30)
