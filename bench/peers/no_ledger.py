@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tally.__main__ import main
 from tally.amount import Amount
+from tally.cli import main
 from tally.ledger.writer import Added, Key, Writer
 from tally.services import adder
 

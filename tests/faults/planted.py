@@ -6,7 +6,7 @@ Bugs in the ledger's functions need no code here: they are made in the database.
 import sys
 from dataclasses import replace
 
-from tally.__main__ import main
+from tally.cli import main
 from tally.ledger import writer
 from tally.ledger.writer import Writer
 

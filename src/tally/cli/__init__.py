@@ -1,1 +1,33 @@
-"""The `tally` command."""
+"""The `tally` command: a module for each group of commands.
+
+What a command needs is imported when it runs, so that --help answers at once.
+"""
+
+import click
+
+from tally import __version__
+from tally.cli import aws, maintenance, resets, serving, values
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tally")
+def main() -> None:
+    """A shared running total that can be trusted.
+
+    Commands work on the database of TALLY_DATABASE_URL or, without it, on this machine's own in
+    TALLY_DATA_DIR (.tally).
+
+    \b
+    Exit status: 0 done, 1 refused or drift found, 2 wrong usage or setting,
+    3 database not available.
+    """
+
+
+for command in (
+    *(serving.up, serving.serve, serving.health),
+    *(values.add, values.export),
+    *(resets.reset, resets.undo),
+    *(maintenance.migrate, maintenance.audit, maintenance.purge),
+    aws.check,
+):
+    main.add_command(command)

@@ -1,9 +1,9 @@
 """The one-machine stack: PostgreSQL if none is given, the schema, and all three services."""
 
 import asyncio
-import sys
 from collections.abc import Callable
 
+from tally.cli.options import note
 from tally.embedded.supervisor import Supervisor
 from tally.ledger.database import Database
 from tally.ledger.migrate import migrate
@@ -20,13 +20,13 @@ def up(settings: Settings) -> None:
         url = settings.database_url
         _run(settings, url, lambda role: url)
         return
-    with Supervisor(settings.data_dir, _note) as supervisor:
+    with Supervisor(settings.data_dir, note) as supervisor:
         _run(settings, supervisor.server.admin_url, supervisor.server.url)
 
 
 def _run(settings: Settings, admin_url: str, url_of: Callable[[str], str]) -> None:
     asyncio.run(_migrate(Database(admin_url, timeout=settings.request_timeout)))
-    serve(NAMES, settings, url_of, ready=lambda address: _note(f"Tally is at {address}"))
+    serve(NAMES, settings, url_of, ready=lambda address: note(f"Tally is at {address}"))
 
 
 async def _migrate(database: Database) -> None:
@@ -34,8 +34,3 @@ async def _migrate(database: Database) -> None:
         await migrate(database)
     finally:
         await database.close()
-
-
-def _note(text: str) -> None:
-    # On stderr: stdout is the log.
-    print(text, file=sys.stderr, flush=True)  # noqa: T201

@@ -12,13 +12,11 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final
 
 from tally.amount import Amount, InvalidAmount, parse_number, parse_text
+from tally.ledger.export import FileFormat
 from tally.ledger.writer import MAX_BATCH_VALUES, Added, Key, Writer
-
-FileFormat = Literal["csv", "ndjson"]
-FORMATS: Final = get_args(FileFormat)
 
 # One is committed while the next is prepared.
 _IN_FLIGHT: Final = 3

@@ -1,4 +1,4 @@
-"""Reading the ledger: the total, entries in pages, history, and everything as CSV."""
+"""Reading the ledger: the total, entries in pages, and history."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tally.amount import Amount
-from tally.ledger.database import Database, Unavailable, is_connection_loss
+from tally.ledger.database import Database
 from tally.ledger.schema import entry, total
 
 T = TypeVar("T")
@@ -19,7 +19,6 @@ T = TypeVar("T")
 NEWEST: Final = 20
 # Enough for a picture a person looks at; few enough that it costs the same at any size.
 POINTS: Final = 200
-CSV_HEADER: Final = b"id,value,sum_after,added_at\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,45 +124,6 @@ class Reader:
         return await self._database.run(
             lambda connection: _read_entries(connection, before, limit), one_statement=True
         )
-
-    async def export_csv(self, write: Callable[[bytes], Awaitable[None]]) -> None:
-        """Write every current entry as CSV, oldest first, as of one moment.
-
-        PostgreSQL makes the lines and `write` sets the pace, so memory stays bounded. Raises
-        `Unavailable`, which after the first write means that the rest is missing, and whatever
-        `write` raises.
-        """
-        failed: Exception | None = None
-
-        async def write_or_note(data: bytes) -> None:
-            nonlocal failed
-            try:
-                await write(data)
-            except Exception as error:
-                failed = error
-                raise
-
-        connection = None
-        try:
-            connection = await self._database.connect()
-            await write_or_note(CSV_HEADER)
-            await connection.copy_from_query(_CSV_QUERY, output=write_or_note, format="csv")
-        except Exception as error:
-            if failed is not None:
-                raise failed from None
-            if is_connection_loss(error):
-                raise Unavailable("the database went away") from error
-            raise
-        finally:
-            if connection is not None:
-                connection.terminate()
-
-
-_CSV_QUERY: Final = """
-    SELECT id, trim_scale(value), trim_scale(sum_after),
-           to_char(added_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-      FROM tally.entry WHERE id > (SELECT cleared_through FROM tally.total) ORDER BY id
-"""
 
 
 # A standby that has replayed all it received is not behind, while its receiver runs: any role may

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tally import pages, representation
 from tally.ledger.database import Database
+from tally.ledger.export import export
 from tally.ledger.reader import Overview, Reader, SingleFlight
 from tally.pages.chart import Point
 from tally.services.events import Events
@@ -136,7 +137,7 @@ class Display:
         if scope["method"] != "HEAD":
             self._exports += 1
             try:
-                await self._reader.export_csv(write)
+                await export(self._database, "csv", write)
             finally:
                 self._exports -= 1
         await send({"type": "http.response.body", "body": b""})

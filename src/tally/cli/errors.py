@@ -1,0 +1,50 @@
+"""How a command fails: one line on stderr, and an exit status that scripts can tell apart."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from tally.settings import InvalidSetting
+
+
+class Refused(click.ClickException):
+    """The command was understood and can't be done: exit status 1."""
+
+    exit_code = 1
+
+    def show(self, file: Any = None) -> None:  # noqa: ANN401
+        click.echo(f"tally: {self.format_message()}", err=True)
+
+
+class Unusable(Refused):
+    """What was given can't be used: exit status 2."""
+
+    exit_code = 2
+
+
+class NotAvailable(Refused):
+    """The database, or AWS, can't be reached: exit status 3."""
+
+    exit_code = 3
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn what may go wrong in any command into one line."""
+    from tally.cli.database_url import UnusableDatabase
+    from tally.embedded.error import EmbeddedError
+    from tally.ledger.database import SchemaOutdated, Unavailable
+    from tally.ledger.migrate import SchemaNewer
+
+    try:
+        yield
+    except InvalidSetting as error:
+        raise Unusable(str(error)) from error
+    except SchemaOutdated as error:
+        raise Refused(f"{error}: run `tally migrate` first") from error
+    except SchemaNewer as error:
+        raise Refused(str(error)) from error
+    except (EmbeddedError, UnusableDatabase, Unavailable) as error:
+        raise NotAvailable(str(error)) from error

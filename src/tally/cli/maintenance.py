@@ -1,0 +1,91 @@
+"""The owner's work on the database: `tally migrate`, `tally audit` and `tally purge`."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from tally.cli.errors import Refused, explained
+from tally.cli.ledger import on_ledger
+from tally.cli.options import (
+    confirm,
+    example,
+    json_option,
+    print_result,
+    progress_bar,
+    yes_option,
+)
+
+if TYPE_CHECKING:
+    from tally.ledger.audit import Report
+    from tally.ledger.database import Database
+    from tally.ledger.purge import Purged
+
+_UNITS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+
+
+@click.command(epilog=example("tally migrate"))
+@json_option
+def migrate(as_json: bool) -> None:
+    """Bring the schema, the roles and their rights up to date.
+
+    Sets the passwords of the roles that TALLY_ADDER_PASSWORD, TALLY_DISPLAY_PASSWORD,
+    TALLY_RESET_PASSWORD and TALLY_OPERATOR_PASSWORD give.
+    """
+    from tally.ledger.migrate import migrate as run
+    from tally.ledger.schema import REVISION
+    from tally.settings import read_passwords
+
+    with explained():
+        passwords = read_passwords()
+    moved = on_ledger(lambda database: run(database, passwords), current=False)
+    done = "migrated to" if moved else "already at"
+    print_result(as_json, {"revision": REVISION, "migrated": moved}, f"{done} revision {REVISION}")
+
+
+@click.command(epilog=example("tally audit --json"))
+@json_option
+def audit(as_json: bool) -> None:
+    """Recompute every total from the entries and compare; exit status 1 on drift."""
+    from tally.ledger.audit import audit as run
+
+    async def work(database: "Database") -> "Report":
+        with progress_bar("Auditing") as progress:
+            return await run(database, progress)
+
+    report = on_ledger(work)
+    difference = None if report.difference is None else str(report.difference)
+    fields: dict[str, object] = {
+        "clean": difference is None,
+        "checked": report.checked,
+        "difference": difference,
+    }
+    print_result(as_json, fields, difference or f"clean: {report.checked} entries checked")
+    if difference is not None:
+        raise click.exceptions.Exit(Refused.exit_code)
+
+
+@click.command(epilog=example("tally purge --older-than 30d"))
+@click.option("--older-than", required=True, metavar="AGE", help="Such as 30d, 12h, 5m or 0s.")
+@yes_option
+@json_option
+def purge(older_than: str, yes: bool, as_json: bool) -> None:
+    """Really delete entries that were cleared longer ago than AGE; no undo after that."""
+    from tally.ledger.purge import purge as run
+
+    age = _age(older_than)
+    confirm(yes, f"Delete for ever what was cleared more than {older_than} ago?")
+
+    async def work(database: "Database") -> "Purged":
+        with progress_bar("Deleting") as progress:
+            return await run(database, age, progress)
+
+    purged = on_ledger(work)
+    print_result(as_json, {"deleted": purged.entries}, f"deleted {purged.entries} entries")
+
+
+def _age(text: str) -> timedelta:
+    number, unit = text[:-1], text[-1:]
+    if not number.isascii() or not number.isdigit() or unit not in _UNITS or len(number) > 5:  # noqa: PLR2004
+        raise click.BadParameter("must be a whole number and a unit, such as 30d, 12h, 5m or 0s")
+    return timedelta(**{_UNITS[unit]: int(number)})

@@ -1,0 +1,50 @@
+"""What commands share: options, examples, questions, progress, and how they print."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+
+from tally.cli.errors import Unusable
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+def example(text: str) -> str:
+    """Lay out a command's example for its help."""
+    return f"\b\nExample:\n  {text}"
+
+
+def note(text: str) -> None:
+    """Tell a person something; stdout is for the result, or for a service's log."""
+    click.echo(text, err=True)
+
+
+def print_result(as_json: bool, fields: dict[str, object], text: str) -> None:
+    """Print the fields as JSON, or the text."""
+    import msgspec
+
+    click.echo(msgspec.json.encode(fields) if as_json else text)
+
+
+def confirm(yes: bool, question: str) -> None:
+    """Ask, unless `yes`; where there is no terminal to ask on, refuse."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Unusable("this changes the ledger and nobody can be asked: add --yes")
+    click.confirm(question, abort=True)
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar; the function given takes how much is done, and of how much."""
+    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.length = max(total, 1)
+            bar.update(done - bar.pos)
+
+        yield progress
