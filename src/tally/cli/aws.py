@@ -1,6 +1,5 @@
 """AWS: `tally check`."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,8 @@ def check(
 
     Exit status 1 if anything required is missing, 3 if AWS can't be reached.
     """
+    import shutil
+
     try:
         from botocore.exceptions import BotoCoreError, ClientError
     except ImportError as error:

@@ -1,6 +1,5 @@
 """Opens the ledger for a command: migrated if it is this machine's own, else checked."""
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -19,6 +18,8 @@ _PATIENCE_SECONDS: Final = 60.0
 
 def on_ledger(work: Callable[["Database"], Coroutine[Any, Any, T]], *, current: bool = True) -> T:
     """Run a command's work on the ledger; `current` asks for a schema that needs no migration."""
+    import asyncio
+
     from tally.cli.database_url import database_url
     from tally.ledger.database import Database
     from tally.ledger.migrate import migrate

@@ -1,8 +1,6 @@
 """Values in and out: `tally add` and `tally export`."""
 
-import shutil
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -136,6 +134,9 @@ def _on_disk(path: str, form: "FileFormat | None") -> Iterator[tuple[Path, "File
             raise Unusable(f"{path}: say --format csv or --format ndjson")
         yield file, chosen
         return
+    import shutil
+    import tempfile
+
     if form is None:
         raise Unusable("say --format csv or --format ndjson with standard input")
     with tempfile.NamedTemporaryFile(prefix="tally-") as spooled:
