@@ -9,9 +9,10 @@ from sqlalchemy import text
 
 from tally.ledger.migrate import ROLES
 from tally.ledger.reader import Reader
+from tally.ledger.replay import replay_single
 from tally.ledger.resets import Resets
 from tally.ledger.schema import metadata
-from tally.ledger.writer import Key, Writer, recall_single
+from tally.ledger.writer import Key, Writer
 
 ONE = 10**9
 
@@ -213,7 +214,7 @@ async def test_the_adder_s_role_suffices_for_the_adder(connect):
     key = Key.of("key", [ONE], batch=False)
     added = await writer.add([ONE], key)
     assert (await writer.add([ONE], key)).replayed
-    assert (await recall_single(database, "key"))[1] == ONE
+    assert (await replay_single(database, "key"))[1] == ONE
     # A connection ended from outside makes it settle its last batch.
     writer._connection.terminate()
     assert (await writer.add([ONE])).sum == added.sum + ONE

@@ -11,9 +11,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tally.amount import Amount
+from tally.ledger.add import SumOutOfRange, digest
 from tally.ledger.database import Database
 from tally.ledger.schema import AmountType, reset, total
-from tally.ledger.writer import SumOutOfRange, digest
 
 MAX_LISTED: Final = 1000
 _MAX_ID: Final = 2**63 - 1
@@ -79,9 +79,7 @@ class Resets:
         except DBAPIError as error:
             cause = error.orig.__cause__ if error.orig is not None else None
             if isinstance(cause, asyncpg.CheckViolationError):
-                raise SumOutOfRange(
-                    "the sum would have more than 29 digits before the point"
-                ) from error
+                raise SumOutOfRange from error
             if getattr(cause, "sqlstate", "") in ("TA001", "TA002"):
                 # After a lost connection it may be that an earlier try of this very undo did it.
                 known = await self.get(reset_id) if tries > 1 else None

@@ -1,5 +1,6 @@
 """The ledger's tables, declared once; migrations change the database to match."""
 
+from collections.abc import Iterable
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Final
 
@@ -46,6 +47,11 @@ def from_numeric(number: Decimal) -> Amount:
     return Amount(int(_EXACT.to_integral_exact(_EXACT.scaleb(number, FRACTION_DIGITS))))
 
 
+def array_literal(items: Iterable[str]) -> str:
+    """Write an array as PostgreSQL's text; the items are numbers or hexadecimal."""
+    return "{" + ",".join(items) + "}"
+
+
 class AmountType(TypeDecorator[Amount]):
     """PostgreSQL's `numeric` on one side, whole 10^-9 units on the other; exact both ways."""
 
@@ -53,11 +59,9 @@ class AmountType(TypeDecorator[Amount]):
     cache_ok = True
 
     def process_bind_param(self, value: Amount | None, dialect: Dialect) -> Decimal | None:
-        """Units to numeric."""
         return None if value is None else to_numeric(value)
 
     def process_result_value(self, value: Decimal | None, dialect: Dialect) -> Amount | None:
-        """Numeric to units."""
         return None if value is None else from_numeric(value)
 
 

@@ -5,22 +5,30 @@ commit, instead of one commit each in a queue for the total's row.
 """
 
 import asyncio
-import hashlib
 import time
 import uuid
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import Row, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tally.amount import Amount
+from tally.ledger.add import (
+    Added,
+    Finish,
+    Key,
+    KeyReused,
+    QueueFull,
+    Request,
+    SumOutOfRange,
+)
 from tally.ledger.database import RETRY_PAUSE, Database, Unavailable, is_connection_loss
-from tally.ledger.schema import AmountType, from_numeric
+from tally.ledger.queue import Queue
+from tally.ledger.replay import replay
+from tally.ledger.schema import array_literal, from_numeric
+
+__all__ = ["MAX_BATCH_VALUES", "Added", "Key", "KeyReused", "QueueFull", "SumOutOfRange", "Writer"]
 
 MAX_BATCH_VALUES: Final = 10_000
 # Seconds between two looks for requests that have waited too long.
@@ -29,79 +37,8 @@ _EXPIRY_TICK: Final = 0.1
 _ADD: Final = "SELECT * FROM tally.add_batch($1, $2, $3, $4, $5, $6, $7)"
 _SETTLE: Final = "SELECT * FROM tally.settle_batch($1, $2)"
 _REGISTER: Final = "SELECT tally.register_writer($1)"
-_RECALL: Final = "SELECT * FROM tally.recall($1)"
 # What PostgreSQL names when a key was answered before.
 _KEYS: Final = "answer_pkey"
-_RECALL_ONE: Final = text(
-    "SELECT first_id, last_id, sum, count AS count_then, value FROM tally.recall(:keys)"
-).columns(sum=AmountType, value=AmountType)
-
-
-@dataclass(slots=True)
-class Added:
-    """What an add did: the ids it got, and the total right after it."""
-
-    first_id: int
-    last_id: int
-    sum: Amount
-    count: int
-    replayed: bool = False
-
-
-class QueueFull(Exception):
-    """More values wait than the queue may hold; nothing was stored."""
-
-
-class KeyReused(Exception):
-    """The key was used before, with another body; nothing was stored."""
-
-
-class SumOutOfRange(Exception):
-    """The total would leave its range; nothing was stored."""
-
-
-class Key(NamedTuple):
-    """An Idempotency-Key and what was sent under it, as 128-bit digests in hexadecimal."""
-
-    key: str
-    body: str
-
-    @classmethod
-    def of(cls, key: str, values: Iterable[Amount], *, batch: bool) -> "Key":
-        """Digest a key and a body; bodies that mean the same are the same."""
-        body = ("batch:" if batch else "single:") + ",".join(map(str, values))
-        return cls(digest(key), digest(body))
-
-
-def digest(text: str) -> str:
-    """Digest a text to 128 bits, in hexadecimal: 10^12 keys collide with a chance of 10^-15."""
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-@dataclass(slots=True, eq=False)
-class Request:
-    """An add that waits for its commit; `finish` is called once, with an answer or an error."""
-
-    values: Sequence[Amount]
-    key: Key | None
-    finish: Callable[[Added | Exception], None]
-    deadline: float
-    finished: bool = False
-
-    def claim(self) -> Callable[[Added | Exception], None]:
-        """Take over the duty to answer, unless the request was answered before."""
-        if self.finished:
-            return _no_answer
-        self.finished = True
-        return self.finish
-
-    def settle(self, outcome: Added | Exception) -> None:
-        """Answer the request unless it was answered before."""
-        self.claim()(outcome)
-
-
-def _no_answer(outcome: Added | Exception) -> None:
-    """Answer one who had an answer already."""
 
 
 class Writer:
@@ -116,10 +53,8 @@ class Writer:
     ) -> None:
         """`queue_limit` is in values; `on_commit` gets requests, values and seconds."""
         self._database = database
-        self._queue_limit = queue_limit
         self._on_commit = on_commit
-        self._queue: deque[Request] = deque()
-        self._queued_values = 0
+        self._queue = Queue(queue_limit)
         self._batch: list[Request] = []
         self._batch_sent = False
         self._one_by_one = False
@@ -134,11 +69,9 @@ class Writer:
 
     @property
     def queued_values(self) -> int:
-        """The number of values that wait for a commit to begin."""
-        return self._queued_values
+        return self._queue.values
 
     def start(self) -> None:
-        """Begin to commit."""
         self._tasks = [asyncio.create_task(self._work()), asyncio.create_task(self._expire())]
 
     async def close(self, grace: float) -> None:
@@ -182,7 +115,7 @@ class Writer:
         self,
         values: Sequence[Amount],
         key: Key | None,
-        finish: Callable[[Added | Exception], None],
+        finish: Finish,
     ) -> None:
         """Queue an add; `finish` gets the answer or the error.
 
@@ -190,18 +123,15 @@ class Writer:
         """
         if self._closed:
             raise Unavailable("the adder is shutting down")
-        if self._queued_values + len(values) > self._queue_limit:
-            raise QueueFull(f"{self._queued_values} values wait already")
         deadline = time.monotonic() + self._database.timeout
-        self._queue.append(Request(values, key, finish, deadline))
-        self._queued_values += len(values)
+        self._queue.put(Request(values, key, finish, deadline))
         self._wake.set()
         self._idle.clear()
 
     async def _work(self) -> None:
         while True:
             await self._wake.wait()
-            self._take_batch()
+            self._batch = self._queue.take(MAX_BATCH_VALUES)
             self._one_by_one = False
             while self._batch:
                 try:
@@ -215,18 +145,6 @@ class Writer:
             if not self._queue:
                 self._wake.clear()
                 self._idle.set()
-
-    def _take_batch(self) -> None:
-        """Move requests from the queue into the batch, in order, up to the batch's bound."""
-        size = 0
-        while self._queue:
-            size += len(self._queue[0].values)
-            if self._batch and size > MAX_BATCH_VALUES:
-                break
-            request = self._queue.popleft()
-            self._queued_values -= len(request.values)
-            if not request.finished:
-                self._batch.append(request)
 
     async def _commit(self) -> None:
         """Commit the batch or a part of it; what stays unanswered is to be tried again."""
@@ -244,15 +162,13 @@ class Writer:
         except asyncpg.UniqueViolationError as error:
             if error.constraint_name != _KEYS:
                 raise
-            await self._recall(requests)
+            await self._replay(requests)
         except (asyncpg.CheckViolationError, asyncpg.NumericValueOutOfRangeError):
             # Somebody's values take the sum out of its range: find out whose, refuse only those.
             if self._one_by_one or len(requests) == 1:
                 # Unless it is a retry: that gets its first answer, whatever the sum is now.
-                await self._recall(requests)
-                requests[0].settle(
-                    SumOutOfRange("the sum would have more than 29 digits before the point")
-                )
+                await self._replay(requests)
+                requests[0].settle(SumOutOfRange())
             self._one_by_one = True
         else:
             if before is not None:
@@ -298,13 +214,13 @@ class Writer:
             _ADD,
             self._id,
             self._batch_number + 1,
-            _array(values),
+            array_literal(values),
             *(
                 (
-                    _array(key.key for key, _, _ in keyed),
-                    _array(key.body for key, _, _ in keyed),
-                    _array(str(first) for _, first, _ in keyed),
-                    _array(str(last) for _, _, last in keyed),
+                    array_literal(key.key for key, _, _ in keyed),
+                    array_literal(key.body for key, _, _ in keyed),
+                    array_literal(str(first) for _, first, _ in keyed),
+                    array_literal(str(last) for _, _, last in keyed),
                 )
                 if keyed
                 else (None, None, None, None)
@@ -315,13 +231,8 @@ class Writer:
             self._batch_number += 1
         return before
 
-    async def _recall(self, requests: list[Request]) -> None:
-        """Answer the requests whose keys were answered before as they were answered then."""
-        connection = await self._connected()
-        keyed = {request.key.key: request for request in requests if request.key is not None}
-        for row in await connection.fetch(_RECALL, _array(keyed), timeout=self._database.timeout):
-            request = keyed[row["key"].hex]
-            request.settle(_replay(row, request.key))
+    async def _replay(self, requests: list[Request]) -> None:
+        await replay(await self._connected(), requests, self._database.timeout)
 
     async def _outcome(self) -> Any:  # noqa: ANN401
         """Find out whether the batch whose connection was lost was committed.
@@ -406,14 +317,12 @@ class Writer:
                         "the database did not answer in time", outcome_known=not self._batch_sent
                     )
                 )
-        while self._queue and self._queue[0].deadline <= now:
-            request = self._queue.popleft()
-            self._queued_values -= len(request.values)
+        for request in self._queue.take_expired(now):
             request.settle(Unavailable("the database did not answer in time"))
 
 
 def _answer(
-    claimed: list[tuple[Request, Callable[[Added | Exception], None]]],
+    claimed: list[tuple[Request, Finish]],
     before: Any,  # noqa: ANN401
 ) -> None:
     """Give each request of a batch its own ids and its own running sum."""
@@ -444,29 +353,3 @@ def _without_repeated_keys(requests: list[Request]) -> list[Request]:
             seen.add(request.key.key)
         chosen.append(request)
     return chosen
-
-
-def _replay(row: Any, key: Key | None) -> Added | KeyReused:  # noqa: ANN401
-    if key is None or row["body"].hex != key.body:
-        return KeyReused("this key was used before with another body")
-    return Added(
-        row["first_id"], row["last_id"], from_numeric(row["sum"]), row["count"], replayed=True
-    )
-
-
-def _array(items: Iterable[str]) -> str:
-    """Write a PostgreSQL array literal; the items are numbers or hexadecimal."""
-    return "{" + ",".join(items) + "}"
-
-
-async def recall_single(database: Database, key: str) -> tuple[Added, Amount] | None:
-    """Read what a single add under this key did, and its value; None where there is none."""
-
-    async def work(connection: AsyncConnection) -> Row[Any] | None:
-        rows = await connection.execute(_RECALL_ONE, {"keys": _array([digest(key)])})
-        return rows.one_or_none()
-
-    row = await database.run(work)
-    if row is None or row.value is None or row.first_id != row.last_id:
-        return None
-    return Added(row.first_id, row.last_id, row.sum, row.count_then, replayed=True), row.value

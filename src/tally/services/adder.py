@@ -15,6 +15,7 @@ from tally import pages, representation
 from tally.amount import Amount, InvalidAmount, format_amount, parse_text
 from tally.ledger.database import Database, Unavailable
 from tally.ledger.reader import SingleFlight, read_total
+from tally.ledger.replay import replay_single
 from tally.ledger.writer import (
     Added,
     Key,
@@ -22,7 +23,6 @@ from tally.ledger.writer import (
     QueueFull,
     SumOutOfRange,
     Writer,
-    recall_single,
 )
 from tally.services.service import PageResponse, Service
 from tally.settings import Settings
@@ -170,12 +170,12 @@ class Adder:
     async def _shown_added(self, key: str) -> dict[str, object] | None:
         """What the form with this key added, read back rather than believed from the address."""
         try:
-            recalled = await recall_single(self._database, key)
+            replayed = await replay_single(self._database, key)
         except Unavailable:
             return None
-        if recalled is None:
+        if replayed is None:
             return None
-        added, value = recalled
+        added, value = replayed
         return {
             "id": added.first_id,
             "value": format_amount(value),

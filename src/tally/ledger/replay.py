@@ -1,0 +1,46 @@
+"""Replaying answers: a request whose key was answered before gets its first answer again."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tally.amount import Amount
+from tally.ledger.add import Added, Key, KeyReused, Request, digest
+from tally.ledger.database import Database
+from tally.ledger.schema import AmountType, array_literal, from_numeric
+
+_REPLAY: Final = "SELECT * FROM tally.recall($1)"
+_REPLAY_ONE: Final = text(
+    "SELECT first_id, last_id, sum, count AS count_then, value FROM tally.recall(:keys)"
+).columns(sum=AmountType, value=AmountType)
+
+
+async def replay(connection: Any, requests: Iterable[Request], timeout: float) -> None:  # noqa: ANN401, ASYNC109
+    """Answer those of the requests whose keys were answered before."""
+    keyed = {request.key.key: request for request in requests if request.key is not None}
+    for row in await connection.fetch(_REPLAY, array_literal(keyed), timeout=timeout):
+        request = keyed[row["key"].hex]
+        request.settle(_first_answer(row, request.key))
+
+
+def _first_answer(row: Any, key: Key | None) -> Added | KeyReused:  # noqa: ANN401
+    if key is None or row["body"].hex != key.body:
+        return KeyReused("this key was used before with another body")
+    return Added(
+        row["first_id"], row["last_id"], from_numeric(row["sum"]), row["count"], replayed=True
+    )
+
+
+async def replay_single(database: Database, key: str) -> tuple[Added, Amount] | None:
+    """Read what a single add under this key did, and its value; None where there is none."""
+
+    async def work(connection: AsyncConnection) -> Row[Any] | None:
+        rows = await connection.execute(_REPLAY_ONE, {"keys": array_literal([digest(key)])})
+        return rows.one_or_none()
+
+    row = await database.run(work)
+    if row is None or row.value is None or row.first_id != row.last_id:
+        return None
+    return Added(row.first_id, row.last_id, row.sum, row.count_then, replayed=True), row.value
