@@ -38,9 +38,9 @@ def test_takes(name, given, read) -> None:
 @pytest.mark.parametrize(
     ("name", "given", "rule"),
     [
-        ("DATABASE_URL", "mysql://me:pw@host/tally", "must be an address"),
-        ("DATABASE_URL", "host=localhost password=pw", "must be an address"),
-        ("DATABASE_URL", "postgresql://[pw", "must be an address"),
+        ("DATABASE_URL", "mysql://me:pw@host/tally", "must be a URL"),
+        ("DATABASE_URL", "host=localhost password=pw", "must be a URL"),
+        ("DATABASE_URL", "postgresql://[pw", "must be a URL"),
         ("PORT", "65536", "must be a port"),
         ("PORT", "-1", "must be a port"),
         ("PORT", "http", "must be a port"),

@@ -1,4 +1,4 @@
-"""Every knob, read once from the environment and validated."""
+"""Every setting, read once from the environment and validated."""
 
 import os
 from collections.abc import Mapping
@@ -82,7 +82,7 @@ def _url(name: str, value: str) -> str:
     except ValueError:
         scheme = ""
     if scheme not in ("postgresql", "postgres"):
-        raise _refuse(name, "must be an address such as postgresql://user@host:5432/tally")
+        raise _refuse(name, "must be a URL such as postgresql://user@host:5432/tally")
     return value
 
 

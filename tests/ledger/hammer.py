@@ -1,6 +1,7 @@
 """One adder among several: adds as fast as it can, then tells each answer as a line of JSON.
 
-Run as a script: hammer.py URL SECONDS. Keys are shared by all that run at once, and so are
+Run as a script: hammer.py URL. It says that it is ready, begins at a line of its input, and stops
+at the end of the input. Keys are shared by all that run at once, and so are
 the values under them, so that the same request reaches the database from several sides.
 """
 
@@ -9,13 +10,13 @@ import itertools
 import json
 import random
 import sys
-import time
 
 from tally.ledger.database import Database
 from tally.ledger.writer import Key, Writer
 
 LARGEST = 10**27 - 1
 CLIENTS = 12
+LEAST = 10  # answers, however late this process gets its turn
 
 
 def request(turn):
@@ -28,23 +29,24 @@ def request(turn):
     return values, Key.of(name, values, batch=False)
 
 
-async def client(writer, turns, until, done):
-    while time.monotonic() < until:
+async def client(writer, turns, stop, done):
+    while not (stop.done() and len(done) >= LEAST):
         values, key = request(next(turns))
         added = await writer.add(values, key)
         done.append((values, added.first_id, added.last_id, added.sum, added.count, added.replayed))
 
 
-async def main(url, seconds):
+async def main(url):
     database = Database(url, timeout=10)
     writer = Writer(database, queue_limit=10_000)
     writer.start()
     # So that all begin at once, each waits for the word.
+    print("ready", flush=True)  # noqa: T201
     await asyncio.to_thread(sys.stdin.readline)
-    until = time.monotonic() + seconds
+    stop = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
     done = []
     turns = itertools.count()
-    await asyncio.gather(*(client(writer, turns, until, done) for _ in range(CLIENTS)))
+    await asyncio.gather(*(client(writer, turns, stop, done) for _ in range(CLIENTS)))
     await writer.close(grace=5)
     await database.close()
     for answer in done:
@@ -52,4 +54,4 @@ async def main(url, seconds):
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], float(sys.argv[2])))
+    asyncio.run(main(sys.argv[1]))

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from tally.ledger import migrations
 from tally.ledger.database import SchemaOutdated, current_revision
 from tally.ledger.migrate import SchemaNewer, migrate
-from tally.ledger.schema import REVISION, SCHEMA, metadata
+from tally.ledger.schema import REVISION, metadata
 
 CHECKS = """
     SELECT conrelid::regclass::text AS place, conname::text AS name,
@@ -46,10 +46,10 @@ async def test_a_migrated_database_is_what_the_schema_declares(connect):
     def compare(connection):
         options = {
             "include_schemas": True,
-            "version_table_schema": SCHEMA,
+            "version_table_schema": metadata.schema,
             "compare_server_default": True,
             # Whatever else is in the database is not Tally's.
-            "include_name": lambda name, kind, _: kind != "schema" or name == SCHEMA,
+            "include_name": lambda name, kind, _: kind != "schema" or name == metadata.schema,
         }
         return compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
 

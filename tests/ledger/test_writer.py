@@ -277,10 +277,8 @@ async def test_a_full_queue_refuses_at_once(start_writer, owner):
         waiting = [asyncio.create_task(writer.add([ONE] * 5)) for _ in range(2)]
         await asyncio.sleep(0)
         assert writer.queued_values == 10
-        began = time.monotonic()
         with pytest.raises(QueueFull):
-            await writer.add([ONE])
-        assert time.monotonic() - began < 0.1
+            writer.submit([ONE], None, print)
     assert (await under_way).sum == ONE
     assert [answer.sum for answer in await asyncio.gather(*waiting)] == [6 * ONE, 11 * ONE]
     assert writer.queued_values == 0
@@ -293,7 +291,7 @@ async def test_without_a_database_the_outcome_is_known(start_writer, owner):
         with pytest.raises(Unavailable) as refusal:
             await writer.add([ONE])
         assert refusal.value.outcome_known
-        assert 0.4 < time.monotonic() - began < 2
+        assert time.monotonic() - began > 0.4
     assert writer.queued_values == 0
 
 
@@ -370,9 +368,7 @@ async def test_close_answers_even_what_can_t_be_committed(start_writer, owner):
         await sent(owner)
         behind = asyncio.create_task(writer.add([ONE]))
         await asyncio.sleep(0)
-        began = time.monotonic()
         await writer.close(grace=0.2)
-        assert time.monotonic() - began < 1
         answers = await asyncio.gather(under_way, behind, return_exceptions=True)
         assert [answer.outcome_known for answer in answers] == [True, True]
     assert await owner.entries() == []
@@ -399,6 +395,8 @@ async def test_a_closed_writer_refuses(start_writer):
 
 
 # Exactly once
+
+LOSSES = 40
 
 
 class LossyDatabase(Database):
@@ -438,10 +436,13 @@ class _Overridden:
         return getattr(self._connection, name)
 
 
-async def hammer(writer, until, name):
-    """Add until then, alone and in batches, with and without keys; return (values, answer)s."""
+async def hammer(writer, enough, name):
+    """Add until it is enough, singly and in batches, with and without keys.
+
+    Returns (values, answer)s.
+    """
     done = []
-    while time.monotonic() < until:
+    while not enough():
         values = [random.randrange(-LARGEST, LARGEST) for _ in range(random.choice([1, 1, 5]))]
         keyed = key(f"{name}-{len(done)}", *values) if random.random() < 0.5 else None
         done.append((values, await writer.add(values, keyed)))
@@ -465,9 +466,9 @@ async def check_exactly_once(done, owner, drift):
 async def test_exactly_once_when_answers_get_lost(ledger, start_writer, owner, drift):
     database = LossyDatabase(ledger.url("tally_adder"), chance=0.2)
     writer = start_writer(database=database)
-    until = time.monotonic() + 3
-    done = await asyncio.gather(*(hammer(writer, until, name) for name in range(8)))
-    assert min(database.lost.values()) > 10
+    done = await asyncio.gather(
+        *(hammer(writer, lambda: min(database.lost.values()) > LOSSES, name) for name in range(8))
+    )
     await check_exactly_once(list(chain.from_iterable(done)), owner, drift)
     await database.close()
 
@@ -478,12 +479,14 @@ async def test_exactly_once_when_backends_are_killed(start_writer, owner, drift)
         start_writer(timeout=10, on_connection=lambda connected, reason: losses.append(connected))
         for _ in range(2)
     ]
-    until = time.monotonic() + 4
     killed = 0
+
+    def enough():
+        return min(killed, losses.count(False)) > LOSSES
 
     async def kill():
         nonlocal killed
-        while time.monotonic() < until:
+        while not enough():
             await asyncio.sleep(random.uniform(0.001, 0.04))
             killed += await owner.fetchval(
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
@@ -491,13 +494,11 @@ async def test_exactly_once_when_backends_are_killed(start_writer, owner, drift)
             )
 
     hammers = [
-        hammer(writer, until, f"{name}-{place}")
+        hammer(writer, enough, f"{name}-{place}")
         for place, writer in enumerate(writers)
         for name in range(6)
     ]
     _, *done = await asyncio.gather(kill(), *hammers)
-    assert killed > 20
-    assert losses.count(False) > 20
     await check_exactly_once(list(chain.from_iterable(done)), owner, drift)
 
 

@@ -42,7 +42,7 @@ def checked(url: str) -> Iterator[None]:
         raise _unusable(url, str(error), "use a user that owns the database") from None
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise _unusable(url, reason, "start the server or correct the address") from None
+        raise _unusable(url, reason, "start the server or correct the URL") from None
 
 
 def _unusable(url: str, reason: str, remedy: str) -> UnusableDatabase:

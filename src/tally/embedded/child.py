@@ -1,4 +1,4 @@
-"""Turns a fresh process into PostgreSQL: sheds root, ties its life to the launcher's, logs, execs.
+"""Turns a new process into PostgreSQL: drops root, ties its life to the launcher's, logs, execs.
 
 Run as a script, by path. A process of its own does this because Python code between fork and exec
 can deadlock in a program with threads, and because Linux forgets the death signal when the user
@@ -18,8 +18,8 @@ except ModuleNotFoundError:  # optional in a Python build
 PR_SET_PDEATHSIG = 1  # from <sys/prctl.h>
 
 
-def shed_root(uid: int, gid: int) -> None:
-    """Become the given user for good; does nothing for an ordinary user, who runs as himself."""
+def drop_root(uid: int, gid: int) -> None:
+    """Become the given user for good; an ordinary user stays as he is."""
     if os.geteuid() == 0:
         os.setgroups([])
         os.setgid(gid)
@@ -52,7 +52,7 @@ def log_to(file: str) -> None:
 def main(parent: str, uid: str, gid: str, log: str, *command: str) -> None:
     """Exec the command; on failure say why on stderr and exit with 1."""
     try:
-        shed_root(int(uid), int(gid))
+        drop_root(int(uid), int(gid))
         os.umask(0o077)
         die_with(int(parent))
         log_to(log)

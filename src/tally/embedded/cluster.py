@@ -30,9 +30,9 @@ SETTINGS = {
 }
 
 # psql runs what the query returns: nothing when the database exists.
-_CREATE_DATABASE: Final = """
-SELECT 'CREATE DATABASE tally'
-WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'tally') \\gexec
+_CREATE_DATABASE: Final = f"""
+SELECT 'CREATE DATABASE {DATABASE}'
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{DATABASE}') \\gexec
 """
 
 

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, and what to call it when there are none."""
+"""Connections to PostgreSQL, and the errors that say why there are none."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -34,7 +34,6 @@ class Unavailable(Exception):
     """
 
     def __init__(self, reason: str, *, outcome_known: bool = True) -> None:
-        """Say why, and whether the outcome of the request is known."""
         super().__init__(reason)
         self.outcome_known = outcome_known
 
@@ -75,7 +74,7 @@ class Database:
         connections: int = 4,
         on_connection: Callable[[bool, str], None] = lambda connected, reason: None,
     ) -> None:
-        """Remember the address; nothing connects yet.
+        """Nothing connects yet.
 
         `timeout` is the longest a caller waits, in seconds, before `Unavailable`.
         `on_connection` is told when the database was lost, and why, and when it is back.
@@ -152,7 +151,6 @@ class Database:
             raise SchemaOutdated(f"the schema is at {revision}, this release needs {REVISION}")
 
     async def close(self) -> None:
-        """Close every connection."""
         await self.engine.dispose()
 
 

@@ -1,7 +1,7 @@
-"""Adding the values of a file: all checked before any is stored, and counted once.
+"""Importing a file of values: check all before storing any, and count them exactly once.
 
-A file is known by its content. Its batches are keyed by that, so an import that was broken off is
-taken up where it stopped, and one that is run again adds nothing.
+A file is known by its content, and so are the keys of its batches: an import that was broken off
+goes on where it stopped, and one that is run again adds nothing.
 """
 
 import asyncio

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tally.ledger import scram
 from tally.ledger.database import Database, current_revision
-from tally.ledger.schema import REVISION, SCHEMA
+from tally.ledger.schema import REVISION
 
 # Any number does, as long as nobody else in the database uses it: "tally" in ASCII.
 _LOCK: Final = 0x74616C6C79
@@ -48,7 +48,7 @@ async def migrate(database: Database, passwords: Mapping[str, str] | None = None
         try:
             before = await current_revision(connection)
             if before != REVISION:
-                await connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+                await connection.execute(text("CREATE SCHEMA IF NOT EXISTS tally"))
                 await connection.run_sync(_upgrade)
             await _ensure_roles(connection)
             await _set_passwords(connection, passwords or {})
@@ -98,7 +98,7 @@ async def _ensure_roles(connection: AsyncConnection) -> None:
     )
     for role in present:
         for grant in (
-            f"USAGE ON SCHEMA {SCHEMA}",
+            "USAGE ON SCHEMA tally",
             "SELECT ON tally.alembic_version",
             *_GRANTS[role],
         ):

@@ -1,4 +1,4 @@
-"""Really deleting what was cleared long ago.
+"""The purge: really delete what was cleared long ago.
 
 Cleared entries stay in the database, and an undo of their reset gives them back, for as long as
 the reset is younger than the age that is purged. Answers and resets are never purged: a key gets
@@ -51,7 +51,7 @@ async def purge(
 
 
 async def _now(connection: AsyncConnection) -> datetime:
-    """Ask for the time of the clock that resets are dated by."""
+    """Read PostgreSQL's clock, which dates resets."""
     now: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
     return now
 

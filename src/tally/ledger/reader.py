@@ -114,7 +114,6 @@ class Reader:
     """Reads under a role that may read and nothing else."""
 
     def __init__(self, database: Database) -> None:
-        """Read from this database."""
         self._database = database
         self.total = SingleFlight(lambda: database.run(read_total, one_statement=True))
         self.overview = SingleFlight(lambda: database.run(_read_overview))

@@ -42,7 +42,6 @@ class Resets:
     """Resets under a role that may reset, undo, and nothing else."""
 
     def __init__(self, database: Database) -> None:
-        """Work on this database."""
         self._database = database
 
     async def reset(self, key: str | None = None) -> tuple[Reset, bool]:
@@ -89,8 +88,13 @@ class Resets:
             raise
 
     async def get(self, reset_id: int) -> Reset | None:
-        """Read one reset."""
-        return await self._database.run(lambda connection: _read(connection, reset_id))
+
+        async def work(connection: AsyncConnection) -> Reset | None:
+            rows = await connection.execute(_query().where(reset.c.id == reset_id))
+            row = rows.one_or_none()
+            return None if row is None else Reset(*row)
+
+        return await self._database.run(work)
 
     async def past(self, before: int | None = None, limit: int = MAX_LISTED) -> list[Reset]:
         """Read resets with ids below `before`, newest first, at most `limit`."""
@@ -116,9 +120,3 @@ def _query() -> Select[*tuple[int, Amount, int, datetime, datetime | None, bool]
         reset.c.undone_at,
         func.coalesce(undoable, False),
     )
-
-
-async def _read(connection: AsyncConnection, reset_id: int) -> Reset | None:
-    rows = await connection.execute(_query().where(reset.c.id == reset_id))
-    row = rows.one_or_none()
-    return None if row is None else Reset(*row)

@@ -21,11 +21,10 @@ from sqlalchemy import (
 
 from tally.amount import FRACTION_DIGITS, Amount
 
-SCHEMA: Final = "tally"
 # The newest migration. Here, and not asked of Alembic, so that a service need not import it.
 REVISION: Final = "0001"
 metadata = MetaData(
-    schema=SCHEMA,
+    schema="tally",
     naming_convention={
         "pk": "%(table_name)s_pkey",
         "uq": "%(table_name)s_%(column_0_name)s_key",

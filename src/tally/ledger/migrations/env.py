@@ -2,12 +2,12 @@
 
 from alembic import context
 
-from tally.ledger.schema import SCHEMA, metadata
+from tally.ledger.schema import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
-    version_table_schema=SCHEMA,
+    version_table_schema=metadata.schema,
     include_schemas=True,
 )
 with context.begin_transaction():
