@@ -28,7 +28,7 @@ def test_waits_a_set_time_then_says_so_and_resumes_by_itself(database, tally_up)
     running = tally_up(TALLY_DATABASE_URL=database[0].admin_url, TALLY_REQUEST_TIMEOUT="1")
     with httpx.Client(base_url=running.url, timeout=20) as client:
         assert client.post(ENTRIES, json={"value": 1}).status_code == 201
-        folder = database[0].folder
+        folder = database[0].directory
         database[0].stop()
 
         started = time.monotonic()

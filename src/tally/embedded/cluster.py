@@ -33,7 +33,7 @@ SETTINGS = {
 _CREATE_DATABASE: Final = f"""
 SELECT 'CREATE DATABASE {DATABASE}'
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{DATABASE}') \\gexec
-"""
+"""  # noqa: S608 - of constants
 
 
 def create_cluster(data: DataDirectory, binaries: Path) -> None:
