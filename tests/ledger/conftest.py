@@ -122,7 +122,6 @@ async def drift(connect):
     database = connect("postgres")
 
     async def run():
-        difference = (await audit(database)).difference
-        return None if difference is None else str(difference)
+        return (await audit(database)).difference
 
     return run

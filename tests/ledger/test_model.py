@@ -250,7 +250,7 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         try:
             report = self.run(audit(self.owner_database))
-            assert report.difference is None, str(report.difference)
+            assert report.difference is None
             assert report.checked == len(self.model.kept())
         finally:
             self.run(self.disconnect())

@@ -7,14 +7,7 @@ import click
 
 from tally.cli.errors import Refused, explained
 from tally.cli.ledger import on_ledger
-from tally.cli.options import (
-    confirm,
-    example,
-    json_option,
-    print_result,
-    progress_bar,
-    yes_option,
-)
+from tally.cli.options import confirm, example, json_option, print_result, progress_bar, yes_option
 
 if TYPE_CHECKING:
     from tally.ledger.audit import Report
@@ -54,14 +47,10 @@ def audit(as_json: bool) -> None:
             return await run(database, progress)
 
     report = on_ledger(work)
-    difference = None if report.difference is None else str(report.difference)
-    fields: dict[str, object] = {
-        "clean": difference is None,
-        "checked": report.checked,
-        "difference": difference,
-    }
-    print_result(as_json, fields, difference or f"clean: {report.checked} entries checked")
-    if difference is not None:
+    clean = report.difference is None
+    fields = {"clean": clean, "checked": report.checked, "difference": report.difference}
+    print_result(as_json, fields, report.difference or f"clean: {report.checked} entries checked")
+    if not clean:
         raise click.exceptions.Exit(Refused.exit_code)
 
 

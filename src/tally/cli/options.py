@@ -1,7 +1,7 @@
 """What commands share: options, examples, questions, progress, and how they print."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import click
@@ -22,7 +22,7 @@ def note(text: str) -> None:
     click.echo(text, err=True)
 
 
-def print_result(as_json: bool, fields: dict[str, object], text: str) -> None:
+def print_result(as_json: bool, fields: Mapping[str, object], text: str) -> None:
     """Print the fields as JSON, or the text."""
     import msgspec
 

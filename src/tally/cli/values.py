@@ -20,11 +20,7 @@ if TYPE_CHECKING:
     from tally.ledger.writer import Added, Writer
 
 _FORMATS: Final = click.Choice(["csv", "ndjson"])
-_SUFFIXES: Final[dict[str, "FileFormat"]] = {
-    ".csv": "csv",
-    ".ndjson": "ndjson",
-    ".jsonl": "ndjson",
-}
+_SUFFIXES: Final[dict[str, "FileFormat"]] = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
 
 
 @click.command(epilog=example("tally add 12.5 .5 -- -3\n  tally add --file values.csv"))
@@ -73,7 +69,7 @@ def _add_values(texts: tuple[str, ...], key: str | None, as_json: bool) -> None:
             )
 
     added = on_ledger(work)
-    fields: dict[str, object] = {
+    fields = {
         "first_id": added.first_id,
         "last_id": added.last_id,
         "sum": format_amount(added.sum),
@@ -108,7 +104,7 @@ def _add_file(file: Path, form: "FileFormat", label: str, as_json: bool) -> None
                 return await import_file(writer, checked, label=label, progress=bar.update)
 
     done = on_ledger(work)
-    fields: dict[str, object] = {
+    fields = {
         "added": done.count - done.already,
         "already_counted": done.already,
         "sum": format_amount(done.last.sum),

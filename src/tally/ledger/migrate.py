@@ -97,11 +97,7 @@ async def _ensure_roles(connection: AsyncConnection) -> None:
         )
     )
     for role in present:
-        for grant in (
-            "USAGE ON SCHEMA tally",
-            "SELECT ON tally.alembic_version",
-            *_GRANTS[role],
-        ):
+        for grant in ("USAGE ON SCHEMA tally", "SELECT ON tally.alembic_version", *_GRANTS[role]):
             await connection.execute(text(f"GRANT {grant} TO {role}"))
 
 

@@ -2,31 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from tally.amount import Amount, format_amount
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One thing that is not as the entries say it must be."""
-
-    what: str
-    found: str
-    expected: str
-
-    def __str__(self) -> str:
-        return f"{self.what} is {self.found}, but must be {self.expected}"
-
-
 class Drift(Exception):
-    """Ends an audit at the first difference."""
+    """Ends an audit at the first difference, which the message tells in one line."""
 
     def __init__(self, what: str, found: object, expected: object) -> None:
-        super().__init__(what)
-        self.difference = Difference(what, str(found), str(expected))
+        super().__init__(f"{what} is {found}, but must be {expected}")
 
 
 class Recomputation:

@@ -14,15 +14,7 @@ from typing import Any, Final
 import asyncpg
 
 from tally.amount import Amount
-from tally.ledger.add import (
-    Added,
-    Finish,
-    Key,
-    KeyReused,
-    QueueFull,
-    Request,
-    SumOutOfRange,
-)
+from tally.ledger.add import Added, Finish, Key, KeyReused, QueueFull, Request, SumOutOfRange
 from tally.ledger.database import RETRY_PAUSE, Database, Unavailable, is_connection_loss
 from tally.ledger.queue import Queue
 from tally.ledger.replay import replay
@@ -111,12 +103,7 @@ class Writer:
         self.submit(values, key, finish)
         return await future
 
-    def submit(
-        self,
-        values: Sequence[Amount],
-        key: Key | None,
-        finish: Finish,
-    ) -> None:
+    def submit(self, values: Sequence[Amount], key: Key | None, finish: Finish) -> None:
         """Queue an add; `finish` gets the answer or the error.
 
         Raises `QueueFull`, and `Unavailable` after `close`.
@@ -321,10 +308,7 @@ class Writer:
             request.settle(Unavailable("the database did not answer in time"))
 
 
-def _answer(
-    claimed: list[tuple[Request, Finish]],
-    before: Any,  # noqa: ANN401
-) -> None:
+def _answer(claimed: list[tuple[Request, Finish]], before: Any) -> None:  # noqa: ANN401
     """Give each request of a batch its own ids and its own running sum."""
     last_id, count = before["before_id"], before["before_count"]
     running = from_numeric(before["before_sum"])
