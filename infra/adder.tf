@@ -1,7 +1,6 @@
-# The adder on virtual machines: always the same number, replaced on a new release, and put back if
-# that goes wrong.
+# The adder on virtual machines: a fixed number, replaced on a new release, rolled back if that fails.
 locals {
-  # What is put on the machine as it stands, by its path there.
+  # Files copied to the machine unchanged, by their path there.
   adder_files_folder = "${path.module}/../deploy/adder/machine"
   adder_files        = { for path in fileset(local.adder_files_folder, "**") : path => file("${local.adder_files_folder}/${path}") }
 
@@ -18,7 +17,7 @@ locals {
     files          = local.adder_files
   })
 
-  # A machine takes its password when it starts, so another version of that is another machine.
+  # A machine reads its password when it starts, so a new password version needs a new machine.
   adder_machine_tags = merge(local.tags, {
     Name            = "${var.name}-adder"
     Release         = var.release.version
@@ -86,11 +85,11 @@ resource "aws_autoscaling_group" "adder" {
   max_size = local.sizes.adder_machines * 2
 
   health_check_type = "ELB"
-  # Seconds from its start in which a machine installs the packages and the release.
+  # Seconds a machine has from its start to install the packages and the release.
   health_check_grace_period = 300
   enabled_metrics           = ["GroupInServiceInstances", "GroupDesiredCapacity"]
 
-  # Until that many machines answer, the first apply is not done.
+  # The first apply waits until that many machines answer.
   wait_for_elb_capacity = local.sizes.adder_machines
 
   launch_template {
@@ -109,11 +108,11 @@ resource "aws_autoscaling_group" "adder" {
   }
 
   lifecycle {
-    # The group learns of a new version by the success of the replacement below.
+    # Only a successful replacement, below, gives the group a new version.
     ignore_changes = [launch_template]
   }
 
-  # A machine fetches packages, release and password when it starts, through the endpoints.
+  # A starting machine fetches packages, release and password through the endpoints.
   depends_on = [
     aws_lb_listener_rule.route,
     aws_secretsmanager_secret_version.role,
@@ -122,8 +121,8 @@ resource "aws_autoscaling_group" "adder" {
   ]
 }
 
-# Replaces the machines by those of the newest version of their launch template. A failure fails the
-# apply, and the next one tries again.
+# Replaces the machines by those of the newest launch template. A failure fails the apply; the next
+# one tries again.
 resource "terraform_data" "adder_machines" {
   triggers_replace = [aws_launch_template.adder.id, aws_launch_template.adder.latest_version]
 
@@ -137,14 +136,14 @@ resource "terraform_data" "adder_machines" {
       TEMPLATE           = aws_launch_template.adder.id
       VERSION            = aws_launch_template.adder.latest_version
       ALARM              = aws_cloudwatch_metric_alarm.errors["adder"].alarm_name
-      # Before, a machine that does not answer still counts as healthy.
+      # During the grace period even a machine that does not answer counts as healthy.
       WARMUP = aws_autoscaling_group.adder.health_check_grace_period + 30 # seconds
-      # All start at once and take some nine. Going back takes as long.
+      # All start at once and take about nine. A rollback takes as long.
       MINUTES = 20
     }
   }
 
-  # The containers bring the schema up to date; and where they go back, the machines stay as they are.
+  # The containers bring the schema up to date; if they roll back, the machines stay as they are.
   depends_on = [module.container]
 }
 
@@ -183,8 +182,8 @@ data "aws_iam_policy_document" "adder" {
   statement {
     sid     = "ReadReleases"
     actions = ["s3:GetObject"]
-    # Of any release: a machine that is started while a release is rolled back has the older one's
-    # user data. Which one runs is decided by its checksum.
+    # Any release: a machine that starts during a rollback has the older one's user data, whose
+    # checksum decides which release runs.
     resources = ["arn:aws:s3:::${local.release_bucket}/adder/*"]
   }
 
@@ -216,7 +215,7 @@ data "aws_iam_policy_document" "adder" {
 }
 
 data "aws_iam_policy_document" "session" {
-  # What a session shows goes to the bastion's log group, whichever machine it is on.
+  # Sessions on every machine are recorded in the bastion's log group.
   statement {
     sid       = "KeepSessions"
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
@@ -229,7 +228,7 @@ data "aws_iam_policy_document" "session" {
     resources = ["*"] # cannot be narrowed
   }
 
-  # What a session through Session Manager takes, and no more of AmazonSSMManagedInstanceCore.
+  # What Session Manager needs, and no more of AmazonSSMManagedInstanceCore.
   # None of these actions can be narrowed to a resource.
   statement {
     sid = "SessionManager"

@@ -1,4 +1,4 @@
-# What wakes somebody up: one topic, and an alarm for each thing that should not be.
+# One topic, and an alarm for each condition that needs a person.
 resource "aws_sns_topic" "alarms" {
   name              = "${var.name}-alarms"
   display_name      = "Alarms of ${var.name}"
@@ -49,13 +49,13 @@ locals {
     }
   }
 
-  # GiB; below it there is a day or more to act even at full load.
+  # GiB; at full load this leaves a day or more to act.
   low_storage_gib = 4
   # PostgreSQL on the smallest class accepts about 80 connections; the services hold far fewer.
   many_connections = 60
 }
 
-# Also rolls back the deployment that caused it.
+# Also rolls back a deployment.
 resource "aws_cloudwatch_metric_alarm" "errors" {
   for_each = local.services
 
@@ -176,7 +176,7 @@ resource "aws_cloudwatch_metric_alarm" "scaling_bound" {
   period              = 60
   evaluation_periods  = 10
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  # Where the bounds are the same there is nothing to reach; one above them never alarms.
+  # With equal bounds the alarm must never ring, so its threshold is one above them.
   threshold          = each.value.tasks.max + (each.value.tasks.min == each.value.tasks.max ? 1 : 0)
   treat_missing_data = "notBreaching"
   alarm_actions      = local.notify

@@ -1,11 +1,11 @@
 # The operator's way in: one small machine with a public address, SSH from the allowed addresses
-# alone, and Session Manager.
+# only, and Session Manager.
 data "aws_ssm_parameter" "bastion_image" {
   name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
 }
 
 locals {
-  # What is put on the machine as it stands, by its path there.
+  # Files copied to the machine unchanged, by their path there.
   bastion_files_folder = "${path.module}/../deploy/bastion/machine"
 }
 
@@ -52,12 +52,12 @@ resource "aws_instance" "bastion" {
   }
 
   lifecycle {
-    # A newer image is taken up by replacing the machine on purpose, not while somebody works on it.
+    # Replace the machine on purpose for a newer image, not while somebody works on it.
     ignore_changes = [ami]
   }
 }
 
-# Sessions through Session Manager are kept like those through SSH.
+# Records Session Manager's sessions, as SSH's are.
 resource "aws_ssm_document" "session" {
   name            = "${var.name}-session"
   document_type   = "Session"

@@ -48,7 +48,7 @@ module "container" {
   memory              = local.sizes.task_memory
   tasks               = each.value.tasks
   requests_per_target = each.value.requests_per_target
-  # What CloudWatch calls the pair: load balancer, then target group.
+  # CloudWatch's name for the pair: load balancer, then target group.
   request_count_label = "${aws_lb.main.arn_suffix}/${aws_lb_target_group.service[each.key].arn_suffix}"
 
   subnet_ids        = [for subnet in aws_subnet.private : subnet.id]
@@ -66,8 +66,8 @@ module "container" {
   key_arn        = aws_kms_key.main.arn
   boundary_arn   = local.boundary_arn
 
-  # Containers fetch passwords when they start, through the endpoints; their target group must be
-  # the load balancer's.
+  # Starting containers fetch passwords through the endpoints; their target group must belong to the
+  # load balancer.
   depends_on = [
     aws_lb_listener_rule.route,
     aws_secretsmanager_secret_version.role,

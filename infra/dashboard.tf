@@ -1,6 +1,6 @@
-# One page: is it well, how busy is it, what is it short of.
+# One page: health, load, saturation.
 locals {
-  # Left to right, top to bottom; each is half a row of the 24 columns that a dashboard has.
+  # Left to right, top to bottom; each takes half of a dashboard's 24 columns.
   widgets = [
     {
       title   = "Requests a minute"

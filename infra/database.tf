@@ -27,7 +27,7 @@ resource "aws_db_parameter_group" "main" {
     value = "1"
   }
 
-  # Milliseconds. A batch or a read takes a few; what takes a second is worth a line.
+  # Milliseconds. A batch or a read takes a few; a second is worth a line.
   parameter {
     name  = "log_min_duration_statement"
     value = "1000"
@@ -68,7 +68,7 @@ resource "aws_db_instance" "main" {
   auto_minor_version_upgrade          = true
   apply_immediately                   = false
 
-  # UTC; the small hours of the Americas.
+  # UTC; night in the Americas.
   backup_window             = "06:00-06:30"
   maintenance_window        = "sun:07:00-sun:08:00"
   backup_retention_period   = local.sizes.backup_days
@@ -89,7 +89,7 @@ resource "aws_db_instance" "main" {
 }
 
 locals {
-  # With neither a password nor a user: each connects as its own role.
+  # Without user and password: each service connects as its own role.
   database_url = {
     for role in ["owner", "adder", "display", "reset"] :
     role => "postgresql://tally_${role}@${aws_db_instance.main.address}:${local.database_port}/tally?sslmode=verify-full&sslrootcert=/opt/tally/rds-us-east-1.pem"

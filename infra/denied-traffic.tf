@@ -1,5 +1,5 @@
-# Who was refused: every connection that a security group or network list turned away, kept in a
-# bucket. docs/deploy.md has the query.
+# Flow logs of every connection that a security group or network ACL refused, in a bucket.
+# docs/deploy.md has the query.
 resource "aws_flow_log" "denied" {
   vpc_id                   = aws_vpc.main.id
   traffic_type             = "REJECT"
@@ -24,8 +24,8 @@ locals {
 }
 
 data "aws_iam_policy_document" "denied_traffic" {
-  # AWS adds the first two by itself where a bucket that it delivers to has not got them, word for
-  # word; Terraform would then take them away, again and again.
+  # AWS adds the first two statements to a bucket that it delivers to; without the same text here,
+  # each apply would remove them again.
   statement {
     sid       = "AWSLogDeliveryWrite"
     actions   = ["s3:PutObject"]
@@ -55,7 +55,7 @@ data "aws_iam_policy_document" "denied_traffic" {
     }
   }
 
-  # The third keeps refusals out of CloudTrail: the delivery lists the bucket, too.
+  # The delivery also lists the bucket; without the third, CloudTrail records errors.
   dynamic "statement" {
     for_each = { AWSLogDeliveryAclCheck = "s3:GetBucketAcl", LogDeliveryLists = "s3:ListBucket" }
     content {

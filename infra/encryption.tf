@@ -13,8 +13,7 @@ resource "aws_kms_alias" "main" {
 }
 
 data "aws_iam_policy_document" "key" {
-  # Without this the account itself could lose the key for ever; who may use it then is a matter
-  # of roles.
+  # Without this the account could lose control of the key; roles' policies decide who may use it.
   statement {
     sid       = "Account"
     actions   = ["kms:*"]

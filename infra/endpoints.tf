@@ -1,5 +1,5 @@
-# The way out of the private subnets: private entrances to the AWS services that are needed, and
-# none to the internet. Costs and reasons: docs/decisions/0010-private-endpoints.md.
+# The private subnets reach the AWS services they need through endpoints, and no internet. Costs and
+# reasons: docs/decisions/0010-private-endpoints.md.
 locals {
   endpoint_services = merge(
     {
@@ -28,8 +28,7 @@ resource "aws_vpc_endpoint" "interface" {
   tags                = { Name = "${var.name}-${replace(each.key, ".", "-")}", Purpose = each.value }
 }
 
-# Only for this account's own roles: nobody can carry something out through an endpoint with keys
-# of another account.
+# Only for this account's own roles: keys of another account can't carry data out.
 data "aws_iam_policy_document" "endpoint" {
   statement {
     sid       = "OwnAccount"
@@ -64,7 +63,7 @@ data "aws_iam_policy_document" "s3_endpoint" {
     actions = ["s3:GetObject", "s3:GetObjectVersion"]
     resources = [
       "arn:aws:s3:::${local.release_bucket}/*",
-      # Where the container registry keeps its layers, and Amazon Linux 2023 its packages.
+      # Layers of the container registry, and packages of Amazon Linux 2023.
       "arn:aws:s3:::prod-${local.region}-starport-layer-bucket/*",
       "arn:aws:s3:::al2023-repos-${local.region}-*/*",
     ]

@@ -1,14 +1,14 @@
-# The web application firewall, where the public comes in: on the load balancer with a domain, on
-# CloudFront without one (behind CloudFront the load balancer no longer sees visitors' addresses).
+# The web application firewall: on the load balancer with a domain, on CloudFront without one (behind
+# CloudFront the load balancer does not see visitors' addresses).
 locals {
-  # Requests from one address in five minutes: 20 a second, for as long as one likes. A page takes
-  # about five, an open display one an hour, and a machine may put many values into one request.
+  # Requests from one address in five minutes: 20 a second, sustained. A page takes about five, an
+  # open display one an hour, and a client may send many values in one request.
   requests_per_address = 6000
 
   managed_rules = {
     AWSManagedRulesAmazonIpReputationList = { priority = 10, only_count = [] }
     AWSManagedRulesKnownBadInputsRuleSet  = { priority = 20, only_count = [] }
-    # Values may come in bulk; the services limit bodies themselves, more exactly.
+    # Values may come in bulk; the services limit bodies more exactly.
     AWSManagedRulesCommonRuleSet = { priority = 30, only_count = ["SizeRestrictions_BODY"] }
   }
 }
@@ -99,7 +99,7 @@ resource "aws_wafv2_web_acl_association" "load_balancer" {
   web_acl_arn  = aws_wafv2_web_acl.main.arn
 }
 
-# What was refused; the load balancer logs the rest.
+# Blocked requests only; the load balancer logs the rest.
 resource "aws_wafv2_web_acl_logging_configuration" "main" {
   resource_arn            = aws_wafv2_web_acl.main.arn
   log_destination_configs = [aws_cloudwatch_log_group.firewall.arn]

@@ -1,5 +1,5 @@
-# An https address that a browser trusts: the domain's own certificate on the load balancer, or
-# CloudFront's name in front of it. See docs/decisions/0011-https.md.
+# An https address that browsers trust: the domain's certificate on the load balancer, or CloudFront's
+# name in front of it. See docs/decisions/0011-https.md.
 
 resource "aws_acm_certificate" "domain" {
   count = local.has_domain ? 1 : 0
@@ -60,8 +60,7 @@ resource "aws_cloudfront_vpc_origin" "load_balancer" {
     name      = "${var.name}-load-balancer"
     arn       = aws_lb.main.arn
     http_port = 80
-    # The way from CloudFront to the origin is inside AWS. TLS on it would need a certificate for
-    # a name, which is just what is missing here.
+    # From CloudFront to the origin is inside AWS; TLS there would need a domain's certificate.
     https_port             = 443
     origin_protocol_policy = "http-only"
 
@@ -71,15 +70,15 @@ resource "aws_cloudfront_vpc_origin" "load_balancer" {
     }
   }
 
-  # The provider's own patience, fifteen minutes, is too little at times.
+  # The provider's default, fifteen minutes, is sometimes too short.
   timeouts {
     create = "40m"
     update = "40m"
     delete = "40m"
   }
 
-  # CloudFront checks that something listens, and wants the network to have a gateway, which it does
-  # not use.
+  # CloudFront checks that something listens, and that the network has a gateway, which it does not
+  # use.
   depends_on = [aws_internet_gateway.main, aws_lb_listener.services]
 }
 
@@ -102,7 +101,7 @@ resource "aws_cloudfront_distribution" "main" {
     vpc_origin_config {
       vpc_origin_id            = aws_cloudfront_vpc_origin.load_balancer[0].id
       origin_keepalive_timeout = 55 # seconds; just below the load balancer's 60
-      origin_read_timeout      = 60 # seconds; event streams say something every 15
+      origin_read_timeout      = 60 # seconds; event streams send something every 15
     }
   }
 
@@ -113,11 +112,11 @@ resource "aws_cloudfront_distribution" "main" {
     cached_methods           = ["GET", "HEAD"]
     cache_policy_id          = local.cloudfront_caching_disabled
     origin_request_policy_id = local.cloudfront_all_viewer_and_headers
-    # Compressing would hold events back.
+    # Compressing would delay events.
     compress = false
   }
 
-  # Errors are otherwise kept for ten seconds, even where caching is off.
+  # CloudFront otherwise caches errors for ten seconds, even where caching is off.
   dynamic "custom_error_response" {
     for_each = toset([400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504])
     content {

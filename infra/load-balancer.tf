@@ -1,7 +1,7 @@
-# The application load balancer and its path rules. With a domain it faces the internet; without
-# one it is internal, and CloudFront reaches it inside the network (https.tf).
+# The application load balancer and its paths. With a domain it faces the internet; without one it is
+# internal, and CloudFront reaches it inside the network (https.tf).
 locals {
-  # Which paths belong to which service. The display also serves the home page and the contract.
+  # Each service's paths. The display also serves the home page and the contract.
   routes = {
     home    = { priority = 10, paths = ["/", "/openapi.json"], service = "display" }
     adder   = { priority = 20, paths = ["/adder_service*"], service = "adder" }
@@ -9,7 +9,7 @@ locals {
     reset   = { priority = 40, paths = ["/reset_service*"], service = "reset" }
   }
 
-  # Machines are registered by the auto scaling group, containers by their address.
+  # The auto scaling group registers machines; ECS registers containers by address.
   target_types = { adder = "instance", display = "ip", reset = "ip" }
 }
 
@@ -23,7 +23,7 @@ resource "aws_lb" "main" {
   drop_invalid_header_fields = true
   desync_mitigation_mode     = "strictest"
   enable_deletion_protection = var.protect
-  # Seconds without a byte; event streams say something every 15.
+  # Seconds without a byte; event streams send something every 15.
   idle_timeout = 60
 
   access_logs {
@@ -42,11 +42,11 @@ resource "aws_lb_target_group" "service" {
   port        = local.service_port
   protocol    = "HTTP"
   vpc_id      = aws_vpc.main.id
-  # Seconds for requests under way; the services end their event streams when they stop.
+  # Seconds for open requests; the services end their event streams when they stop.
   deregistration_delay = 30
 
-  # Liveness, not readiness: while the database is away every service answers 503 itself, and
-  # replacing all of them then would make a short outage long.
+  # Liveness, not readiness: without the database every service answers 503 itself, and replacing all
+  # of them would make a short outage long.
   health_check {
     path                = "/${each.key}_service/healthz"
     matcher             = "200"
@@ -116,8 +116,8 @@ resource "aws_lb_listener_rule" "route" {
   }
 }
 
-# CloudFront's own name comes with its oldest TLS setting, which cannot be changed. It says which
-# version the visitor used, so what is too old is turned away here.
+# CloudFront's own name has its oldest TLS setting, which can't be changed. A header gives the visitor's
+# version; this rule refuses old ones.
 resource "aws_lb_listener_rule" "old_tls" {
   count = local.has_domain ? 0 : 1
 
@@ -150,7 +150,7 @@ module "access_logs" {
   expire_days   = local.sizes.log_days
   force_destroy = !var.protect
   policy        = data.aws_iam_policy_document.access_logs.json
-  # No key of our own: load balancers deliver to S3's own encryption only.
+  # S3's own encryption: load balancers can't deliver with another key.
 }
 
 data "aws_iam_policy_document" "access_logs" {

@@ -1,4 +1,4 @@
-# A log group a service; all kept as long and encrypted with the same key.
+# A log group for each service, all with one retention and one key.
 locals {
   log_groups = toset(["adder", "display", "reset", "bastion"])
 }
@@ -12,7 +12,7 @@ resource "aws_cloudwatch_log_group" "service" {
   tags              = { Name = "${var.name}-${each.key}" }
 }
 
-# Made before the database, which would otherwise make them itself, kept for ever.
+# Made before the database, which would otherwise make them with unlimited retention.
 resource "aws_cloudwatch_log_group" "database" {
   for_each = toset(["postgresql", "upgrade"])
 
@@ -30,7 +30,7 @@ resource "aws_cloudwatch_log_group" "containers" {
   tags              = { Name = "${var.name}-containers" }
 }
 
-# The prefix is the firewall's own rule.
+# AWS WAF requires this prefix.
 resource "aws_cloudwatch_log_group" "firewall" {
   name              = "aws-waf-logs-${var.name}"
   retention_in_days = local.sizes.log_days

@@ -1,9 +1,8 @@
-# The network: two zones, each with a public, a private and a database subnet. Nothing private has
-# a route to the internet; see endpoints.tf for what it reaches instead.
+# The network: two zones, each with a public, a private and a database subnet. Private subnets have no
+# route to the internet; they use the endpoints of endpoints.tf.
 data "aws_availability_zones" "available" {
   state = "available"
-  # CloudFront reaches load balancers in every zone but this one. An account has it under a letter of
-  # its own.
+  # CloudFront reaches load balancers in every zone but this one, whose letter differs by account.
   exclude_zone_ids = ["use1-az3"]
 
   filter {
@@ -15,7 +14,7 @@ data "aws_availability_zones" "available" {
 locals {
   vpc_cidr = "10.60.0.0/16"
 
-  # One map entry a zone; the number sets its address ranges.
+  # A map entry for each zone; its number sets the address ranges.
   zones = { for index, zone in slice(sort(data.aws_availability_zones.available.names), 0, 2) : zone => index }
 }
 
@@ -101,7 +100,7 @@ resource "aws_route_table_association" "database" {
   route_table_id = aws_route_table.database.id
 }
 
-# What AWS puts in use when nothing else is named: closed.
+# AWS's defaults, closed.
 resource "aws_default_security_group" "closed" {
   vpc_id = aws_vpc.main.id
   tags   = { Name = "${var.name}-closed-default" }
@@ -112,13 +111,13 @@ resource "aws_default_network_acl" "closed" {
   tags                   = { Name = "${var.name}-closed-default" }
 
   lifecycle {
-    # A subnet joins the default list for the moment between its making and its own list's.
+    # A new subnet is in the default ACL until its own exists.
     ignore_changes = [subnet_ids]
   }
 }
 
-# A second fence behind the security groups, coarse on purpose: it holds even if a group is opened
-# by mistake. Numbers are in the order of evaluation.
+# Network ACLs behind the security groups, coarse on purpose: they hold even if a group is opened by
+# mistake. Numbers give the order of evaluation.
 resource "aws_network_acl" "public" {
   vpc_id     = aws_vpc.main.id
   subnet_ids = [for subnet in aws_subnet.public : subnet.id]
@@ -191,8 +190,7 @@ resource "aws_network_acl" "private" {
     to_port    = 0
   }
 
-  # Answers from S3, which has public addresses even through its endpoint, to Linux's own range of
-  # client ports.
+  # Answers from S3, which has public addresses even through its endpoint, to Linux's client ports.
   ingress {
     rule_no    = 110
     action     = "allow"
@@ -202,8 +200,8 @@ resource "aws_network_acl" "private" {
     to_port    = 65535
   }
 
-  # Without a domain CloudFront comes to the load balancer here. AWS does not say whether with its
-  # public addresses or with some of this network; both pass. No other group has port 80 open.
+  # Without a domain CloudFront reaches the load balancer here. AWS does not document whether from
+  # public addresses or from this network's; both pass. No other group opens port 80.
   dynamic "ingress" {
     for_each = local.has_domain ? [] : [80]
     content {

@@ -1,5 +1,5 @@
 output "address" {
-  description = "Where people go."
+  description = "The address of Tally."
   value       = "https://${local.has_domain ? var.domain_name : aws_cloudfront_distribution.main[0].domain_name}"
 }
 
@@ -19,11 +19,11 @@ output "bastion_id" {
 }
 
 output "dashboard" {
-  description = "The dashboard, for somebody who is signed in to AWS."
+  description = "The dashboard; needs a sign-in to AWS."
   value       = "https://${local.region}.console.aws.amazon.com/cloudwatch/home?region=${local.region}#dashboards/dashboard/${aws_cloudwatch_dashboard.main.dashboard_name}"
 }
 
 output "denied_traffic_bucket" {
-  description = "Where refused connections are listed."
+  description = "The bucket of the flow logs of refused connections."
   value       = module.denied_traffic.id
 }

@@ -1,15 +1,14 @@
 # What the profiles differ in, and what everything shares.
 locals {
-  # `display_requests` are the requests a minute that one display task is to serve before another is
-  # added: half of the pages that docs/benchmarks.md measured from a display held to as much processor
-  # as the profile's tasks have. A page is the dearest request, and the other half is for the minutes
-  # until a new task serves.
+  # `display_requests`: requests a minute for each display task at which another is added. Half of the
+  # pages, the dearest requests, that docs/benchmarks.md measured from a display with as much processor
+  # as the profile's tasks; the other half is for the minutes until a new task serves.
   profiles = {
     small = {
       multi_az = false
-      # One place to fail: the endpoints stand in one zone, and the other zone reaches them there.
+      # One point of failure: the endpoints are in one zone, and the other zone reaches them there.
       endpoint_zones = 1
-      # Two more endpoints; without them a machine that misbehaves is replaced, not looked into.
+      # Two more endpoints; without them a misbehaving machine is replaced, not inspected.
       sessions_on_adder  = false
       adder_machines     = 1
       adder_type         = "t3.micro"
@@ -42,7 +41,7 @@ locals {
   }
   sizes = local.profiles[var.profile]
 
-  # A reset is rare and heavy to confirm; this is far above what people do and only guards the service.
+  # Resets are rare; this is far above what people do and only protects the service.
   reset_requests_per_target = 500
 
   # Every service listens here inside its task or machine.
@@ -60,7 +59,7 @@ locals {
   region         = data.aws_region.current.name
   has_domain     = var.domain_name != null
   release_bucket = "${var.name}-releases-${local.account_id}"
-  # The most that any role can do; made by bootstrap/.
+  # The permissions boundary; made by bootstrap/.
   boundary_arn = "arn:aws:iam::${local.account_id}:policy/${var.name}-boundary"
 }
 

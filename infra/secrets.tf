@@ -1,7 +1,7 @@
-# Each service logs in to PostgreSQL as its own role with its own password. A password is made in
-# memory by AWS, written to Secrets Manager by a write-only argument, and never enters the state.
+# Each service's database role has its own password. AWS makes it in memory, a write-only argument
+# writes it to Secrets Manager, and it never enters the state.
 locals {
-  # The database roles; `operator` may only read and is for people on the bastion.
+  # The database roles; people on the bastion use `operator`, which may only read.
   database_roles = toset(["adder", "display", "reset", "operator"])
 }
 

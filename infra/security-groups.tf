@@ -1,5 +1,5 @@
-# Who may open which port of whom. One line a flow; each becomes a rule out of the one group and a
-# rule into the other, and nothing else is open anywhere.
+# The flows that security groups allow. Each makes an egress rule of one group and an ingress rule of
+# the other; nothing else is open.
 locals {
   # AWS takes no apostrophe in a description.
   roles = {
@@ -60,7 +60,7 @@ resource "aws_vpc_security_group_ingress_rule" "flow" {
   tags                         = { Name = "${var.name}-${each.key}-in" }
 }
 
-# Images' layers, the release and the machines' packages lie in S3, which has no group to name.
+# S3 holds images' layers, the release and the machines' packages, and has no security group to name.
 resource "aws_vpc_security_group_egress_rule" "s3" {
   for_each = toset(["adder", "display", "reset"])
 
@@ -73,7 +73,7 @@ resource "aws_vpc_security_group_egress_rule" "s3" {
   tags              = { Name = "${var.name}-${each.key}-s3-out" }
 }
 
-# With a domain the internet comes to the load balancer itself.
+# With a domain the internet reaches the load balancer directly.
 resource "aws_vpc_security_group_ingress_rule" "internet" {
   for_each = toset(local.has_domain ? ["80", "443"] : [])
 
@@ -86,7 +86,7 @@ resource "aws_vpc_security_group_ingress_rule" "internet" {
   tags              = { Name = "${var.name}-internet-${each.key}-in" }
 }
 
-# Without one only CloudFront does.
+# Without a domain only CloudFront does.
 data "aws_ec2_managed_prefix_list" "cloudfront" {
   count = local.has_domain ? 0 : 1
 

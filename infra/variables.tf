@@ -1,5 +1,5 @@
 variable "allowed_bastion_ips" {
-  description = "IPv4 ranges from which the bastion answers to SSH, such as [\"203.0.113.7/32\"]. With an empty list SSH is closed and Session Manager is the only way in."
+  description = "IPv4 ranges from which the bastion answers to SSH, such as [\"203.0.113.7/32\"]. An empty list closes SSH and leaves only Session Manager."
   type        = list(string)
 
   validation {
@@ -8,20 +8,20 @@ variable "allowed_bastion_ips" {
   }
 
   validation {
-    # A /16 is the largest network that one company site is likely to have; 0.0.0.0/0 is refused by the same rule.
+    # A /16 is the largest network that a company site is likely to have; this also refuses 0.0.0.0/0.
     condition     = alltrue([for range in var.allowed_bastion_ips : try(tonumber(split("/", range)[1]) >= 16, false)])
     error_message = "The ranges of allowed_bastion_ips must be /16 or narrower; 0.0.0.0/0 in particular would open SSH to the internet."
   }
 
   validation {
-    # Each range takes one of the 20 rules that a network ACL may hold by default.
+    # Each range takes one of a network ACL's 20 rules (AWS's default quota).
     condition     = length(var.allowed_bastion_ips) <= 10
     error_message = "allowed_bastion_ips may hold at most 10 ranges."
   }
 }
 
 variable "release" {
-  description = "What to run: the git commit, both containers' images by digest, the adder's file in the release bucket with its SHA-256, and the machine image that it runs on."
+  description = "The release: the git commit, both containers' images by digest, the adder's file in the release bucket with its SHA-256, and its machine image."
   type = object({
     version       = string
     display_image = string
@@ -61,7 +61,7 @@ variable "release" {
 }
 
 variable "name" {
-  description = "Prefix of every name, and the value of the tag Deployment. Must be the one that bootstrap/ was given."
+  description = "Prefix of every name, and the value of the tag Deployment; the same as bootstrap's."
   type        = string
   default     = "tally"
 
@@ -84,7 +84,7 @@ variable "profile" {
 }
 
 variable "domain_name" {
-  description = "The name to serve at, such as tally.example.com. Without one, CloudFront's own name is used."
+  description = "The domain to serve at, such as tally.example.com. Without one, CloudFront's own name serves."
   type        = string
   default     = null
 
@@ -111,7 +111,7 @@ variable "domain_zone_id" {
 }
 
 variable "ssh_public_key_path" {
-  description = "The public key that may log in to the bastion. Read only if allowed_bastion_ips is not empty."
+  description = "The public key for logins to the bastion. Read only if allowed_bastion_ips is not empty."
   type        = string
   default     = "~/.ssh/id_rsa.pub"
 
@@ -122,7 +122,7 @@ variable "ssh_public_key_path" {
 }
 
 variable "alarm_email" {
-  description = "Where alarms and budget warnings go. Without one they reach the topic and nobody."
+  description = "The address for alarms and budget warnings. Without one they reach nobody."
   type        = string
   default     = null
 
@@ -133,7 +133,7 @@ variable "alarm_email" {
 }
 
 variable "monthly_budget_usd" {
-  description = "US dollars a month at which the budget warns. By default somewhat above what the profile costs."
+  description = "The budget in US dollars a month. By default somewhat above the profile's cost."
   type        = number
   default     = null
 
@@ -144,7 +144,7 @@ variable "monthly_budget_usd" {
 }
 
 variable "protect" {
-  description = "Protection of the database, the load balancer and the logs from deletion. Apply once with false before `terraform destroy`."
+  description = "Protects the database, the load balancer and the logs from deletion. Apply with false before `terraform destroy`."
   type        = bool
   default     = true
 }

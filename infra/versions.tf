@@ -9,7 +9,7 @@ terraform {
     }
   }
 
-  # The bucket is made by bootstrap/, which prints what `terraform init` needs to be told.
+  # bootstrap/ makes the bucket and prints what `terraform init` needs.
   backend "s3" {
     key          = "tally.tfstate"
     region       = "us-east-1"

@@ -1,8 +1,8 @@
-# The most that any role of the deployment can do, whatever its own policies say. Whoever applies may
-# make roles, but only within this; it is made here because they must not change it.
+# The permissions boundary: the most that any role of the deployment can do. The role that applies may
+# make roles only within it; the bootstrap makes it, because that role must not change it.
 #
-# It allows what the roles in infra/ are given, of either profile, and nothing else. A role's own
-# policy narrows it further, to one service's secret and one log group. A test compares.
+# It allows the permissions of both profiles' roles in infra/ and nothing else; a test compares. Each
+# role's own policy is narrower: one service's secret, one log group.
 resource "aws_iam_policy" "boundary" {
   name        = "${var.name}-boundary"
   description = "The most that a role of ${var.name} can do"
@@ -11,7 +11,7 @@ resource "aws_iam_policy" "boundary" {
 }
 
 locals {
-  # The roles' own secrets, and the owner's, whose name RDS makes up.
+  # The roles' own secrets, and the owner's, which RDS names.
   boundary_secrets = [
     for name in ["${var.name}/*", "rds!db-*"] :
     "arn:aws:secretsmanager:${local.region}:${local.account_id}:secret:${name}"
@@ -37,7 +37,7 @@ data "aws_iam_policy_document" "boundary" {
     resources = local.boundary_secrets
   }
 
-  # The key is made after this, so it is named by what it opens.
+  # The key does not exist yet, so a condition names its use.
   statement {
     sid       = "DecryptPasswords"
     actions   = ["kms:Decrypt"]

@@ -1,5 +1,5 @@
-# Continuous integration's way in: GitHub proves which repository and which branch or environment a
-# job runs for, and gets a role for an hour or two. There are no keys to keep or lose.
+# Continuous integration's IAM roles: GitHub proves a job's repository and its branch or environment,
+# and gets a role for an hour or two, without keys.
 locals {
   ci = var.github_repository == null ? {} : {
     build = {
@@ -15,7 +15,7 @@ locals {
     apply = {
       purpose  = "Change the deployment, from the protected environment alone"
       subjects = ["repo:${var.github_repository}:environment:${var.github_environment}"]
-      seconds  = 7200 # a release that goes back at its very end takes more than an hour
+      seconds  = 7200 # a late rollback takes more than an hour
     }
   }
 }
@@ -63,8 +63,8 @@ resource "aws_iam_role" "ci" {
   tags                 = { Name = "${var.name}-ci-${each.key}" }
 }
 
-# Building: push the two images, upload the adder's file, learn which machine image is the newest, and
-# nothing of the deployment itself.
+# Building: push the two images, upload the adder's file, find the newest machine image, and nothing of
+# the deployment itself.
 data "aws_iam_policy_document" "build" {
   statement {
     sid       = "LogInToRegistry"
@@ -128,7 +128,7 @@ resource "aws_iam_role_policy_attachment" "build" {
 locals {
   ci_actions = jsondecode(file("${path.module}/ci-actions.json"))
 
-  # Where an action can be narrowed to what is this deployment's; everything else is narrowed to
+  # Resources of this deployment, for the actions that can be narrowed to them; all else is narrowed to
   # the region.
   ci_resources = {
     storage  = ["arn:aws:s3:::${var.name}-*"]
@@ -139,21 +139,20 @@ locals {
     passing  = ["arn:aws:iam::${local.account_id}:role/${var.name}-*"]
   }
 
-  # What is asked of a call besides: condition key to values.
+  # Further conditions: condition key to values.
   ci_conditions = {
-    # Only for a role that has the boundary, or is being given it; any other lacks the key, or has
-    # another value (AWS's service authorization reference, "iam:PermissionsBoundary").
+    # Only for a role that has the boundary or gets it with the call; for any other the key is missing or
+    # differs (AWS's service authorization reference, "iam:PermissionsBoundary").
     bounded = { "iam:PermissionsBoundary" = [aws_iam_policy.boundary.arn] }
-    # Only to what runs with a role here: machines and tasks.
+    # Only to machines and tasks.
     passing = { "iam:PassedToService" = ["ec2.amazonaws.com", "ecs-tasks.amazonaws.com"] }
-    # Only what these services do with a key on behalf of whoever calls them: read and write secrets,
-    # and make a database.
+    # Only through these services on the caller's behalf: to read and write secrets, and to make a
+    # database.
     through = { "kms:ViaService" = [for service in ["rds", "secretsmanager"] : "${service}.${local.region}.amazonaws.com"] }
   }
 
-  # Some groups share a policy with another, since a role may have ten policies at most: the secret of
-  # the database's owner, which RDS makes in the name of whoever makes the database; what is asked more
-  # of than of the rest.
+  # A role may have ten policies, so some groups share one: the secret of the database's owner, which
+  # RDS makes as the caller; actions with further conditions.
   ci_policy_of = { owner = "secrets", bounded = "identity", passing = "identity", through = "data" }
   ci_changes = {
     for policy in distinct([for group in keys(local.ci_actions.apply) : lookup(local.ci_policy_of, group, group)]) :
@@ -162,8 +161,8 @@ locals {
     }
   }
 
-  # One policy for what a plan reads, one for what the check reads, and one for each group of changes:
-  # a policy has room for 6144 letters.
+  # One policy for a plan's reads, one for the check's, and one for each group of changes: a policy
+  # holds 6144 characters.
   ci_policies = var.github_repository == null ? {} : merge(
     { read = local.ci_actions.plan, check = local.ci_actions.check },
     local.ci_changes,
@@ -207,8 +206,8 @@ data "aws_iam_policy_document" "ci" {
     }
   }
 
-  # Whoever may make roles must not make over those that let them in, here or in another deployment
-  # whose name begins with this one's.
+  # Not the roles of continuous integration itself, here or in another deployment whose name begins with
+  # this one's.
   dynamic "statement" {
     for_each = each.key == "change-identity" ? ["OwnRoles"] : []
     content {
@@ -219,8 +218,8 @@ data "aws_iam_policy_document" "ci" {
     }
   }
 
-  # Nor widen what bounds the roles that they make, or take it off. Nothing else allows it either; no
-  # policy that is added one day shall.
+  # Nor the boundary: not to change it, not to remove it. No policy allows that today; this denies it in
+  # future ones too.
   dynamic "statement" {
     for_each = each.key == "change-identity" ? ["Boundary"] : []
     content {
@@ -237,8 +236,8 @@ data "aws_iam_policy_document" "ci" {
     }
   }
 
-  # The key that seals plans is theirs to open plans with, which its own policy allows, and no more:
-  # who could rewrite that policy could seal a plan that nobody saw.
+  # The key that seals plans only opens plans, which its own policy allows: a role that could rewrite
+  # that policy could seal a plan that nobody saw.
   dynamic "statement" {
     for_each = each.key == "change-data" ? ["PlansKey"] : []
     content {

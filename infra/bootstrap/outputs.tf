@@ -1,15 +1,15 @@
 output "state_bucket" {
-  description = "For `terraform init -backend-config=bucket=...` of the deployment."
+  description = "The bucket of the state, for `terraform init -backend-config=bucket=...`."
   value       = module.state.id
 }
 
 output "release_bucket" {
-  description = "Where the adder's releases are uploaded to."
+  description = "The bucket of the adder's releases."
   value       = module.releases.id
 }
 
 output "repositories" {
-  description = "Where images are pushed to."
+  description = "The image repositories."
   value       = { for service, repository in aws_ecr_repository.service : service => repository.repository_url }
 }
 

@@ -1,6 +1,5 @@
-# What plans are sealed with between being made and being applied. The role that plans may seal and
-# not open; the role that applies may open, and only for the facts that were approved, which are the
-# encryption context (deploy/ci/seal.py).
+# The key that seals plans until they are applied. The role that plans may seal and not open; the role
+# that applies may open, only with the approved facts as encryption context (deploy/ci/seal.py).
 resource "aws_kms_key" "plans" {
   count = var.github_repository == null ? 0 : 1
 
@@ -54,7 +53,7 @@ data "aws_iam_policy_document" "plans" {
     }
   }
 
-  # Whatever else the account grants: nobody but the role that applies opens a plan.
+  # Whatever else the account grants, only the role that applies opens a plan.
   statement {
     sid       = "NobodyElseOpens"
     effect    = "Deny"

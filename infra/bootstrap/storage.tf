@@ -1,5 +1,5 @@
-# Terraform's state: versioned, so that a broken one can be taken back. It is locked by a file
-# beside it, which S3 itself keeps exclusive.
+# Terraform's state: versioned, so that a broken one can be restored. A file beside it, which S3 keeps
+# exclusive, is its lock.
 module "state" {
   source = "../modules/private-bucket"
 
@@ -8,7 +8,7 @@ module "state" {
   force_destroy   = !var.protect
 }
 
-# The adder's releases. Each has its commit in its name and is never replaced.
+# The adder's releases, each named by its commit and never replaced.
 module "releases" {
   source = "../modules/private-bucket"
 
@@ -41,7 +41,7 @@ resource "aws_ecr_lifecycle_policy" "service" {
   policy = jsonencode({
     rules = [{
       rulePriority = 1
-      # What runs must not expire, however many releases there were since; and images share most layers.
+      # A running image must not expire, however many releases follow; images share most layers.
       description = "Keep the newest 1000 images"
       selection   = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 1000 }
       action      = { type = "expire" }

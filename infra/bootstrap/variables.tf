@@ -1,5 +1,5 @@
 variable "name" {
-  description = "Prefix of every name; the deployment must be given the same."
+  description = "Prefix of every name; the same as the deployment's."
   type        = string
   default     = "tally"
 
@@ -10,7 +10,7 @@ variable "name" {
 }
 
 variable "github_repository" {
-  description = "The GitHub repository whose workflows may build, plan and apply, as owner/name; for a repository whose subject claims have numbers in them, as owner@1/name@2. Without one there are no roles for them."
+  description = "The GitHub repository whose workflows may build, plan and apply, as owner/name, or as owner@1/name@2 if its subject claims have numbers. Without one no roles are made for them."
   type        = string
   default     = null
 
@@ -21,7 +21,7 @@ variable "github_repository" {
 }
 
 variable "github_provider_arn" {
-  description = "The account's identity provider for GitHub, if it has one: there can be one only. It is made otherwise."
+  description = "The account's identity provider for GitHub, if it has one; an account can have only one. Otherwise one is made."
   type        = string
   default     = null
 
@@ -32,7 +32,7 @@ variable "github_provider_arn" {
 }
 
 variable "github_environment" {
-  description = "The protected GitHub environment that alone may apply."
+  description = "The protected GitHub environment, the only one that may apply."
   type        = string
   default     = "production"
 
@@ -44,7 +44,7 @@ variable "github_environment" {
 }
 
 variable "protect" {
-  description = "Keeps buckets and repositories that are not empty from being destroyed. Apply once with false before `terraform destroy`."
+  description = "Protects buckets and repositories that are not empty from deletion. Apply with false before `terraform destroy`."
   type        = bool
   default     = true
 }

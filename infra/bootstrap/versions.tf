@@ -1,6 +1,6 @@
-# What must be there before the deployment: where its state, its release and its images lie, what
-# bounds its roles, and how continuous integration gets in. An operator applies this once; the state
-# stays beside it (it holds no secret), and docs/deploy.md keeps a copy of it in the state bucket.
+# What the deployment needs first: storage for its state, releases and images, its permissions
+# boundary, and continuous integration's roles. An operator applies this once; its state, which holds
+# no secret, stays beside it, with a copy in the state bucket (docs/deploy.md).
 terraform {
   required_version = ">= 1.11"
 

@@ -1,4 +1,4 @@
-# One service on Fargate: its task, its scaling and what it may do.
+# One service on Fargate: its task, its scaling and its IAM roles.
 terraform {
   required_providers {
     aws = {
@@ -34,12 +34,12 @@ resource "aws_ecs_task_definition" "this" {
   memory                   = var.memory
   execution_role_arn       = aws_iam_role.execution.arn
   task_role_arn            = aws_iam_role.task.arn
-  # `terraform destroy` leaves no revision behind; a rollback is a plan with the older release.
+  # `terraform destroy` leaves no revision behind; a rollback plans the older release.
   skip_destroy = false
   tags         = { Name = local.full_name, Release = var.release_version }
 
   lifecycle {
-    # The older revision is what a failed deployment goes back to; it goes when the newer one serves.
+    # A failed deployment rolls back to the older revision, which is removed when the newer one serves.
     create_before_destroy = true
   }
 
@@ -50,8 +50,8 @@ resource "aws_ecs_task_definition" "this" {
 
   container_definitions = jsonencode([
     merge(local.hardened, {
-      # Brings the schema, the roles and their passwords up to date, before the new code serves.
-      # It alone gets the owner's password.
+      # Brings the schema, the roles and their passwords up to date before the new code serves. Only
+      # this container gets the owner's password.
       name         = "schema"
       command      = ["migrate"]
       essential    = false
@@ -150,8 +150,7 @@ resource "aws_ecs_service" "this" {
   }
 }
 
-# Waits until the deployment is completed. A rolled back one fails the apply, and the next one tries
-# again.
+# Waits until the deployment is completed. A rollback fails the apply; the next one tries again.
 resource "terraform_data" "deployment" {
   triggers_replace = [aws_ecs_task_definition.this.arn]
 
@@ -187,8 +186,8 @@ resource "aws_appautoscaling_policy" "requests" {
 
   target_tracking_scaling_policy_configuration {
     target_value = var.requests_per_target
-    # Seconds. Out quickly, for a task takes under a minute to start; in slowly, so that a lull
-    # does not undo it.
+    # Seconds. Out quickly, since a task starts in under a minute; in slowly, so that a lull does not
+    # remove it.
     scale_out_cooldown = 60
     scale_in_cooldown  = 300
 
@@ -210,7 +209,7 @@ data "aws_iam_policy_document" "assume" {
   }
 }
 
-# What the running code may do in AWS: nothing.
+# The running code's role: no permissions in AWS.
 resource "aws_iam_role" "task" {
   name                 = "${local.full_name}-task"
   description          = "What the code of ${var.service} may do in AWS: nothing"
@@ -219,7 +218,7 @@ resource "aws_iam_role" "task" {
   tags                 = { Name = "${local.full_name}-task" }
 }
 
-# What ECS does for the task before it runs.
+# ECS's role for starting the task.
 resource "aws_iam_role" "execution" {
   name                 = "${local.full_name}-start"
   description          = "Starting ${var.service}: its image, its secrets, its logs"

@@ -4,7 +4,7 @@ variable "name" {
 }
 
 variable "service" {
-  description = "Which service: what `tally serve` is given."
+  description = "The service, as `tally serve` names it."
   type        = string
 }
 
@@ -34,7 +34,7 @@ variable "release_version" {
 }
 
 variable "password_version" {
-  description = "Changes with the passwords, so that new tasks start and read them."
+  description = "The passwords' version; a new one starts new tasks, which read them."
   type        = number
 }
 
@@ -54,7 +54,7 @@ variable "tasks" {
 }
 
 variable "requests_per_target" {
-  description = "Requests a minute for each task that scaling aims at."
+  description = "Scaling's target: requests a minute for each task."
   type        = number
 }
 
@@ -94,12 +94,12 @@ variable "rollback_alarm" {
 }
 
 variable "database_url" {
-  description = "The database's address as the service's own role, without a password."
+  description = "The database URL as the service's own role, without a password."
   type        = string
 }
 
 variable "owner_url" {
-  description = "The database's address as its owner, without a password."
+  description = "The database URL as its owner, without a password."
   type        = string
 }
 
@@ -109,12 +109,12 @@ variable "secret_arn" {
 }
 
 variable "schema_secrets" {
-  description = "What the schema step needs from secrets: environment variable to ECS reference."
+  description = "The schema step's secrets: environment variable to ECS reference."
   type        = map(string)
 }
 
 variable "secret_arns" {
-  description = "Every secret that the task's start may read."
+  description = "Every secret that a starting task may read."
   type        = list(string)
 }
 
@@ -124,6 +124,6 @@ variable "key_arn" {
 }
 
 variable "boundary_arn" {
-  description = "The policy that bounds what a role can do."
+  description = "The permissions boundary of the roles."
   type        = string
 }

@@ -1,5 +1,4 @@
-# A bucket that nobody outside reads: private, owned alone, encrypted, versioned, reached over TLS
-# only, and emptied of what is old.
+# A private bucket: one owner, encrypted, versioned, over TLS only, with old objects removed.
 terraform {
   required_providers {
     aws = {
@@ -21,7 +20,7 @@ variable "key_arn" {
 }
 
 variable "expire_days" {
-  description = "Days after which objects are deleted; null keeps the current ones for ever."
+  description = "Days after which objects are deleted; null keeps the current ones."
   type        = number
   default     = null
 }
@@ -33,7 +32,7 @@ variable "noncurrent_days" {
 }
 
 variable "force_destroy" {
-  description = "Whether a destroy may delete a bucket that is not empty."
+  description = "Whether a destroy may delete the bucket with its objects."
   type        = bool
   default     = false
 }
@@ -112,7 +111,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
     }
   }
 
-  # S3 refuses lifecycle rules on versions before it knows that there are versions.
+  # S3 refuses lifecycle rules on versions before versioning is on.
   depends_on = [aws_s3_bucket_versioning.this]
 }
 
@@ -142,7 +141,7 @@ resource "aws_s3_bucket_policy" "this" {
   bucket = aws_s3_bucket.this.id
   policy = data.aws_iam_policy_document.this.json
 
-  # Two changes of one bucket's access at the same time get in each other's way.
+  # Two simultaneous changes of a bucket's access conflict.
   depends_on = [aws_s3_bucket_public_access_block.this]
 }
 
