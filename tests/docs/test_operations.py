@@ -135,10 +135,3 @@ def test_every_alarm_has_its_answer() -> None:
     table = OPERATIONS.partition("## When an alarm comes\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `tally-(\S+)` \|", table, re.MULTILINE)
     assert sorted(rows) == sorted(alarms)
-
-
-def test_every_file_that_is_named_is_there() -> None:
-    for target in re.findall(r"\]\(([^)#]+)", OPERATIONS):
-        # Written by `make bench`.
-        if target != "limits.md":
-            assert (ROOT / "docs" / target).exists(), target

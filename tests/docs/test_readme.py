@@ -66,12 +66,6 @@ def test_configuration_table_gives_each_default(field) -> None:
     assert cells in README
 
 
-def test_local_links_and_pictures_exist() -> None:
-    for page in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
-
-
 def test_every_make_target_of_the_readme_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
     targets = re.findall(r"(?:^|`|=\d+ )make ([a-z]+)", README, re.MULTILINE)
