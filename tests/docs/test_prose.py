@@ -194,3 +194,13 @@ def test_the_readme_shows_the_tree() -> None:
     folders = {re.match(r"(src/tally/\w+|[^/]+)/", _name(path)) for path in FILES} - {None}
     missing = {it[0] for it in folders if not any(path.startswith(it[0]) for path in shown)}
     assert missing == set()
+
+
+def test_the_index_of_the_decisions_gives_each_its_title() -> None:
+    folder = ROOT / "docs/decisions"
+    records = [
+        (path.name, _text(path).splitlines()[0].removeprefix("# "))
+        for path in sorted(folder.glob("0*.md"))
+    ]
+    index = re.findall(r"^\d+\. \[(.*)\]\((.*)\)$", _text(folder / "README.md"), re.MULTILINE)
+    assert [(name, title) for title, name in index] == records

@@ -1,4 +1,4 @@
-"""How numbers and times are written on a page."""
+"""Numbers and times as pages show them."""
 
 import re
 from datetime import UTC, datetime
@@ -10,9 +10,9 @@ from markupsafe import Markup
 _PLAIN_NUMBER: Final = re.compile(r"(-?)([0-9]+)(\.[0-9]+)?")
 _WHOLE_GROUP: Final = re.compile(r"[0-9]{1,3}(?=(?:[0-9]{3})*$)")
 _FRACTION_GROUP: Final = re.compile(r"\.?[0-9]{1,3}")
-# How many characters each size holds; the short ones fit half a phone's width and never wrap.
+# Characters that each size holds; short ones fit half a phone's width and never wrap.
 _SIZES: Final = ((11, "short"), (18, "medium"), (27, "long"))
-# The newest entries are on page after page; writing them anew is most of what a page costs.
+# The newest entries recur on every page; formatting them is most of a page's cost.
 _REMEMBERED: Final = 4096
 _MINUTE: Final = 60
 _HOUR: Final = 3600
@@ -30,10 +30,10 @@ def groups(number: str) -> tuple[list[str], list[str]]:
 
 @lru_cache(maxsize=_REMEMBERED)
 def amount(number: str | int, *, split: bool = False) -> Markup:
-    """Write a number with its digits in threes, set apart by CSS alone.
+    """Write a number with its digits in threes, which only CSS sets apart.
 
-    No separators, so a copy is exact. A number of several parts is announced as one, not part by
-    part. `split` sets the fraction apart even in a number too short to need groups.
+    No separators, so a copy is exact. Screen readers announce several parts as one number. `split`
+    sets the fraction apart even in a number too short for groups.
     """
     plain = str(number)
     whole, fraction = groups(plain)
@@ -46,7 +46,7 @@ def amount(number: str | int, *, split: bool = False) -> Markup:
 
 
 def size(number: str) -> str:
-    """Name how much room a number takes: it decides its size in the readout and where it wraps."""
+    """Name a number's size, which sets its font in the readout and where it wraps."""
     return next((name for most, name in _SIZES if len(number) <= most), "huge")
 
 

@@ -76,7 +76,7 @@ const announce = spaced(ANNOUNCE_EVERY_MS, () => {
   place.textContent = `Total ${latest.sum}, ${latest.count} ${entries(latest.count)}`;
 });
 
-// Brings the picture and the table up to date from the page itself, so there is one way to draw them.
+// Refreshes the chart and the table from the page itself, so only the server draws them.
 const refresh = spaced(REFRESH_EVERY_MS, async () => {
   if (document.hidden) return;
   try {
@@ -126,9 +126,9 @@ let stream = null;
 let notice;
 
 function lost() {
-  // A moment's grace: a server that restarts is back before anyone needs to know.
+  // A server that restarts is back within this time, so nobody needs to know.
   notice ??= setTimeout(showLink, NOTICE_AFTER_MS, "lost");
-  // The browser retries by itself, except after an answer that is no stream.
+  // The browser retries by itself, except after an answer that is not a stream.
   if (stream.readyState === EventSource.CLOSED) {
     disconnect();
     setTimeout(connect, RETRY_AFTER_MS * (0.5 + Math.random()));
@@ -139,7 +139,7 @@ function connect() {
   if (stream || document.hidden) return;
   stream = new EventSource(readout.dataset.events);
   stream.addEventListener("error", lost);
-  // The display lives, but its database does not answer.
+  // The display is alive, but its database does not answer.
   stream.addEventListener("unavailable", lost);
   stream.addEventListener("total", (event) => {
     clearTimeout(notice);
@@ -172,7 +172,7 @@ for (const form of every("form[data-once]")) {
   form.addEventListener("submit", () => {
     for (const button of form.querySelectorAll("button")) {
       button.disabled = true;
-      // Should the answer never come, the form's key makes a second try harmless.
+      // If the answer never comes, the form's key makes a second try harmless.
       setTimeout(() => (button.disabled = false), SUBMIT_AGAIN_AFTER_MS);
     }
   });
@@ -187,7 +187,7 @@ for (const button of every("[data-sign]")) {
   });
 }
 
-// A page that comes back from the browser's memory holds a key that was used and an old total.
+// A page from the browser's cache holds a used key and an old total.
 addEventListener("pageshow", (event) => event.persisted && location.reload());
 
 const address = new URL(location.href);
