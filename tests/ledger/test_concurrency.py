@@ -14,7 +14,7 @@ from tally.ledger.resets import NotUndoable
 from tally.ledger.schema import from_numeric
 
 ADDERS = 4
-UNDOS = 50
+UNDOS = 20
 HAMMER = Path(__file__).with_name("hammer.py")
 
 
@@ -36,7 +36,7 @@ async def adders(url):
         for process in processes:
             process.stdin.write(b"go\n")
         yield told
-        outputs = await asyncio.gather(*(process.communicate() for process in processes))
+        outputs = await asyncio.gather(*(process.communicate(b"") for process in processes))
         assert [process.returncode for process in processes] == [0] * ADDERS
         told += [json.loads(line) for output, _ in outputs for line in output.splitlines()]
     finally:
