@@ -20,7 +20,7 @@ _UNITS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 @click.command(epilog=example("tally migrate"))
 @json_option
 def migrate(as_json: bool) -> None:
-    """Bring the schema, the roles and their rights up to date.
+    """Bring the schema, the roles and their privileges up to date.
 
     Sets the passwords of the roles that TALLY_ADDER_PASSWORD, TALLY_DISPLAY_PASSWORD,
     TALLY_RESET_PASSWORD and TALLY_OPERATOR_PASSWORD give.

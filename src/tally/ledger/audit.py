@@ -35,8 +35,8 @@ async def audit(
 ) -> Report:
     """Recompute the whole ledger, and stop at the first difference.
 
-    Needs the owner's rights. `progress` gets the numbers of entries checked and to check. Raises
-    `Unavailable`.
+    Needs the owner's privileges. `progress` gets the numbers of entries checked and to check.
+    Raises `Unavailable`.
     """
     connection = None
     try:

@@ -1,4 +1,4 @@
-"""Bring a database's schema, roles, rights and passwords up to date."""
+"""Bring a database's schema, roles, privileges and passwords up to date."""
 
 from collections.abc import Mapping
 from pathlib import Path

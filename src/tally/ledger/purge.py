@@ -36,8 +36,8 @@ async def purge(
     """Delete the entries that were cleared by resets made longer ago than `older_than`.
 
     Oldest first, in small transactions, each of which leaves a ledger that audits clean: it may
-    be killed at any moment and run again. Needs the owner's rights. `progress` gets the numbers of
-    entries purged and to purge. Raises `Unavailable`.
+    be killed at any moment and run again. Needs the owner's privileges. `progress` gets the numbers
+    of entries purged and to purge. Raises `Unavailable`.
     """
     began = await database.run(_now)
     start, end = await database.run(lambda connection: _bounds(connection, began, older_than))

@@ -126,7 +126,7 @@ class Writer:
                 except Exception as error:
                     self._lose_connection(error)
                     if not is_connection_loss(error):
-                        # A defect, or a database without a ledger: all that wait on it must know.
+                        # A bug, or a database without a ledger: all that wait on it must know.
                         self._fail_batch(error)
                 self._batch = [request for request in self._batch if not request.finished]
             if not self._queue:
