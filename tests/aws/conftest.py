@@ -5,11 +5,11 @@ from functools import cache
 import boto3
 import pytest
 
-from tally.aws.account import Account
 from tally.aws.check import check
+from tally.aws.inventory import Inventory
 from tally.aws.waivers import read_waivers
-from tests.aws.mutations import Cloud
 from tests.support.deployment import INFRA
+from tests.support.mutations.cloud import Cloud
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +25,7 @@ def look(session, monkeypatch):
     def look(stand, emulator=None, waivers=None):
         monkeypatch.setenv("AWS_ENDPOINT_URL", (emulator or stand.emulator).url)
         known = read_waivers(INFRA / "waivers.toml") if waivers is None else waivers
-        return check(Account(stand.name, session=session), known)
+        return check(Inventory(stand.name, session=session), known)
 
     return look
 

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509.oid import NameOID
 
-from tally.aws.rows.database import AUTHORITIES
+from tally.aws.requirements.database import AUTHORITIES
 
 PEM = files("tally.aws").joinpath("rds-us-east-1.pem").read_bytes()
 # Authority: common name, key, years it is valid for, and SHA-256 fingerprint.

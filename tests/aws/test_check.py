@@ -9,16 +9,16 @@ from collections import Counter
 import pytest
 
 from tally.aws.check import Status, requirements
-from tests.aws.mutations import MET, MUTATIONS
-from tests.aws.test_public import BROKEN
 from tests.support.deployment import ROOT
+from tests.support.mutations import MET, MUTATIONS
+from tests.support.mutations.public import BROKEN
 
 # Met by no deployment here: waived, for the reason that stands in the register.
 WAIVED = {"database-secrets-rotate"}
 
 
 def failed(report):
-    return {row.requirement.id for row in report.rows if row.status == Status.FAIL}
+    return {result.requirement.id for result in report.results if result.status == Status.FAIL}
 
 
 def test_each_requirement_has_an_id_of_its_own():
@@ -49,8 +49,14 @@ def test_every_requirement_is_broken_by_a_test():
 def test_what_was_applied_passes(stand, look):
     report = look(stand)
     assert report.stale_waivers == ()
-    assert {row.requirement.id: row.evidence for row in report.rows if row.status == "fail"} == {}
-    assert {row.requirement.id for row in report.rows if row.status == Status.WAIVED} == WAIVED
+    assert {
+        result.requirement.id: result.evidence
+        for result in report.results
+        if result.status == "fail"
+    } == {}
+    assert {
+        result.requirement.id for result in report.results if result.status == Status.WAIVED
+    } == WAIVED
 
 
 # What does not concern a profile: AWS keeps nothing of it, or it is the other profile's way.
@@ -65,7 +71,9 @@ NOT_APPLICABLE = {
 
 def test_only_what_does_not_concern_a_profile_is_left_out(stand, look):
     report = look(stand)
-    left_out = {row.requirement.id for row in report.rows if row.status == Status.NOT_APPLICABLE}
+    left_out = {
+        result.requirement.id for result in report.results if result.status == Status.NOT_APPLICABLE
+    }
     assert left_out == NOT_APPLICABLE[stand.profile]
 
 
@@ -102,9 +110,9 @@ def test_breaking_one_thing_fails_one_requirement(mutation, stands, emulator_of,
     report = look(stand, emulator)
     expected = {mutation.requirement, *mutation.companions}
     assert failed(report) == expected, [
-        (row.requirement.id, [str(it) for it in row.evidence if not it.good])
-        for row in report.rows
-        if row.status == Status.FAIL
+        (result.requirement.id, [str(it) for it in result.evidence if not it.good])
+        for result in report.results
+        if result.status == Status.FAIL
     ]
     assert not report.passed
 
@@ -115,7 +123,7 @@ def test_without_its_network_nothing_about_the_network_passes(production, emulat
     aws = cloud(production, emulator)
     aws.ec2.delete_tags(Resources=[aws.vpc()], Tags=[{"Key": "Deployment"}])
     report = look(production, emulator)
-    passed = {row.requirement.id for row in report.rows if row.status == Status.PASS}
+    passed = {result.requirement.id for result in report.results if result.status == Status.PASS}
     assert not {it for it in passed if it.startswith(("network", "reachability", "ingress"))}
 
 

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from tally.aws.account import Account
+from tally.aws.inventory import Inventory
 from tally.aws.reachability import CLOUDFRONT, INTERNET, S3, Party, flows
 
 ANYONE = "0.0.0.0/0"
@@ -54,10 +54,10 @@ class Network:
         return {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, peers: [{key: peer}]}
 
     def flows(self, distribution=None):
-        account = Account("tally")
+        aws = Inventory("tally")
         # CloudFront, where there is any, is given; the rest is asked for.
-        account.__dict__["distribution"] = distribution
-        return set(flows(account, self.parties))
+        aws.cloudfront.__dict__["distribution"] = distribution
+        return set(flows(aws, self.parties))
 
 
 @pytest.fixture

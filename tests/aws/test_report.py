@@ -8,25 +8,25 @@ from datetime import UTC, date, datetime
 import pytest
 
 from tally.aws import report as reports
-from tally.aws.check import Report, Row, Status
+from tally.aws.check import Report, Result, Status
 from tally.aws.reachability import Matrix
-from tally.aws.requirement import Requirement, Seen
+from tally.aws.requirement import Evidence, Requirement
 from tally.aws.waivers import Waiver
 
 
 def row(name, status, seen, waiver=None, controls=()):
     requirement = Requirement(name, f"What {name} is about", controls, lambda account: ())
-    return Row("Network", requirement, status, (seen,), waiver)
+    return Result("Network", requirement, status, (seen,), waiver)
 
 
 @pytest.fixture
 def report():
     waiver = Waiver("waived", "too dear", "operator", date(2027, 1, 31))
     rows = (
-        row("good", Status.PASS, Seen("sg-1", True, "no rules"), controls=("EC2.2", "CIS 5.5")),
-        row("bad", Status.FAIL, Seen("sg-2 <b>", False, "0.0.0.0/0 on 22")),
-        row("waived", Status.WAIVED, Seen("secret", False, "RotationEnabled = False"), waiver),
-        row("elsewhere", Status.NOT_APPLICABLE, Seen("-", True, "there is no peering")),
+        row("good", Status.PASS, Evidence("sg-1", True, "no rules"), controls=("EC2.2", "CIS 5.5")),
+        row("bad", Status.FAIL, Evidence("sg-2 <b>", False, "0.0.0.0/0 on 22")),
+        row("waived", Status.WAIVED, Evidence("secret", False, "RotationEnabled = False"), waiver),
+        row("elsewhere", Status.NOT_APPLICABLE, Evidence("-", True, "there is no peering")),
     )
     matrix = Matrix(
         names=("the internet", "load balancer", "adder"),
@@ -104,7 +104,7 @@ def test_the_page_needs_nothing_else_and_trusts_nothing(report):
 
 
 def test_a_report_passes_without_failures_and_stale_waivers(report):
-    good = replace(report, rows=report.rows[:1])
+    good = replace(report, rows=report.results[:1])
     assert good.passed
     assert "everything required is there" in reports.summary(good)
     stale = replace(good, stale_waivers=("x: there is no such requirement",))

@@ -5,11 +5,11 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from tally.aws import check as checks
-from tally.aws.account import NotFound
 from tally.aws.check import Status, check
-from tally.aws.requirement import Concern, NotApplicable, Seen
+from tally.aws.requirement import Concern, Evidence, NotApplicable
 from tally.aws.waivers import InvalidWaivers, Waiver, read_waivers
 from tests.support.deployment import INFRA
+from tests.support.empty_account import EmptyAccount
 
 GOOD = """
 [check.a-row]
@@ -71,15 +71,6 @@ def test_the_project_s_own_register_is_valid_and_names_requirements():
     assert all(it.expires <= today + timedelta(days=400) for it in waivers.values())
 
 
-class Nowhere:
-    """An account in which nothing is looked for but what the rows below say."""
-
-    name, id, profile = "tally", "123456789012", "small"
-
-    def __getattr__(self, name):
-        raise NotFound(name)
-
-
 @pytest.fixture
 def rows(monkeypatch):
     """Replaces the requirements by three that are met, not met, and do not apply; and one empty."""
@@ -87,26 +78,26 @@ def rows(monkeypatch):
     monkeypatch.setattr(checks, "CONCERNS", (concern,))
 
     @concern.requires("met", "Is met")
-    def met(account):
-        yield Seen("a", True, "good")
+    def met(aws):
+        yield Evidence("a", True, "good")
 
     @concern.requires("unmet", "Is not met")
-    def unmet(account):
-        yield Seen("a", True, "good")
-        yield Seen("b", False, "bad")
+    def unmet(aws):
+        yield Evidence("a", True, "good")
+        yield Evidence("b", False, "bad")
 
     @concern.requires("elsewhere", "Does not apply")
-    def elsewhere(account):
+    def elsewhere(aws):
         raise NotApplicable("not here")
         yield
 
     @concern.requires("nothing", "Finds nothing")
-    def nothing(account):
+    def nothing(aws):
         return iter(())
 
     @concern.requires("gone", "Misses what every deployment has")
-    def gone(account):
-        yield from account.load_balancer
+    def gone(aws):
+        yield from aws.elbv2.load_balancer
 
 
 def waiver(requirement, expires=date(2026, 6, 30)):
@@ -114,13 +105,13 @@ def waiver(requirement, expires=date(2026, 6, 30)):
 
 
 def statuses(report):
-    return {row.requirement.id: row.status for row in report.rows}
+    return {row.requirement.id: row.status for row in report.results}
 
 
 @pytest.mark.usefixtures("rows")
 class TestRows:
     def test_no_finding_is_a_failure(self):
-        report = check(Nowhere(), {})
+        report = check(EmptyAccount(), {})
         assert statuses(report) == {
             "met": Status.PASS,
             "unmet": Status.FAIL,
@@ -129,18 +120,18 @@ class TestRows:
             "gone": Status.FAIL,
         }
         assert not report.passed
-        evidence = {row.requirement.id: row.evidence[-1].what for row in report.rows}
+        evidence = {row.requirement.id: row.evidence[-1].what for row in report.results}
         assert evidence["nothing"] == "nothing was found to which this applies"
-        assert evidence["gone"] == "there should be load_balancer"
+        assert evidence["gone"] == "there should be elbv2"
 
     def test_a_waiver_holds_through_its_last_day(self):
-        report = check(Nowhere(), waiver("unmet"), today=date(2026, 6, 30))
+        report = check(EmptyAccount(), waiver("unmet"), today=date(2026, 6, 30))
         assert statuses(report)["unmet"] == Status.WAIVED
         assert report.stale_waivers == ()
 
     def test_an_expired_waiver_fails(self):
-        report = check(Nowhere(), waiver("unmet"), today=date(2026, 7, 1))
-        (row,) = (row for row in report.rows if row.requirement.id == "unmet")
+        report = check(EmptyAccount(), waiver("unmet"), today=date(2026, 7, 1))
+        (row,) = (row for row in report.results if row.requirement.id == "unmet")
         assert row.status == Status.FAIL
         assert row.waiver is not None
 
@@ -151,6 +142,6 @@ class TestRows:
     def test_a_waiver_for_nothing_fails(self, requirement, said):
         # All that is left is met.
         del checks.CONCERNS[0].requirements[1:]
-        report = check(Nowhere(), waiver(requirement), today=date(2026, 6, 1))
+        report = check(EmptyAccount(), waiver(requirement), today=date(2026, 6, 1))
         assert report.stale_waivers == (f"{requirement}: {said}",)
         assert not report.passed

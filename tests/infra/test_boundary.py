@@ -11,27 +11,27 @@ from typing import Any
 import boto3
 import pytest
 
-from tally.aws.account import Account
-from tally.aws.rights import allowing, covers
+from tally.aws.iam_policies import allowing, covers
+from tally.aws.inventory import Inventory
 from tests.support.deployment import ACCOUNT, KEYS, Stand
 
 Statement = dict[str, Any]
 
 
-def account_of(stand: Stand) -> Account:
+def account_of(stand: Stand) -> Inventory:
     """What the stand holds, as the check reads it; AWS_ENDPOINT_URL must be the stand's."""
     session = boto3.Session(
         aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
     )
-    return Account(stand.name, session=session)
+    return Inventory(stand.name, session=session)
 
 
 @pytest.fixture
-def accounts(stands: dict[str, Stand], monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+def accounts(stands: dict[str, Stand], monkeypatch: pytest.MonkeyPatch) -> Iterator[Inventory]:
     """Each profile's, in turn."""
 
-    def each() -> Iterator[Account]:
+    def each() -> Iterator[Inventory]:
         for stand in stands.values():
             monkeypatch.setenv("AWS_ENDPOINT_URL", stand.emulator.url)
             yield account_of(stand)
@@ -39,17 +39,17 @@ def accounts(stands: dict[str, Stand], monkeypatch: pytest.MonkeyPatch) -> Itera
     return each()
 
 
-def boundary(account: Account) -> list[Statement]:
-    found = account.own_policies[f"arn:aws:iam::{ACCOUNT}:policy/{account.name}-boundary"]
+def boundary(aws: Inventory) -> list[Statement]:
+    found = aws.iam.own_policies[f"arn:aws:iam::{ACCOUNT}:policy/{aws.name}-boundary"]
     assert {statement["Effect"] for statement in found} == {"Allow"}
     return found
 
 
-def given(account: Account) -> list[tuple[str, Statement]]:
+def given(aws: Inventory) -> list[tuple[str, Statement]]:
     """What the deployment's own roles are allowed."""
-    own = [name for name in account.roles if not name.startswith(f"{account.name}-ci-")]
-    assert {f"{account.name}-{it}" for it in ("adder", "bastion", "reset-start")} <= set(own)
-    return [(role, statement) for role in own for statement in allowing(account, role)]
+    own = [name for name in aws.iam.roles if not name.startswith(f"{aws.name}-ci-")]
+    assert {f"{aws.name}-{it}" for it in ("adder", "bastion", "reset-start")} <= set(own)
+    return [(role, statement) for role in own for statement in allowing(aws, role)]
 
 
 def within(action: str, resource: str, statement: Statement, bound: Statement) -> bool:
@@ -77,33 +77,36 @@ def parts(statement: Statement) -> list[tuple[str, str]]:
     return [(action, it) for action in statement["Action"] for it in statement["Resource"]]
 
 
-def beyond(account: Account, bounds: list[Statement]) -> set[tuple[str, str, str]]:
+def beyond(aws: Inventory, bounds: list[Statement]) -> set[tuple[str, str, str]]:
     """What roles are given and bounds don't allow: role, action and resource."""
     return {
         (role, action, resource)
-        for role, statement in given(account)
+        for role, statement in given(aws)
         for action, resource in parts(statement)
         if not any(within(action, resource, statement, bound) for bound in bounds)
     }
 
 
-def test_no_role_is_given_more_than_the_boundary_allows(accounts: Iterator[Account]) -> None:
-    for account in accounts:
-        bounds = boundary(account)
-        assert beyond(account, bounds) == set()
+def test_no_role_is_given_more_than_the_boundary_allows(accounts: Iterator[Inventory]) -> None:
+    for aws in accounts:
+        bounds = boundary(aws)
+        assert beyond(aws, bounds) == set()
         # Without any one of its statements some role would lack something.
         for statement in bounds:
-            assert beyond(account, [it for it in bounds if it is not statement])
+            assert beyond(aws, [it for it in bounds if it is not statement])
 
 
-def test_the_boundary_allows_nothing_that_no_role_is_given(accounts: Iterator[Account]) -> None:
+def test_the_boundary_allows_nothing_that_no_role_is_given(accounts: Iterator[Inventory]) -> None:
     unused: set[tuple[str, str]] | None = None
-    for account in accounts:
-        statements = [statement for _, statement in given(account)]
+    for aws in accounts:
+        statements = [statement for _, statement in given(aws)]
         found = {
             # Without the names, in which the profiles' deployments differ.
-            (action, resource.replace(f"{account.name}-", "NAME-").replace(account.name, "NAME"))
-            for bound in boundary(account)
+            (
+                action,
+                resource.replace(f"{aws.name}-", "NAME-").replace(aws.name, "NAME"),
+            )
+            for bound in boundary(aws)
             for action, resource in parts(bound)
             if not any(
                 action == its_action and covers(resource, its_resource)
@@ -115,11 +118,11 @@ def test_the_boundary_allows_nothing_that_no_role_is_given(accounts: Iterator[Ac
     assert unused == set()
 
 
-def test_every_role_has_the_boundary(accounts: Iterator[Account]) -> None:
-    for account in accounts:
-        roles = {role for role, _ in given(account)} | {f"{account.name}-display-task"}
-        arn = f"arn:aws:iam::{ACCOUNT}:policy/{account.name}-boundary"
-        assert {account.boundary(role) for role in roles} == {arn}
+def test_every_role_has_the_boundary(accounts: Iterator[Inventory]) -> None:
+    for aws in accounts:
+        roles = {role for role, _ in given(aws)} | {f"{aws.name}-display-task"}
+        arn = f"arn:aws:iam::{ACCOUNT}:policy/{aws.name}-boundary"
+        assert {aws.iam.boundary(role) for role in roles} == {arn}
 
 
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:tally"

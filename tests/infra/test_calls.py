@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 
-from tally.aws.account import AGENT, statements
-from tally.aws.rights import denied
+from tally.aws.iam_policies import denied
+from tally.aws.inventory import AGENT
+from tally.aws.inventory.resources import statements
 from tests.support.deployment import ACCOUNT, BOOTSTRAP, REGION, ROOT, Stand
 from tests.support.lifecycle import Life
 

@@ -9,16 +9,17 @@ from typing import Final, TypeVar
 from botocore.exceptions import ClientError
 
 from tally.aws import reachability
-from tally.aws.account import Account, NotFound
-from tally.aws.requirement import Concern, NotApplicable, Requirement, Seen
-from tally.aws.rows import (
+from tally.aws.inventory import Inventory
+from tally.aws.inventory.resources import NotFound
+from tally.aws.requirement import Concern, Evidence, NotApplicable, Requirement
+from tally.aws.requirements import (
     access,
     bastion,
     containers,
     cost,
     database,
-    denied,
     firewall,
+    flow_logs,
     images,
     ingress,
     logs,
@@ -46,7 +47,7 @@ CONCERNS: Final[tuple[Concern, ...]] = (
     database.concern,
     bastion.concern,
     logs.concern,
-    denied.concern,
+    flow_logs.concern,
     storage.concern,
     access.concern,
     cost.concern,
@@ -63,13 +64,13 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Result:
     """A requirement, how it stands, and by what that was seen."""
 
     concern: str
     requirement: Requirement
     status: Status
-    evidence: tuple[Seen, ...]
+    evidence: tuple[Evidence, ...]
     waiver: Waiver | None = None
 
 
@@ -82,18 +83,20 @@ class Report:
     profile: str
     address: str | None
     taken_at: datetime
-    rows: tuple[Row, ...]
+    results: tuple[Result, ...]
     matrix: reachability.Matrix | None
     stale_waivers: tuple[str, ...]
 
     @property
     def passed(self) -> bool:
         """Whether everything required is there."""
-        return not self.stale_waivers and all(row.status != Status.FAIL for row in self.rows)
+        return not self.stale_waivers and all(
+            result.status != Status.FAIL for result in self.results
+        )
 
     def count(self, status: Status) -> int:
-        """How many rows stand so."""
-        return sum(row.status == status for row in self.rows)
+        """How many results stand so."""
+        return sum(result.status == status for result in self.results)
 
 
 def requirements() -> list[Requirement]:
@@ -102,7 +105,7 @@ def requirements() -> list[Requirement]:
 
 
 def check(
-    account: Account,
+    aws: Inventory,
     waivers: Mapping[str, Waiver],
     *,
     today: date | None = None,
@@ -110,59 +113,59 @@ def check(
 ) -> Report:
     """Look for every requirement. Raises botocore's errors where AWS can't be asked at all."""
     today = today or datetime.now(UTC).date()
-    number = account.id
-    rows = []
+    number = aws.id
+    results = []
     for concern in CONCERNS:
         progress(concern.title)
         for requirement in concern.requirements:
-            status, evidence = _look(requirement, account)
+            status, evidence = _look(requirement, aws)
             waiver = waivers.get(requirement.id) if status == Status.FAIL else None
             if waiver is not None and waiver.expires >= today:
                 status = Status.WAIVED
-            rows.append(Row(concern.title, requirement, status, evidence, waiver))
+            results.append(Result(concern.title, requirement, status, evidence, waiver))
     return Report(
-        account.name,
+        aws.name,
         number,
-        _or_none(lambda: account.profile) or "unknown",
-        _or_none(lambda: public.address(account)),
+        _or_none(lambda: aws.profile) or "unknown",
+        _or_none(lambda: public.address(aws)),
         datetime.now(UTC),
-        tuple(rows),
-        _or_none(lambda: reachability.matrix(account)),
-        tuple(_stale(waivers.values(), rows)),
+        tuple(results),
+        _or_none(lambda: reachability.matrix(aws)),
+        tuple(_stale(waivers.values(), results)),
     )
 
 
-def _look(requirement: Requirement, account: Account) -> tuple[Status, tuple[Seen, ...]]:
+def _look(requirement: Requirement, aws: Inventory) -> tuple[Status, tuple[Evidence, ...]]:
     try:
-        seen = tuple(requirement.look(account))
+        seen = tuple(requirement.look(aws))
     except NotApplicable as reason:
-        return Status.NOT_APPLICABLE, (Seen("-", True, str(reason)),)
+        return Status.NOT_APPLICABLE, (Evidence("-", True, str(reason)),)
     except NotFound as missing:
-        return Status.FAIL, (Seen("-", False, f"there should be {missing}"),)
+        return Status.FAIL, (Evidence("-", False, f"there should be {missing}"),)
     except ClientError as error:
         # Not being allowed to look is no proof; an account that can't be asked fails before.
-        return Status.FAIL, (Seen("-", False, f"can't be read: {error}"),)
+        return Status.FAIL, (Evidence("-", False, f"can't be read: {error}"),)
     if not seen:
-        return Status.FAIL, (Seen("-", False, "nothing was found to which this applies"),)
+        return Status.FAIL, (Evidence("-", False, "nothing was found to which this applies"),)
     return (Status.PASS if all(it.good for it in seen) else Status.FAIL), seen
 
 
 def _or_none(ask: Callable[[], T]) -> T | None:
-    """What describes the report may be missing; the rows say what that means."""
+    """What describes the report may be missing; the results say what that means."""
     try:
         return ask()
     except (NotFound, NotApplicable, ClientError):
         return None
 
 
-def _stale(waivers: Iterable[Waiver], rows: list[Row]) -> list[str]:
+def _stale(waivers: Iterable[Waiver], results: list[Result]) -> list[str]:
     """Waivers that name no requirement, or one that is met: each has to go."""
-    by_id = {row.requirement.id: row for row in rows}
+    by_id = {result.requirement.id: result for result in results}
     stale = []
     for waiver in waivers:
-        row = by_id.get(waiver.requirement)
-        if row is None:
+        result = by_id.get(waiver.requirement)
+        if result is None:
             stale.append(f"{waiver.requirement}: there is no such requirement")
-        elif row.status == Status.PASS:
+        elif result.status == Status.PASS:
             stale.append(f"{waiver.requirement}: is met and needs no waiver")
     return stale

@@ -8,7 +8,7 @@ from typing import Any, Final
 import jinja2
 import msgspec
 
-from tally.aws.check import Report, Row, Status
+from tally.aws.check import Report, Result, Status
 
 _MARKS: Final = {
     Status.PASS: "ok  ",
@@ -29,29 +29,29 @@ def summary(report: Report) -> str:
 
 
 def as_text(report: Report, width: int = 100, *, everything: bool = False) -> str:
-    """Give the table for a terminal: evidence where a row does not pass, or for all rows."""
+    """Give the table for a terminal: evidence where a result does not pass, or for all results."""
     lines: list[str] = []
-    for concern, rows in groupby(report.rows, key=lambda row: row.concern):
+    for concern, results in groupby(report.results, key=lambda result: result.concern):
         lines += ["", concern]
-        for row in rows:
-            lines += _row_lines(row, width, everything)
+        for result in results:
+            lines += _result_lines(result, width, everything)
     lines += ["", *_matrix_lines(report)]
     lines += [f"FAIL  waiver {stale}" for stale in report.stale_waivers]
     lines += ["", summary(report)]
     return "\n".join(lines[1:])
 
 
-def _row_lines(row: Row, width: int, everything: bool) -> Iterator[str]:
-    requirement = row.requirement
+def _result_lines(result: Result, width: int, everything: bool) -> Iterator[str]:
+    requirement = result.requirement
     controls = f" [{', '.join(requirement.controls)}]" if requirement.controls else ""
-    head = f"{_MARKS[row.status]}  {requirement.id}: {requirement.title}{controls}"
+    head = f"{_MARKS[result.status]}  {requirement.id}: {requirement.title}{controls}"
     yield from _wrap(head, width)
-    if row.waiver is not None:
-        state = "waived" if row.status == Status.WAIVED else "waiver expired"
-        text = f"{state}: {row.waiver.reason} ({row.waiver.owner}, until {row.waiver.expires})"
+    if result.waiver is not None:
+        state = "waived" if result.status == Status.WAIVED else "waiver expired"
+        text = f"{state}: {result.waiver.reason} ({result.waiver.owner}, until {result.waiver.expires})"
         yield from _wrap(text, width, _INDENT)
-    for seen in row.evidence:
-        if everything or not seen.good or row.status == Status.NOT_APPLICABLE:
+    for seen in result.evidence:
+        if everything or not seen.good or result.status == Status.NOT_APPLICABLE:
             mark = "" if seen.good else "✗ "
             yield from _wrap(f"{mark}{seen.subject}: {seen.what}", width, _INDENT)
 
@@ -113,15 +113,15 @@ def as_data(report: Report) -> dict[str, Any]:
         "counts": {str(status): report.count(status) for status in Status},
         "rows": [
             {
-                "concern": row.concern,
-                "id": row.requirement.id,
-                "required": row.requirement.title,
-                "controls": row.requirement.controls,
-                "status": str(row.status),
-                "evidence": row.evidence,
-                "waiver": row.waiver,
+                "concern": result.concern,
+                "id": result.requirement.id,
+                "required": result.requirement.title,
+                "controls": result.requirement.controls,
+                "status": str(result.status),
+                "evidence": result.evidence,
+                "waiver": result.waiver,
             }
-            for row in report.rows
+            for result in report.results
         ],
         "reachability": None
         if matrix is None
@@ -156,7 +156,8 @@ def as_html(report: Report) -> str:
         lstrip_blocks=True,
     )
     concerns = [
-        (concern, list(rows)) for concern, rows in groupby(report.rows, key=lambda row: row.concern)
+        (concern, list(results))
+        for concern, results in groupby(report.results, key=lambda result: result.concern)
     ]
     matrix = report.matrix
     names = () if matrix is None else matrix.names

@@ -4,7 +4,7 @@ import re
 import textwrap
 from typing import Final
 
-from tally.aws.requirement import Seen
+from tally.aws.requirement import Evidence
 
 # What would be a secret in plain sight: a password with a value, a private key, an AWS key.
 SECRET: Final = re.compile(
@@ -13,12 +13,12 @@ SECRET: Final = re.compile(
 )
 
 
-def no_secret(subject: str, text: str) -> Seen:
+def no_secret(subject: str, text: str) -> Evidence:
     """Whether nothing in a text looks like a secret."""
     found = SECRET.search(text)
     # Where, and not what: a report must not repeat a secret.
     where = f"line {text[: found.start()].count(chr(10)) + 1} looks like one" if found else "none"
-    return Seen(subject, found is None, f"secrets: {where}")
+    return Evidence(subject, found is None, f"secrets: {where}")
 
 
 def written(text: str, path: str) -> str:

@@ -39,7 +39,7 @@ def check(
     except ImportError as error:
         raise Unusable("this needs boto3; install tally with its `aws` extra") from error
     from tally.aws import report as reports
-    from tally.aws.account import Account
+    from tally.aws.inventory import Inventory
     from tally.aws.check import check as run
     from tally.aws.waivers import InvalidWaivers, read_waivers
 
@@ -50,9 +50,9 @@ def check(
         known = read_waivers(chosen) if waivers or chosen.exists() else {}
     except InvalidWaivers as error:
         raise Unusable(str(error)) from error
-    account = Account(name, address=address and address.rstrip("/"))
+    inventory = Inventory(name, address=address and address.rstrip("/"))
     try:
-        report = run(account, known, progress=lambda concern: note(f"Looking at: {concern}"))
+        report = run(inventory, known, progress=lambda concern: note(f"Looking at: {concern}"))
     except (BotoCoreError, ClientError) as error:
         raise NotAvailable(f"can't reach AWS: {error}") from error
     if html is not None:

@@ -1,0 +1,193 @@
+"""EC2: the network, its machines, and what they are made from."""
+
+import base64
+import gzip
+from functools import cached_property
+from typing import cast
+
+from tally.aws.inventory.resources import NotFound, Resource, tags_of, the_one
+from tally.aws.inventory.service import Service
+
+
+class EC2(Service):
+    api = "ec2"
+
+    @cached_property
+    def vpcs(self) -> list[Resource]:
+        """The deployment's networks."""
+        tagged = [{"Name": "tag:Deployment", "Values": [self.aws.name]}]
+        return self.all("describe_vpcs", "Vpcs", Filters=tagged)
+
+    @cached_property
+    def vpc(self) -> Resource:
+        """The deployment's one network."""
+        if len(self.vpcs) != 1:
+            found = ", ".join(vpc["VpcId"] for vpc in self.vpcs) or "none"
+            raise NotFound(f"one VPC tagged Deployment={self.aws.name} (found: {found})")
+        return self.vpcs[0]
+
+    @cached_property
+    def subnets(self) -> dict[str, Resource]:
+        """Subnets by id."""
+        return {it["SubnetId"]: it for it in self._in_vpc("describe_subnets", "Subnets")}
+
+    @cached_property
+    def route_tables(self) -> list[Resource]:
+        """Route tables."""
+        return self._in_vpc("describe_route_tables", "RouteTables")
+
+    def routes(self, subnet: str) -> list[Resource]:
+        """The active routes of a subnet: of its own route table, or else of the VPC's main one."""
+        own = [
+            table
+            for table in self.route_tables
+            if any(it.get("SubnetId") == subnet for it in table["Associations"])
+        ]
+        main = [
+            table
+            for table in self.route_tables
+            if any(it.get("Main") for it in table["Associations"])
+        ]
+        tables = own or main
+        return [
+            route
+            for table in tables
+            for route in table["Routes"]
+            if route.get("State", "active") == "active"
+        ]
+
+    @cached_property
+    def network_acls(self) -> list[Resource]:
+        """Network access lists."""
+        return self._in_vpc("describe_network_acls", "NetworkAcls")
+
+    @cached_property
+    def security_groups(self) -> dict[str, Resource]:
+        """Security groups by id."""
+        groups = self._in_vpc("describe_security_groups", "SecurityGroups")
+        return {group["GroupId"]: group for group in groups}
+
+    @cached_property
+    def vpc_endpoints(self) -> list[Resource]:
+        """Endpoints of AWS services inside the network."""
+        return self._in_vpc("describe_vpc_endpoints", "VpcEndpoints")
+
+    @cached_property
+    def nat_gateways(self) -> list[Resource]:
+        """NAT gateways that stand."""
+        found = self.all(
+            "describe_nat_gateways",
+            "NatGateways",
+            Filter=[{"Name": "vpc-id", "Values": [self.vpc["VpcId"]]}],
+        )
+        return [nat for nat in found if nat["State"] not in ("deleting", "deleted", "failed")]
+
+    @cached_property
+    def network_interfaces(self) -> list[Resource]:
+        """Network interfaces: whatever has an address in the network."""
+        return self._in_vpc("describe_network_interfaces", "NetworkInterfaces")
+
+    @cached_property
+    def vpc_peerings(self) -> list[Resource]:
+        """Peerings of the network with others, from either side."""
+        own = [self.vpc["VpcId"]]
+        sides = ("requester-vpc-info.vpc-id", "accepter-vpc-info.vpc-id")
+        found = {
+            it["VpcPeeringConnectionId"]: it
+            for side in sides
+            for it in self.all(
+                "describe_vpc_peering_connections",
+                "VpcPeeringConnections",
+                Filters=[{"Name": side, "Values": own}],
+            )
+        }
+        gone = ("deleted", "rejected", "expired", "failed", "deleting")
+        return [it for it in found.values() if it["Status"]["Code"] not in gone]
+
+    @cached_property
+    def flow_logs(self) -> list[Resource]:
+        """Flow logs of the network."""
+        filters = [{"Name": "resource-id", "Values": [self.vpc["VpcId"]]}]
+        return self.all("describe_flow_logs", "FlowLogs", Filter=filters)
+
+    @cached_property
+    def prefix_lists(self) -> dict[str, str]:
+        """Names of address lists by id, AWS's own included."""
+        found = self.all("describe_managed_prefix_lists", "PrefixLists")
+        return {it["PrefixListId"]: it["PrefixListName"] for it in found}
+
+    @cached_property
+    def instances(self) -> list[Resource]:
+        """Machines that are not gone."""
+        found = self._in_vpc("describe_instances", "Reservations")
+        return [
+            instance
+            for reservation in found
+            for instance in reservation["Instances"]
+            if instance["State"]["Name"] not in ("shutting-down", "terminated")
+        ]
+
+    @cached_property
+    def bastions(self) -> list[Resource]:
+        """Machines that are named as the bastion."""
+        return [
+            it for it in self.instances if tags_of(it).get("Name") == f"{self.aws.name}-bastion"
+        ]
+
+    @cached_property
+    def volumes(self) -> list[Resource]:
+        """Disks of the machines."""
+        ids = [it["InstanceId"] for it in self.instances]
+        if not ids:
+            return []
+        return self._filtered("describe_volumes", "Volumes", **{"attachment.instance_id": ids})
+
+    def user_data(self, instance: str) -> str:
+        """What a machine was started with, as text."""
+        answer = self.client.describe_instance_attribute(InstanceId=instance, Attribute="userData")
+        return user_data_text(answer["UserData"].get("Value", ""))
+
+    @cached_property
+    def _given_template(self) -> Resource:
+        """The launch template, by id, and its version, as the adder's group names them."""
+        group = self.aws.autoscaling.adder_group
+        mixed = group.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
+        given = group.get("LaunchTemplate") or mixed.get("LaunchTemplateSpecification")
+        if not given:
+            raise NotFound(f"launch template of {group['AutoScalingGroupName']}")
+        return cast("Resource", given)
+
+    @cached_property
+    def adder_launch_template(self) -> Resource:
+        """The adder's launch template itself, of whatever version."""
+        wanted = self._given_template["LaunchTemplateId"]
+        found = self.all("describe_launch_templates", "LaunchTemplates", LaunchTemplateIds=[wanted])
+        return the_one(found, f"launch template {wanted}")
+
+    @cached_property
+    def adder_template(self) -> Resource:
+        """The version of the launch template that the adder's next machine is made from."""
+        given = self._given_template
+        versions = self.all(
+            "describe_launch_template_versions",
+            "LaunchTemplateVersions",
+            LaunchTemplateId=given["LaunchTemplateId"],
+            Versions=[given.get("Version") or "$Default"],
+        )
+        template = dict(the_one(versions, f"version of {given['LaunchTemplateId']}"))
+        template["UserData"] = user_data_text(template["LaunchTemplateData"].get("UserData", ""))
+        return template
+
+    def _filtered(self, operation: str, key: str, **filters: list[str]) -> list[Resource]:
+        given = [{"Name": name.replace("_", "-"), "Values": v} for name, v in filters.items()]
+        return self.all(operation, key, Filters=given)
+
+    def _in_vpc(self, operation: str, key: str) -> list[Resource]:
+        return self._filtered(operation, key, vpc_id=[self.vpc["VpcId"]])
+
+
+def user_data_text(encoded: str) -> str:
+    """Decode user data as EC2 keeps it: base64, perhaps of gzip."""
+    data = base64.b64decode(encoded)
+    # cloud-init unpacks what is gzipped.
+    return (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode()

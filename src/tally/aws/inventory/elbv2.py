@@ -1,0 +1,64 @@
+"""Elastic Load Balancing: the load balancer, its listeners and target groups."""
+
+from functools import cache, cached_property
+from typing import cast
+
+from tally.aws.inventory.resources import Resource, the_one
+from tally.aws.inventory.service import Service
+
+
+class ELBv2(Service):
+    api = "elbv2"
+
+    @cached_property
+    def load_balancers(self) -> list[Resource]:
+        """Load balancers of the network."""
+        found = self.all("describe_load_balancers", "LoadBalancers")
+        return [it for it in found if it.get("VpcId") == self.aws.ec2.vpc["VpcId"]]
+
+    @cached_property
+    def load_balancer(self) -> Resource:
+        """The one load balancer."""
+        return the_one(self.load_balancers, f"load balancer in {self.aws.ec2.vpc['VpcId']}")
+
+    @cached_property
+    def load_balancer_attributes(self) -> dict[str, str]:
+        """The load balancer's settings."""
+        answer = self.client.describe_load_balancer_attributes(
+            LoadBalancerArn=self.load_balancer["LoadBalancerArn"]
+        )
+        return {it["Key"]: it["Value"] for it in answer["Attributes"]}
+
+    @cached_property
+    def listeners(self) -> list[Resource]:
+        """The load balancer's listeners, by port."""
+        arn = self.load_balancer["LoadBalancerArn"]
+        found = self.all("describe_listeners", "Listeners", LoadBalancerArn=arn)
+        return sorted(found, key=lambda listener: cast("int", listener["Port"]))
+
+    @cache  # noqa: B019 - an account lives as long as the command
+    def rules(self, listener: str) -> list[Resource]:
+        """A listener's rules in the order of evaluation, without the default one."""
+        found = self.all("describe_rules", "Rules", ListenerArn=listener)
+        return sorted(
+            (rule for rule in found if not rule["IsDefault"]),
+            key=lambda rule: int(rule["Priority"]),
+        )
+
+    @cached_property
+    def target_groups(self) -> dict[str, Resource]:
+        """The load balancer's target groups by ARN."""
+        found = self.all("describe_target_groups", "TargetGroups")
+        return {
+            it["TargetGroupArn"]: it for it in found if it.get("VpcId") == self.aws.ec2.vpc["VpcId"]
+        }
+
+    def target_group_attributes(self, arn: str) -> dict[str, str]:
+        """A target group's settings."""
+        answer = self.client.describe_target_group_attributes(TargetGroupArn=arn)
+        return {it["Key"]: it["Value"] for it in answer["Attributes"]}
+
+    def target_health(self, arn: str) -> list[str]:
+        """How each of a target group's targets is."""
+        answer = self.client.describe_target_health(TargetGroupArn=arn)
+        return [it["TargetHealth"]["State"] for it in answer["TargetHealthDescriptions"]]

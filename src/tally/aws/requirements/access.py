@@ -1,0 +1,206 @@
+"""Who may do what: policies, roles, and continuous integration's way in."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from tally.aws.iam_policies import covers, denied
+from tally.aws.inventory import Inventory
+from tally.aws.inventory.resources import Resource, statements
+from tally.aws.requirement import Concern, Evidence, NotApplicable, equal
+
+concern = Concern("Access")
+
+_GITHUB: Final = "token.actions.githubusercontent.com"
+_CI: Final = ("build", "plan", "apply")
+
+
+def _allowing(found: Iterable[Resource]) -> Iterator[Resource]:
+    return (statement for statement in found if statement["Effect"] == "Allow")
+
+
+@concern.requires("access-no-administrator", "No policy allows everything", "IAM.1")
+def _no_administrator(aws: Inventory) -> Iterator[Evidence]:
+    for name, found in aws.iam.own_policies.items():
+        everything = any(
+            "*" in statement.get("Action", []) and "*" in statement.get("Resource", [])
+            for statement in _allowing(found)
+        )
+        yield Evidence(
+            name, not everything, f"allows {'everything' if everything else 'named actions'}"
+        )
+    for name, role in aws.iam.roles.items():
+        if "arn:aws:iam::aws:policy/AdministratorAccess" in role["Policies"]:
+            yield Evidence(name, False, "has AdministratorAccess")
+
+
+@concern.requires("access-no-wildcard", "No policy allows all actions of a service", "IAM.21")
+def _no_wildcard(aws: Inventory) -> Iterator[Evidence]:
+    for name, found in aws.iam.own_policies.items():
+        wide = sorted(
+            action
+            for statement in _allowing(found)
+            for action in statement.get("Action", ["NotAction:*"])
+            if action.endswith(":*")
+        )
+        yield Evidence(name, not wide, f"whole services: {', '.join(wide) or 'none'}")
+
+
+@concern.requires("access-no-keys", "Nobody has long-lived keys")
+def _no_keys(aws: Inventory) -> Iterator[Evidence]:
+    for user in aws.iam.users:
+        yield Evidence(user["UserName"], False, "an IAM user: the deployment needs none")
+    yield Evidence(f"IAM users {aws.name}-*", True, f"{len(aws.iam.users)}")
+
+
+def _github(aws: Inventory) -> str:
+    for arn, provider in aws.iam.identity_providers.items():
+        if provider["Url"].removeprefix("https://") == _GITHUB:
+            return arn
+    raise NotApplicable("the account has no identity provider for GitHub")
+
+
+@concern.requires("access-ci", "CI comes in by GitHub's identity, with roles to plan and to apply")
+def _ci(aws: Inventory) -> Iterator[Evidence]:
+    provider = _github(aws)
+    audience = aws.iam.identity_providers[provider]["ClientIDList"]
+    yield Evidence(provider, audience == ["sts.amazonaws.com"], f"audience = {', '.join(audience)}")
+    for purpose in _CI:
+        name = f"{aws.name}-ci-{purpose}"
+        role = aws.iam.roles.get(name)
+        if role is None:
+            yield Evidence(name, False, "there is no such role")
+            continue
+        subjects = [it for trust in _trusts(role, provider) for it in trust]
+        good = bool(subjects) and all(_trusted(subject, purpose) for subject in subjects)
+        yield Evidence(name, good, f"may be taken by {', '.join(subjects) or 'nobody by name'}")
+
+
+def _trusted(subject: str, purpose: str) -> bool:
+    """Whether a job of this subject, `repo:OWNER/NAME:WHERE`, may have a role for a purpose.
+
+    No pull request and no branch but main: whoever can push one could run anything as the role.
+    """
+    repository, _, where = subject.removeprefix("repo:").partition(":")
+    protected = where.startswith("environment:")
+    reviewed = where == "ref:refs/heads/main" and purpose != "apply"
+    exact = subject.startswith("repo:") and bool(repository) and "*" not in subject
+    return exact and (protected or reviewed)
+
+
+def _trusts(role: Resource, provider: str) -> Iterator[list[str]]:
+    """The subjects that each statement of a role's trust asks for."""
+    for statement in statements(role["AssumeRolePolicyDocument"]):
+        asked = statement.get("Condition", {}).get("StringEquals", {})
+        subjects = asked.get(f"{_GITHUB}:sub", [])
+        known = statement.get("Principal", {}).get("Federated") == provider
+        named = [subjects] if isinstance(subjects, str) else list(subjects)
+        yield named if known and f"{_GITHUB}:aud" in asked else ["*"]
+
+
+# What changes something begins so in AWS's names for actions.
+_READS: Final = ("Get", "List", "Describe", "BatchGet", "BatchCheck", "Lookup", "Search")
+# Reading by other names: a budget, and what is encrypted.
+_ALSO_READ: Final = {"budgets:ViewBudget", "kms:Decrypt"}
+
+
+@concern.requires("access-ci-plan", "The role to plan can only read")
+def _ci_plan(aws: Inventory) -> Iterator[Evidence]:
+    _github(aws)
+    name = f"{aws.name}-ci-plan"
+    role = aws.iam.roles.get(name, {"Policies": {}})
+    for policy, found in role["Policies"].items():
+        writes = sorted(
+            {
+                action
+                for statement in _allowing(found)
+                for action in statement.get("Action", ["NotAction"])
+                if not action.partition(":")[2].startswith(_READS) and action not in _ALSO_READ
+            }
+        )
+        yield Evidence(
+            f"{name} / {policy}", not writes, f"more than reading: {', '.join(writes) or 'none'}"
+        )
+
+
+# With these a role gets rights, which is good for one that has the boundary.
+_GIVE: Final = {
+    "iam:AttachRolePolicy",
+    "iam:CreateRole",
+    "iam:PutRolePermissionsBoundary",
+    "iam:PutRolePolicy",
+}
+# With these no role gets rights.
+_DO_NOT_GIVE: Final = {
+    "iam:AddRoleToInstanceProfile",
+    "iam:CreateInstanceProfile",
+    "iam:DeleteInstanceProfile",
+    "iam:DeleteRole",
+    "iam:DeleteRolePolicy",
+    "iam:PassRole",
+    "iam:RemoveRoleFromInstanceProfile",
+    "iam:TagInstanceProfile",
+    "iam:TagRole",
+    "iam:UpdateAssumeRolePolicy",
+}
+
+
+@concern.requires(
+    "access-boundary",
+    "Roles can't exceed the permissions boundary, and who applies can't make others",
+)
+def _boundary(aws: Inventory) -> Iterator[Evidence]:
+    boundary = f"arn:aws:iam::{aws.id}:policy/{aws.name}-boundary"
+    ci = {purpose: f"{aws.name}-ci-{purpose}" for purpose in _CI}
+    for name in aws.iam.roles:
+        if name not in ci.values():
+            yield equal(name, "boundary", aws.iam.boundary(name), boundary)
+    if boundary in aws.iam.own_policies:
+        allowed = _on_identities(_allowing(aws.iam.own_policies[boundary]))
+        yield _none(boundary, "allows on identities", allowed)
+    else:
+        yield Evidence(boundary, False, "there is no such policy")
+    if ci["apply"] not in aws.iam.roles:
+        return
+    policies = aws.iam.roles[ci["apply"]]["Policies"]
+    for policy, found in policies.items():
+        beyond = {it for each in _allowing(found) for it in _beyond(each, aws, boundary)}
+        yield _none(f"{ci['apply']} / {policy}", "gives more than the boundary", beyond)
+    every = [statement for found in policies.values() for statement in found]
+    for name in ci.values():
+        arn = f"arn:aws:iam::{aws.id}:role/{name}"
+        kept = denied(every, "iam:UpdateAssumeRolePolicy", arn)
+        yield Evidence(
+            name, kept, f"{ci['apply']} {'is denied' if kept else 'is not denied'} changing it"
+        )
+
+
+def _beyond(statement: Resource, aws: Inventory, boundary: str) -> set[str]:
+    """What a statement allows that could give somebody rights past the boundary."""
+    allowed = _on_identities([statement])
+    asked = statement.get("Condition", {}).get("StringEquals", {}).get("iam:PermissionsBoundary")
+    bounded = asked in (boundary, [boundary])
+    own = all(
+        any(
+            covers(f"arn:aws:iam::{aws.id}:{kind}/{aws.name}-*", resource)
+            for kind in ("role", "instance-profile")
+        )
+        for resource in statement.get("Resource", ["NotResource"])
+    )
+    good = (_GIVE if bounded else _DO_NOT_GIVE) if own else set()
+    # A service's own role has the rights that AWS gives it.
+    return allowed - good - {"iam:CreateServiceLinkedRole"}
+
+
+def _on_identities(found: Iterable[Resource]) -> set[str]:
+    """The actions of IAM and STS that statements speak of, but for those that read."""
+    return {
+        action
+        for statement in found
+        for action in statement.get("Action", ["*"])  # all but some, if none are named
+        if any(covers(action.lower().partition(":")[0], service) for service in ("iam", "sts"))
+        and not action.startswith(("iam:Get", "iam:List"))
+    }
+
+
+def _none(subject: str, what: str, actions: set[str]) -> Evidence:
+    return Evidence(subject, not actions, f"{what}: {', '.join(sorted(actions)) or 'nothing'}")

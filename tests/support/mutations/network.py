@@ -1,0 +1,136 @@
+"""What breaks the network."""
+
+from tests.support.mutations.cloud import ANYONE, Cloud
+from tests.support.mutations.declaration import breaks
+
+breaks(
+    "network-zones",
+    lose_a_subnet=lambda cloud: cloud.ec2.delete_subnet(SubnetId=cloud.subnets("database")[1]),
+)
+
+
+@breaks("network-tiers", "database-private")
+def lead_the_database_to_the_internet(cloud: Cloud) -> None:
+    filters = [{"Name": "attachment.vpc-id", "Values": [cloud.vpc()]}]
+    (gateway,) = cloud.ec2.describe_internet_gateways(Filters=filters)["InternetGateways"]
+    cloud.ec2.create_route(
+        RouteTableId=cloud.id_of("route_tables", "RouteTables", "RouteTableId", "database"),
+        DestinationCidrBlock=ANYONE,
+        GatewayId=gateway["InternetGatewayId"],
+    )
+
+
+@breaks("network-default-group")
+def open_the_default_group(cloud: Cloud) -> None:
+    filters = [
+        {"Name": "group-name", "Values": ["default"]},
+        {"Name": "vpc-id", "Values": [cloud.vpc()]},
+    ]
+    (group,) = cloud.ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
+    cloud.ec2.authorize_security_group_ingress(
+        GroupId=group["GroupId"],
+        IpPermissions=[{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group["GroupId"]}]}],
+    )
+
+
+@breaks("network-groups-named")
+def let_in_a_range_of_the_network(cloud: Cloud) -> None:
+    # Part of the network, and nobody's yet.
+    cloud.let_in("adder", {"CidrIp": "10.60.200.0/24"}, 8080)
+
+
+breaks(
+    "network-group-a-role",
+    share_a_group=lambda cloud: cloud.place(
+        "display", securityGroups=[cloud.group("display"), cloud.group("reset")]
+    ),
+)
+
+breaks(
+    "network-internet",
+    open_another_port_to_the_internet=lambda cloud: cloud.let_in(
+        "load-balancer", {"CidrIp": ANYONE}, 8443
+    ),
+)
+
+breaks(
+    "network-administration",
+    "network-internet",
+    "network-risky-ports",
+    open_remote_desktop=lambda cloud: cloud.let_in("adder", {"CidrIp": ANYONE}, 3389),
+    open_ssh_to_ipv6=lambda cloud: cloud.let_in("adder", {"CidrIpv6": "::/0"}, 20, 30),
+)
+
+breaks(
+    "network-risky-ports",
+    "network-internet",
+    open_a_dashboard=lambda cloud: cloud.let_in("adder", {"CidrIp": ANYONE}, 5601),
+)
+
+breaks(
+    "network-lists",
+    let_ssh_past_the_network_list=lambda cloud: cloud.ec2.delete_network_acl_entry(
+        NetworkAclId=cloud.id_of("network_acls", "NetworkAcls", "NetworkAclId", "public"),
+        RuleNumber=200,
+        Egress=False,
+    ),
+)
+
+
+@breaks("network-peering")
+def peer_with_a_wide_route(cloud: Cloud) -> None:
+    other = cloud.ec2.create_vpc(CidrBlock="10.99.0.0/16")["Vpc"]["VpcId"]
+    peering = cloud.ec2.create_vpc_peering_connection(VpcId=cloud.vpc(), PeerVpcId=other)
+    identifier = peering["VpcPeeringConnection"]["VpcPeeringConnectionId"]
+    cloud.ec2.accept_vpc_peering_connection(VpcPeeringConnectionId=identifier)
+    table = cloud.ec2.create_route_table(
+        VpcId=cloud.vpc(), TagSpecifications=cloud.tagged("route-table")
+    )
+    cloud.ec2.create_route(
+        RouteTableId=table["RouteTable"]["RouteTableId"],
+        DestinationCidrBlock="10.99.0.0/16",
+        VpcPeeringConnectionId=identifier,
+    )
+
+
+breaks(
+    "network-database-callers",
+    let_another_group_into_the_database=lambda cloud: cloud.let_in(
+        "database", {"GroupId": cloud.group("endpoints")}, 5432
+    ),
+)
+
+breaks(
+    "network-no-public-address",
+    start_a_machine_in_public=lambda cloud: cloud.ec2.run_instances(
+        MinCount=1,
+        MaxCount=1,
+        ImageId=cloud.bastion()["ImageId"],
+        InstanceType="t3.micro",
+        MetadataOptions={"HttpTokens": "required", "HttpEndpoint": "enabled"},
+        NetworkInterfaces=[
+            {
+                "DeviceIndex": 0,
+                "SubnetId": cloud.subnets("public")[0],
+                "AssociatePublicIpAddress": True,
+            }
+        ],
+        BlockDeviceMappings=[
+            {"DeviceName": "/dev/xvda", "Ebs": {"Encrypted": True, "VolumeSize": 8}}
+        ],
+        TagSpecifications=[*cloud.tagged("instance"), *cloud.tagged("volume")],
+    ),
+)
+
+breaks(
+    "network-subnets-assign-none",
+    give_out_public_addresses=lambda cloud: cloud.ec2.modify_subnet_attribute(
+        SubnetId=cloud.subnets("public")[0], MapPublicIpOnLaunch={"Value": True}
+    ),
+)
+
+
+@breaks("network-way-out")
+def close_an_endpoint(cloud: Cloud) -> None:
+    identifier = cloud.id_of("vpc_endpoints", "VpcEndpoints", "VpcEndpointId", "logs")
+    cloud.ec2.delete_vpc_endpoints(VpcEndpointIds=[identifier])
