@@ -14,7 +14,7 @@ from tally.aws.requirement import Evidence, Requirement
 from tally.aws.waivers import Waiver
 
 
-def row(name, status, seen, waiver=None, controls=()):
+def result(name, status, seen, waiver=None, controls=()):
     requirement = Requirement(name, f"What {name} is about", controls, lambda account: ())
     return Result("Network", requirement, status, (seen,), waiver)
 
@@ -22,11 +22,15 @@ def row(name, status, seen, waiver=None, controls=()):
 @pytest.fixture
 def report():
     waiver = Waiver("waived", "too dear", "operator", date(2027, 1, 31))
-    rows = (
-        row("good", Status.PASS, Evidence("sg-1", True, "no rules"), controls=("EC2.2", "CIS 5.5")),
-        row("bad", Status.FAIL, Evidence("sg-2 <b>", False, "0.0.0.0/0 on 22")),
-        row("waived", Status.WAIVED, Evidence("secret", False, "RotationEnabled = False"), waiver),
-        row("elsewhere", Status.NOT_APPLICABLE, Evidence("-", True, "there is no peering")),
+    results = (
+        result(
+            "good", Status.PASS, Evidence("sg-1", True, "no rules"), controls=("EC2.2", "CIS 5.5")
+        ),
+        result("bad", Status.FAIL, Evidence("sg-2 <b>", False, "0.0.0.0/0 on 22")),
+        result(
+            "waived", Status.WAIVED, Evidence("secret", False, "RotationEnabled = False"), waiver
+        ),
+        result("elsewhere", Status.NOT_APPLICABLE, Evidence("-", True, "there is no peering")),
     )
     matrix = Matrix(
         names=("the internet", "load balancer", "adder"),
@@ -36,7 +40,7 @@ def report():
     )
     taken = datetime(2026, 11, 25, 12, 30, tzinfo=UTC)
     address = "https://d1.cloudfront.net"
-    return Report("tally", "123456789012", "production", address, taken, rows, matrix, ())
+    return Report("tally", "123456789012", "production", address, taken, results, matrix, ())
 
 
 def test_the_text_shows_every_row_and_the_evidence_of_those_that_fail(report):
@@ -104,7 +108,7 @@ def test_the_page_needs_nothing_else_and_trusts_nothing(report):
 
 
 def test_a_report_passes_without_failures_and_stale_waivers(report):
-    good = replace(report, rows=report.results[:1])
+    good = replace(report, results=report.results[:1])
     assert good.passed
     assert "everything required is there" in reports.summary(good)
     stale = replace(good, stale_waivers=("x: there is no such requirement",))

@@ -154,7 +154,7 @@ def matrix(aws: Inventory) -> Matrix:
             DECLARED_WITH_DOMAIN if aws.cloudfront.distribution is None else DECLARED_WITHOUT_DOMAIN
         ),
     }
-    # Whether anybody may use SSH is the operator's choice; from where, the requirements of the bastion say.
+    # Whether SSH is open is the operator's choice; the bastion's requirements say from where.
     if (ALLOWED, "bastion") in found:
         declared |= DECLARED_WITH_SSH
     seen = {name for pair in (*found, *declared) for name in pair}

@@ -48,7 +48,8 @@ def _result_lines(result: Result, width: int, everything: bool) -> Iterator[str]
     yield from _wrap(head, width)
     if result.waiver is not None:
         state = "waived" if result.status == Status.WAIVED else "waiver expired"
-        text = f"{state}: {result.waiver.reason} ({result.waiver.owner}, until {result.waiver.expires})"
+        waiver = result.waiver
+        text = f"{state}: {waiver.reason} ({waiver.owner}, until {waiver.expires})"
         yield from _wrap(text, width, _INDENT)
     for seen in result.evidence:
         if everything or not seen.good or result.status == Status.NOT_APPLICABLE:
