@@ -39,7 +39,9 @@ def is_module(layer: str) -> bool:
 
 
 def files() -> list[Path]:
-    return [file for file in sorted(PACKAGE.rglob("*.py")) if file.parent != PACKAGE or is_layer(file)]
+    return [
+        file for file in sorted(PACKAGE.rglob("*.py")) if file.parent != PACKAGE or is_layer(file)
+    ]
 
 
 def is_layer(file: Path) -> bool:

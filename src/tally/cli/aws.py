@@ -39,8 +39,8 @@ def check(
     except ImportError as error:
         raise Unusable("this needs boto3; install tally with its `aws` extra") from error
     from tally.aws import report as reports
-    from tally.aws.inventory import Inventory
     from tally.aws.check import check as run
+    from tally.aws.inventory import Inventory
     from tally.aws.waivers import InvalidWaivers, read_waivers
 
     if address is not None and not address.startswith("https://"):
