@@ -30,4 +30,5 @@ class CloudFront(Service):
         return cast("Resource", answer["VpcOrigin"])
 
     def tags(self, arn: str) -> dict[str, str]:
-        return tags_of(self.client.list_tags_for_resource(Resource=arn)["Tags"])
+        answer = self.client.list_tags_for_resource(Resource=arn)
+        return tags_of({"Tags": answer["Tags"]["Items"]})

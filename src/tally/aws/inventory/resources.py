@@ -25,8 +25,6 @@ def tags_of(resource: Resource) -> dict[str, str]:
     """Read tags in whichever of AWS's spellings they come."""
     listed = resource.get("Tags") or resource.get("tags") or resource.get("TagList") or []
     if isinstance(listed, dict):
-        listed = listed.get("Items", listed)
-    if isinstance(listed, dict):
         return listed
     return {(it.get("Key") or it["key"]): it.get("Value", it.get("value", "")) for it in listed}
 

@@ -15,7 +15,7 @@ class SSM(Service):
     def document(self, name: str) -> Resource:
         """What a document of Systems Manager says, in the version that is in force."""
         try:
-            answer = self.client.getpolicy_document(Name=name, DocumentFormat="JSON")
+            answer = self.client.get_document(Name=name, DocumentFormat="JSON")
         except ClientError as error:
             if error.response["Error"]["Code"] == "InvalidDocument":
                 raise NotFound(f"document {name} of Systems Manager") from error
