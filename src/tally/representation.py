@@ -1,14 +1,34 @@
-"""How what the ledger holds is written, in JSON and for pages: amounts as exact text."""
+"""How what the ledger holds is written, for answers, events, pages and the command line.
 
-from collections.abc import Awaitable, Callable
+Amounts are exact text. Times stay times, for a page to format, until `in_json`.
+"""
+
 from datetime import datetime
+from functools import lru_cache
+from typing import Final
 
-from tally.amount import format_amount
-from tally.ledger.database import Unavailable
+import msgspec
+
+from tally.amount import Amount, format_amount
 from tally.ledger.reader import Entry, Total
 from tally.ledger.resets import Reset
+from tally.ledger.writer import Added
 
 Shown = dict[str, object]
+
+encode: Final = msgspec.json.Encoder().encode
+
+
+def added(done: Added, value: Amount | None = None) -> Shown:
+    """Write what an add did: of a batch, or of one value where that is given."""
+    shown: Shown = (
+        {"first_id": done.first_id, "last_id": done.last_id}
+        if value is None
+        else {"id": done.first_id, "value": format_amount(value)}
+    )
+    shown["sum"] = format_amount(done.sum)
+    shown["count"] = done.count
+    return shown
 
 
 def total(found: Total) -> Shown:
@@ -23,16 +43,14 @@ def total(found: Total) -> Shown:
     return shown
 
 
-async def total_or_none(read: Callable[[], Awaitable[Total]]) -> Shown | None:
-    """Read a total for a page; None while the database is away, which the pages say plainly."""
-    try:
-        return total(await read())
-    except Unavailable:
-        return None
+@lru_cache(maxsize=1)
+def total_json(found: Total) -> bytes:
+    """Encode a total; those who share a read share its encoding."""
+    return encode(total(found))
 
 
 def entry(found: Entry) -> Shown:
-    """Write an entry; its time stays a time, for a page to format."""
+    """Write an entry; its time stays a time."""
     return {
         "id": found.id,
         "value": format_amount(found.value),
@@ -42,7 +60,7 @@ def entry(found: Entry) -> Shown:
 
 
 def reset(found: Reset) -> Shown:
-    """Write a reset; its times stay times, for a page to format."""
+    """Write a reset; its times stay times."""
     return {
         "id": found.id,
         "sum": format_amount(found.sum),

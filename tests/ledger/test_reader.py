@@ -9,7 +9,8 @@ from itertools import pairwise
 import pytest
 
 from tally.ledger.database import Unavailable
-from tally.ledger.reader import NEWEST, POINTS, Overview, Reader, SingleFlight, Total
+from tally.ledger.reader import NEWEST, POINTS, Overview, Reader, Total
+from tally.ledger.single_flight import SingleFlight
 
 ONE = 10**9
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tally.web.lingering_close import LINGER_BYTES, LINGER_SECONDS
+from tally.web.lingering_close import MAX_BYTES, MAX_SECONDS
 from tests.support.http import ENTRIES
 
 HEAD = b"POST /adder_service/entries HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -122,7 +122,7 @@ def test_a_client_that_never_stops_is_cut_off(server, head) -> None:
         read_answer(connection)
         sent = send_until_cut_off(connection, b" " * 65536, 0)
         # What is above is in the kernel's buffers.
-        assert LINGER_BYTES <= sent <= 2 * LINGER_BYTES
+        assert MAX_BYTES <= sent <= 2 * MAX_BYTES
 
 
 def test_a_client_that_never_stops_is_cut_off_in_time_too(server) -> None:
@@ -131,7 +131,7 @@ def test_a_client_that_never_stops_is_cut_off_in_time_too(server) -> None:
         started = time.monotonic()
         read_answer(connection)
         send_until_cut_off(connection, b" ", 0.1)
-        assert LINGER_SECONDS - 1 < time.monotonic() - started < LINGER_SECONDS + 4
+        assert MAX_SECONDS - 1 < time.monotonic() - started < MAX_SECONDS + 4
 
 
 def test_a_service_that_stops_still_has_its_answers_read_but_not_for_long(tally_up) -> None:
@@ -151,7 +151,7 @@ def test_a_service_that_stops_still_has_its_answers_read_but_not_for_long(tally_
         assert read_answer(late) == (413, "body-too-large")
         assert running.stop() == 0
         # Half of what the endless client gets while a service runs; a stop needs far less.
-        assert time.monotonic() - asked < LINGER_SECONDS / 2
+        assert time.monotonic() - asked < MAX_SECONDS / 2
         sender.join()
 
 

@@ -5,6 +5,7 @@ import asyncio
 import uvicorn
 from uvicorn.server import ServerState
 
+from tally.web.fast_path import FastRoute
 from tally.web.protocol import LimitedProtocol
 
 KEEP_ALIVE = 0.4
@@ -19,8 +20,8 @@ async def _careful(scope, receive, send) -> None:
     await send({"type": "http.response.body", "body": b"slow"})
 
 
-def _lane(headers, body, reply) -> bool:
-    reply(200, b"", b"fast")
+def _fast(request) -> bool:
+    request.write(200, b"", b"fast")
     return True
 
 
@@ -31,7 +32,9 @@ async def _connect():
     state = ServerState()
 
     def protocol() -> LimitedProtocol:
-        return LimitedProtocol(config, state, {}, lanes={(b"GET", b"/fast"): _lane})
+        return LimitedProtocol(
+            config, state, {}, fast_routes={(b"GET", b"/fast"): FastRoute(_fast, None)}
+        )
 
     server = await loop.create_server(protocol, "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())

@@ -1,10 +1,8 @@
 """Reading the ledger: the total, entries in pages, and history."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from sqlalchemy import BigInteger, Float, Row, any_, literal, literal_column, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -13,8 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tally.amount import Amount
 from tally.ledger.database import Database
 from tally.ledger.schema import entry, total
-
-T = TypeVar("T")
+from tally.ledger.single_flight import SingleFlight
 
 NEWEST: Final = 20
 # Enough for a picture a person looks at; few enough that it costs the same at any size.
@@ -58,65 +55,15 @@ class Overview:
     at: datetime
 
 
-class SingleFlight(Generic[T]):
-    """Shares one run of `work` among all who ask while the run before it is under way.
-
-    Nobody gets an answer that was begun before they asked, so reads never lag behind an add that
-    was acknowledged before them.
-    """
-
-    def __init__(self, work: Callable[[], Awaitable[T]]) -> None:
-        """Remember the work."""
-        self._work = work
-        self._waiting: list[Callable[[T | Exception], None]] = []
-        self._task: asyncio.Task[None] | None = None
-
-    async def __call__(self) -> T:
-        """Wait for the next run that begins, and return its answer or raise its error."""
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-
-        def finish(outcome: T | Exception) -> None:
-            if future.done():  # whoever waited has gone away
-                return
-            if isinstance(outcome, Exception):
-                future.set_exception(outcome)
-            else:
-                future.set_result(outcome)
-
-        self.submit(finish)
-        return await future
-
-    def submit(self, finish: Callable[[T | Exception], None]) -> None:
-        """Have `finish` called with the answer or the error of the next run that begins."""
-        self._waiting.append(finish)
-        if self._task is None:
-            self._task = asyncio.create_task(self._run())
-
-    async def _run(self) -> None:
-        while self._waiting:
-            sharers, self._waiting = self._waiting, []
-            outcome: T | Exception
-            try:
-                outcome = await self._work()
-            except Exception as error:
-                outcome = error
-            # In the loop's next turn: the next run has begun before these answers are written.
-            asyncio.get_running_loop().call_soon(_finish_all, sharers, outcome)
-        self._task = None
-
-
-def _finish_all(sharers: list[Callable[[T | Exception], None]], outcome: T | Exception) -> None:
-    for finish in sharers:
-        finish(outcome)
-
-
 class Reader:
     """Reads under a role that may read and nothing else."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.total = SingleFlight(lambda: database.run(read_total, one_statement=True))
-        self.overview = SingleFlight(lambda: database.run(_read_overview))
+
+    async def overview(self) -> Overview:
+        return await self._database.run(_read_overview)
 
     async def entries(self, before: int | None, limit: int) -> list[Entry]:
         """Read current entries with ids below `before`, newest first, at most `limit`."""

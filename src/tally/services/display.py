@@ -1,30 +1,29 @@
 """The display: shows the values and their sum. Its role can only read."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Final
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive
 
 from tally import pages, representation
 from tally.ledger.database import Database
 from tally.ledger.export import export
-from tally.ledger.reader import Overview, Reader, SingleFlight
+from tally.ledger.reader import Overview, Reader, Total
+from tally.ledger.single_flight import SingleFlight
 from tally.pages.chart import Point
 from tally.services.events import Events
 from tally.services.home import home
-from tally.services.service import JSONResponse, PageResponse, Service
+from tally.services.service import Service, path_of, static_of
 from tally.settings import Settings
-from tally.web.middleware import Answer, Taker
+from tally.web.fast_path import JSON_LINES, FastRequest
 from tally.web.problem import RETRY_AFTER, Problem
 from tally.web.request import read_page
+from tally.web.response import JSONResponse, PageResponse, Stream, Write
 
-PATH: Final = "/display_service"
-STATIC: Final = f"{PATH}/static/"
-_JSON_LINES: Final = b"content-type: application/json\r\n"
+PATH: Final = path_of("display")
+TOTAL: Final = f"{PATH}/total"
 MAX_LIMIT: Final = 1000
 USUAL_LIMIT: Final = 50
 
@@ -32,65 +31,58 @@ USUAL_LIMIT: Final = 50
 _MAX_EXPORTS: Final = 4
 # A client that takes nothing for so many seconds has its export ended.
 _STALL_SECONDS: Final = 30.0
+_EXPORT_HEADERS: Final = {
+    "content-type": "text/csv; charset=utf-8",
+    "content-disposition": 'attachment; filename="tally.csv"',
+}
 
 
-class Display:
-    """The display's endpoints."""
+class Display(Service):
+    """Home and its own page, the total, entries, their export, and live totals."""
+
+    name = "display"
 
     def __init__(self, database: Database, settings: Settings) -> None:
-        """Show this database."""
-        self._database = database
         self._reader = Reader(database)
-        self._total_json = SingleFlight(self._read_total_json)
         self._page_html = SingleFlight(self._read_page)
-        self.events = Events(self._reader.total, max_viewers=settings.max_viewers)
+        self._events = Events(self._reader.total, max_viewers=settings.max_viewers)
         self._exports = 0
-
-    def service(self) -> Service:
-        """Describe the service."""
-        return Service(
-            "display",
-            self._database,
+        super().__init__(
+            database,
             {
                 "/": {"GET": home(self._reader.total)},
                 PATH: {"GET": self._page},
-                f"{PATH}/total": {"GET": self._total},
+                TOTAL: {"GET": self._total},
                 f"{PATH}/entries": {"GET": self._entries},
-                f"{PATH}/entries.csv": {"GET": self._raw(self._export)},
-                f"{PATH}/events": {"GET": self._raw(self.events.stream)},
+                f"{PATH}/entries.csv": {"GET": self._export},
+                f"{PATH}/events": {"GET": self._events.stream},
             },
-            self.events.start,
-            self._stop,
         )
+        self.fast["GET", TOTAL] = self._total_plain
 
-    def lanes(self) -> dict[tuple[str, str], Taker]:
-        """What need not go through ASGI at all."""
-        return {("GET", f"{PATH}/total"): self._take_total}
+    async def start(self) -> None:
+        self._events.start()
 
-    def _take_total(
-        self,
-        headers: dict[bytes, bytes],
-        body: bytes,
-        finish: Callable[[Answer | Exception], None],
-    ) -> bool:
-        def read(outcome: bytes | Exception) -> None:
-            if isinstance(outcome, Exception):
-                finish(outcome)
+    def stopping(self) -> None:
+        self._events.end_streams()
+
+    async def stop(self) -> None:
+        await self._events.stop()
+        await super().stop()
+
+    def _total_plain(self, request: FastRequest) -> bool:
+        def finish(outcome: Total | Exception) -> None:
+            if isinstance(outcome, Total):
+                request.reply((200, JSON_LINES, representation.total_json(outcome)))
             else:
-                finish((200, _JSON_LINES, outcome))
+                request.reply(outcome)
 
-        self._total_json.submit(read)
+        self._reader.total.submit(finish)
         return True
 
-    async def _stop(self) -> None:
-        await self.events.stop()
-        await self._database.close()
-
-    async def _read_total_json(self) -> bytes:
-        return msgspec.json.encode(representation.total(await self._reader.total()))
-
     async def _total(self, request: Request) -> Response:
-        return Response(await self._total_json(), media_type="application/json")
+        body = representation.total_json(await self._reader.total())
+        return Response(body, media_type="application/json")
 
     async def _page(self, request: Request) -> Response:
         return PageResponse(await self._page_html())
@@ -99,7 +91,7 @@ class Display:
         overview = await self._reader.overview()
         return pages.render(
             "display",
-            static=STATIC,
+            static=static_of("display"),
             total=representation.total(overview.total),
             entries=[representation.entry(entry) for entry in overview.newest],
             points=_points(overview),
@@ -113,54 +105,25 @@ class Display:
             {"entries": [representation.in_json(representation.entry(entry)) for entry in entries]}
         )
 
-    @staticmethod
-    def _raw(app: ASGIApp) -> "_Endpoint":
-        return _Endpoint(app)
-
-    async def _export(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _export(self, request: Request) -> Response:
         if self._exports >= _MAX_EXPORTS:
             raise Problem(503, "too many exports at once", retry_after=RETRY_AFTER)
         await self._reader.total()  # or raise Unavailable while a plain answer can still be given
-        headers = [
-            (b"content-type", b"text/csv; charset=utf-8"),
-            (b"content-disposition", b'attachment; filename="tally.csv"'),
-        ]
+        return Stream(self._write_csv, _EXPORT_HEADERS)
 
-        async def write(data: bytes) -> None:
+    async def _write_csv(self, write: Write, receive: Receive) -> None:
+        async def write_in_time(piece: bytes) -> None:
             try:
                 async with asyncio.timeout(_STALL_SECONDS):
-                    await send({"type": "http.response.body", "body": data, "more_body": True})
+                    await write(piece)
             except TimeoutError:
                 raise Problem(408, "the client takes the export too slowly") from None
 
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        if scope["method"] != "HEAD":
-            self._exports += 1
-            try:
-                await export(self._database, "csv", write)
-            finally:
-                self._exports -= 1
-        await send({"type": "http.response.body", "body": b""})
-
-
-class _Raw(Response):
-    """Hands the connection to an ASGI application that writes its own answer."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._stream = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._stream(scope, receive, send)
-
-
-class _Endpoint:
-    """An endpoint that streams."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._answer = _Raw(app)
-
-    async def __call__(self, request: Request) -> Response:
-        return self._answer
+        self._exports += 1
+        try:
+            await export(self._database, "csv", write_in_time)
+        finally:
+            self._exports -= 1
 
 
 def _points(overview: Overview) -> list[Point]:

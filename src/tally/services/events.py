@@ -4,16 +4,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final
 
-import msgspec
-from starlette.types import Message, Receive, Scope, Send
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive
 
-from tally.amount import format_amount
+from tally import representation
 from tally.ledger.database import Unavailable
 from tally.ledger.reader import Total
 from tally.web import metrics
 from tally.web.problem import RETRY_AFTER, Problem
+from tally.web.response import Stream, Write
 
 # Seconds. A change is seen within one look; the total is sent at most four times a second.
 LOOK_EVERY: Final = 0.1
@@ -25,13 +28,14 @@ STREAM_SECONDS: Final = 3600.0
 _log = logging.getLogger(__name__)
 
 _COMMENT: Final = b": still here\n\n"
+_TOTAL: Final = b"event: total\ndata: %b\n\n"
 _UNAVAILABLE: Final = b"event: unavailable\ndata: {}\n\n"
-_HEADERS: Final = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store"),
+_HEADERS: Final = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-store",
     # Proxies such as nginx would otherwise hold events back.
-    (b"x-accel-buffering", b"no"),
-]
+    "x-accel-buffering": "no",
+}
 
 
 class _Viewer:
@@ -69,7 +73,7 @@ class Events:
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Begin to look for changes whenever somebody watches."""
         self._task = asyncio.create_task(self._look())
         self._task.add_done_callback(self._note_end)
@@ -77,7 +81,7 @@ class Events:
     def _note_end(self, task: asyncio.Task[None]) -> None:
         """End the streams if looking fails, rather than leave viewers with an old total."""
         if not task.cancelled() and task.exception() is not None:
-            _log.error("live totals ended by a defect", exc_info=task.exception())
+            _log.error("live totals ended by an internal error", exc_info=task.exception())
             self.end_streams()
 
     def end_streams(self) -> None:
@@ -87,21 +91,19 @@ class Events:
             viewer.leave()
 
     async def stop(self) -> None:
-        """Stop looking."""
         self.end_streams()
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    async def stream(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one viewer until it leaves."""
+    async def stream(self, request: Request) -> Response:
+        """Answer one viewer, until it leaves."""
         if self._stopping or len(self._viewers) >= self._max_viewers:
             raise Problem(503, "too many viewers at once", retry_after=RETRY_AFTER)
         await self._read()  # or raise Unavailable while a plain answer can still be given
-        await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
-        if scope["method"] == "HEAD":
-            await send({"type": "http.response.body", "body": b""})
-            return
+        return Stream(self._show, _HEADERS)
+
+    async def _show(self, write: Write, receive: Receive) -> None:
         viewer = _Viewer(time.monotonic())
         leaving = asyncio.create_task(_wait_until_gone(receive, viewer))
         self._viewers.add(viewer)
@@ -113,27 +115,23 @@ class Events:
                 viewer.ready.clear()
                 if viewer.message:
                     message, viewer.message = viewer.message, b""
-                    await send(_chunk(message))
-            await send({"type": "http.response.body", "body": b""})
+                    await write(message)
         finally:
             self._viewers.discard(viewer)
             metrics.viewers.dec()
             leaving.cancel()
 
     async def _look(self) -> None:
-        shown: bytes | None = None
+        shown: object = None
         shown_at = commented_at = 0.0
         while True:
             if not self._viewers:
                 self._wanted.clear()
                 await self._wanted.wait()
-            try:
-                message = _event(await self._read())
-            except Unavailable:
-                message = _UNAVAILABLE
+            state, message = await self._read_event()
             now = time.monotonic()
-            if message != shown and now - shown_at >= SEND_EVERY:
-                shown, shown_at = message, now
+            if state != shown and now - shown_at >= SEND_EVERY:
+                shown, shown_at = state, now
                 for viewer in self._viewers:
                     viewer.send(message)
             for viewer in self._viewers:
@@ -147,16 +145,13 @@ class Events:
                     viewer.send(viewer.message or _COMMENT)
             await asyncio.sleep(LOOK_EVERY)
 
-
-def _event(total: Total) -> bytes:
-    data = msgspec.json.encode(
-        {"sum": format_amount(total.sum), "count": total.count, "last_id": total.last_id}
-    )
-    return b"event: total\ndata: " + data + b"\n\n"
-
-
-def _chunk(body: bytes) -> Message:
-    return {"type": "http.response.body", "body": body, "more_body": True}
+    async def _read_event(self) -> tuple[object, bytes]:
+        """Read what to send, and what of it is news: the age of a standby's total is not."""
+        try:
+            total = await self._read()
+        except Unavailable:
+            return _UNAVAILABLE, _UNAVAILABLE
+        return replace(total, behind=None), _TOTAL % representation.total_json(total)
 
 
 async def _wait_until_gone(receive: Receive, viewer: _Viewer) -> None:

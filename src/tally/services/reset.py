@@ -8,13 +8,14 @@ from starlette.responses import RedirectResponse, Response
 
 from tally import pages, representation
 from tally.ledger.database import Database, Unavailable
-from tally.ledger.reader import SingleFlight, read_total
+from tally.ledger.reader import Reader
 from tally.ledger.resets import MAX_LISTED, NotUndoable, Reset, Resets
 from tally.ledger.writer import SumOutOfRange
-from tally.services.service import JSONResponse, PageResponse, Service
+from tally.services.errors import problem_of
+from tally.services.service import Service, path_of, static_of, total_or_none
 from tally.settings import Settings
-from tally.web.auth import refuse_other_sites, require_token
-from tally.web.problem import Problem, problem_of, refused
+from tally.web.auth import authorize
+from tally.web.problem import Problem, refused
 from tally.web.request import (
     is_key,
     read_body,
@@ -24,48 +25,35 @@ from tally.web.request import (
     read_page,
     require_content_type,
 )
+from tally.web.response import JSONResponse, PageResponse
 
-PATH: Final = "/reset_service"
-STATIC: Final = f"{PATH}/static/"
+PATH: Final = path_of("reset")
 _SHOWN: Final = 50
 _MAX_DIGITS: Final = 19
 
 
-class Resetter:
-    """The reset service's endpoints."""
+class Resetter(Service):
+    """The page with its forms, and resets as resources."""
+
+    name = "reset"
 
     def __init__(self, database: Database, settings: Settings) -> None:
-        """Reset this database."""
-        self._database = database
-        self._token = settings.reset_token
-        self._resets = Resets(database)
-        self._total = SingleFlight(lambda: database.run(read_total, one_statement=True))
-
-    def service(self) -> Service:
-        """Describe the service."""
-        return Service(
-            "reset",
-            self._database,
+        super().__init__(
+            database,
             {
                 PATH: {"GET": self._page, "POST": self._submit},
                 f"{PATH}/resets": {"GET": self._past, "POST": self._reset},
                 f"{PATH}/resets/{{id:int}}": {"DELETE": self._undo},
             },
-            self._start,
-            self._database.close,
         )
-
-    async def _start(self) -> None:
-        """Nothing runs between requests."""
-
-    def _authorize(self, request: Request) -> None:
-        refuse_other_sites(request.headers)
-        require_token(request.headers, self._token)
+        self._token = settings.reset_token
+        self._resets = Resets(database)
+        self._total = Reader(database).total
 
     async def _reset(self, request: Request) -> Response:
-        self._authorize(request)
+        authorize(request.headers, self._token)
         key = read_key(request.headers)
-        body = await read_body(request.headers, request.receive)
+        body = await read_body(request)
         if body.strip():
             require_content_type(request.headers, "application/json")
             if read_json(body) != {}:
@@ -77,7 +65,7 @@ class Resetter:
         return JSONResponse(answer, 201, headers)
 
     async def _undo(self, request: Request) -> Response:
-        self._authorize(request)
+        authorize(request.headers, self._token)
         undone = await self._resets.undo(request.path_params["id"])
         return JSONResponse(representation.in_json(representation.reset(undone)))
 
@@ -106,9 +94,9 @@ class Resetter:
             return None
 
     async def _submit(self, request: Request) -> Response:
-        self._authorize(request)
+        authorize(request.headers, self._token)
         require_content_type(request.headers, "application/x-www-form-urlencoded")
-        form = read_form(await read_body(request.headers, request.receive))
+        form = read_form(await read_body(request))
         try:
             match form:
                 case {"action": "reset", "key": key, **rest} if is_key(key) and not rest:
@@ -119,7 +107,7 @@ class Resetter:
                     return RedirectResponse(f"{PATH}?undone={undone.id}", 303)
             raise refused("invalid-form", "the form is not one of this page's", "action")
         except (Problem, NotUndoable, SumOutOfRange, Unavailable) as error:
-            problem = problem_of(error)
+            problem = error if isinstance(error, Problem) else problem_of(error)
             if problem is None:
                 raise
             page = await self._render(error=problem.sentence)
@@ -135,14 +123,14 @@ class Resetter:
         undone: Reset | None = None,
         error: str | None = None,
     ) -> Response:
-        total = await representation.total_or_none(self._total)
+        total = await total_or_none(self._total)
         past: list[Reset] = []
         if total is not None:
             past = await self._resets.past(limit=_SHOWN)
         return PageResponse(
             pages.render(
                 "reset",
-                static=STATIC,
+                static=static_of("reset"),
                 total=total,
                 confirming=confirming,
                 key=secrets.token_urlsafe(16),

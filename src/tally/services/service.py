@@ -1,77 +1,103 @@
 """What every service is made of: its resources by path, its health, its static files."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import ClassVar, Final
 
-import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from tally import pages
-from tally.ledger.database import Database
+from tally import pages, representation
+from tally.ledger.database import Database, Unavailable
+from tally.ledger.reader import Total
+from tally.web.fast_path import Handler
+from tally.web.response import JSONResponse
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+NAMES: Final = ("adder", "display", "reset")
 
 _DAY: Final = 86_400
 
 
-class JSONResponse(Response):
-    """JSON, encoded by msgspec."""
-
-    media_type = "application/json"
-
-    def render(self, content: object) -> bytes:
-        """Encode."""
-        return msgspec.json.encode(content)
+def path_of(service: str) -> str:
+    """Such as /adder_service."""
+    return f"/{service}_service"
 
 
-class PageResponse(Response):
-    """A page of HTML."""
+def static_of(service: str) -> str:
+    """Such as /adder_service/static/."""
+    return f"{path_of(service)}/static/"
 
-    media_type = "text/html"
+
+def service_of(path: str, *, default: str) -> str:
+    """Name the service that a path belongs to."""
+    first = path[1:].partition("/")[0]
+    name, found, rest = first.partition("_service")
+    return name if found and not rest and name in NAMES else default
 
 
-@dataclass
+async def total_or_none(read: Callable[[], Awaitable[Total]]) -> representation.Shown | None:
+    """Read a total for a page; None while the database is away, which the pages say plainly."""
+    try:
+        return representation.total(await read())
+    except Unavailable:
+        return None
+
+
 class Service:
-    """One deployable service: its resources, and what to start and stop with it.
+    """One deployable service.
 
-    `resources` maps a path to its endpoints by method; GET answers HEAD as well.
+    `resources` maps a path to its endpoints by method, and GET answers HEAD as well; `fast` maps
+    a method and a path to a handler that serves the plainest of their requests.
     """
 
-    name: str
-    database: Database
-    resources: dict[str, dict[str, Endpoint]]
-    start: Callable[[], Awaitable[None]]
-    stop: Callable[[], Awaitable[None]]
-    prefix: str = field(init=False)
+    name: ClassVar[str]
 
-    def __post_init__(self) -> None:
-        """Add what every service has."""
-        self.prefix = f"/{self.name}_service"
-        self.resources |= {
-            f"{self.prefix}/healthz": {"GET": _healthz},
-            f"{self.prefix}/readyz": {"GET": self._readyz},
-            f"{self.prefix}/static/{{name}}": {"GET": _static},
+    def __init__(self, database: Database, resources: dict[str, dict[str, Endpoint]]) -> None:
+        """Add to the resources what every service has."""
+        self._database = database
+        path = path_of(self.name)
+        self.fast: dict[tuple[str, str], Handler] = {}
+        self.resources = resources | {
+            f"{path}/healthz": {"GET": _healthz},
+            f"{path}/readyz": {"GET": self._readyz},
+            f"{path}/static/{{name}}": {"GET": _static},
         }
+
+    async def start(self) -> None:
+        """Begin what runs between requests."""
+
+    def stopping(self) -> None:
+        """End what would never end by itself: the process was told to stop."""
+
+    async def stop(self) -> None:
+        await self._database.close()
 
     def routes(self) -> list[Route]:
         """One route for each path, so that a wrong method is answered with all allowed ones."""
-        return [_route(path, endpoints) for path, endpoints in self.resources.items()]
+        return [
+            Route(path, _Resource(endpoints), methods=list(endpoints))
+            for path, endpoints in self.resources.items()
+        ]
 
     async def _readyz(self, request: Request) -> Response:
-        await self.database.check()
+        await self._database.check()
         return JSONResponse({"status": "ready"})
 
 
-def _route(path: str, endpoints: Mapping[str, Endpoint]) -> Route:
-    async def dispatch(request: Request) -> Response:
-        method = "GET" if request.method == "HEAD" else request.method
-        return await endpoints[method](request)
+class _Resource:
+    """Chooses the endpoint; Starlette takes an instance for ASGI, and wraps nothing around it."""
 
-    return Route(path, dispatch, methods=list(endpoints))
+    def __init__(self, endpoints: dict[str, Endpoint]) -> None:
+        self._endpoints = endpoints
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        response = await self._endpoints[method](Request(scope, receive, send))
+        await response(scope, receive, send)
 
 
 async def _healthz(request: Request) -> Response:

@@ -1,1 +1,1 @@
-"""HTTP without a word of the ledger: protocol, middleware, requests, problems, log, metrics."""
+"""HTTP, with nothing of the ledger: protocol, middleware, requests, problems, log, metrics."""

@@ -1,4 +1,4 @@
-"""Closing a connection whose client still sends, so that it can read what it was answered.
+"""Lingering close: closing a connection whose client still sends, so that it gets its answer.
 
 A kernel that receives more for a closed connection resets it, and with a reset the client may
 lose the answer. So only the sending side is closed at first, and what still comes is read and
@@ -12,15 +12,15 @@ from typing import Any, Final
 from tally.web.request import BODY_SECONDS, MAX_BODY
 
 # Whoever sends as fast as the body of a good request must come gets to its end.
-LINGER_SECONDS: Final = BODY_SECONDS
+MAX_SECONDS: Final = BODY_SECONDS
 # Room for a batch that is far too large because nobody split it; a client that has more than that
 # to send, or never ends, is cut off.
-LINGER_BYTES: Final = 16 * MAX_BODY
+MAX_BYTES: Final = 16 * MAX_BODY
 # A service that stops waits for its connections, and has little time to spare for this.
-LINGER_SECONDS_WHEN_STOPPING: Final = 1.0
+MAX_SECONDS_WHEN_STOPPING: Final = 1.0
 
 
-class LingeringTransport:
+class Transport:
     """A connection's transport, closed as its client needs it; what uvicorn uses of one."""
 
     def __init__(
@@ -38,7 +38,7 @@ class LingeringTransport:
         self._protocol = protocol
         self._connections = connections
         self._is_arriving = is_arriving
-        self.seconds = LINGER_SECONDS
+        self.seconds = MAX_SECONDS
         # The transport's own methods, so that a request costs no call more than without this.
         self.write: Callable[[bytes], None] = transport.write
         self.is_closing: Callable[[], bool] = transport.is_closing
@@ -50,30 +50,30 @@ class LingeringTransport:
     def close(self) -> None:
         """Close, at once if the client has no more to send."""
         if self._is_arriving():
-            self.linger()
+            self.close_lingering()
         elif not self.is_closing():
             self._transport.close()
 
-    def linger(self) -> None:
+    def close_lingering(self) -> None:
         """Send what was written and nothing more; close when the client has ended, or must."""
         if self.is_closing():
             return
         self.write = lambda _: None
         self.is_closing = lambda: True
-        _Drain(self._transport, self._connections, self.seconds)
+        _Discarding(self._transport, self._connections, self.seconds)
         # Not now: the caller may be in the middle of something.
         asyncio.get_running_loop().call_soon(self._protocol.connection_lost, None)
 
 
-class _Drain(asyncio.Protocol):
-    """Reads on for nobody; to uvicorn it looks like one of its own connections."""
+class _Discarding(asyncio.Protocol):
+    """Reads on and throws away; to uvicorn it looks like one of its own connections."""
 
     def __init__(
         self, transport: asyncio.Transport, connections: MutableSet[Any], seconds: float
     ) -> None:
         self._transport = transport
         self._connections = connections
-        self._bytes_left = LINGER_BYTES
+        self._bytes_left = MAX_BYTES
         connections.add(self)
         transport.set_protocol(self)
         transport.write_eof()
@@ -92,7 +92,7 @@ class _Drain(asyncio.Protocol):
     def shutdown(self) -> None:
         """uvicorn stops."""
         self._timer.cancel()
-        self._abort_in(LINGER_SECONDS_WHEN_STOPPING)
+        self._abort_in(MAX_SECONDS_WHEN_STOPPING)
 
     def _abort_in(self, seconds: float) -> None:
         self._timer = asyncio.get_running_loop().call_later(seconds, self._transport.abort)

@@ -3,17 +3,19 @@
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import count
 from typing import Final
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tally.web import metrics
-from tally.web.fast_path import Lane, Reply
+from tally.web.fast_path import Answer, FastRequest, FastRoute, Handler
 from tally.web.log import Log
-from tally.web.problem import Problem, problem_of, respond
+from tally.web.problem import Problem, problem_json, routing_problem
 
 # Nothing from other hosts, nothing inline, no frames, no plug-ins.
 _POLICY: Final = (
@@ -36,40 +38,46 @@ _PROCESS: Final = secrets.token_hex(8).encode()
 _numbers: Final = count()
 _CLIENT_ERROR: Final = 400
 
-# A status, header lines that each end in CR LF, and a body.
-Answer = tuple[int, bytes, bytes]
-# Gets headers, the body and what to call once with the answer or the error; returns whether it
-# takes the request.
-Taker = Callable[[dict[bytes, bytes], bytes, Callable[[Answer | Exception], None]], bool]
-
 
 def _lines(headers: list[tuple[bytes, bytes]]) -> bytes:
     return b"".join(b"%b: %b\r\n" % header for header in headers)
 
 
-_LANE_LINES: Final = _lines([*_SECURITY, _NO_STORE])
+_FAST_LINES: Final = _lines([*_SECURITY, _NO_STORE])
 
 
-class Edge:
-    """Wraps the services' router."""
+class Middleware:
+    """Wraps the router, and the handlers of the fast path."""
 
     def __init__(
-        self, app: ASGIApp, log: Log, *, service: str, fast: Mapping[tuple[str, str], ASGIApp]
+        self,
+        app: ASGIApp,
+        log: Log,
+        *,
+        problem_of: Callable[[Exception], Problem | None],
+        error_page: Callable[[Problem, str, str], bytes],
+        service_of: Callable[[str], str],
     ) -> None:
-        """`fast` are resources that skip the router, by method and path."""
+        """Take what only the application knows.
+
+        `problem_of` says what an error of the application means for the client, None for an
+        internal error; `error_page` writes a problem for people, from the request's path and id;
+        `service_of` names the service of a path in the log.
+        """
         self._app = app
         self._log = log
-        self._service = service
-        self._fast = fast
+        self._problem_of = problem_of
+        self._error_page = error_page
+        self._service_of = service_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         scope["app"] = self  # makes the router raise what it would otherwise answer itself
         started = time.perf_counter()
-        request_id = _request_id(scope["headers"])
+        method, path = scope["method"], scope["path"]
+        request_id = _request_id(dict(scope["headers"]))
         status = 0
 
         async def send_marked(message: Message) -> None:
@@ -83,74 +91,75 @@ class Edge:
                 message["headers"] = headers
             await send(message)
 
-        app = self._fast.get((scope["method"], scope["path"]), self._app)
         try:
-            await app(scope, receive, send_marked)
+            await self._app(scope, receive, send_marked)
         except Exception as error:
             problem = self._problem(error, request_id)
             if status:
                 # The answer has begun: ending it short is all that can still tell the client.
                 self._log.write("warning", "answer cut short", reason=problem.detail)
             else:
-                response = respond(
-                    problem, Headers(scope=scope), _static_of(scope["path"]), request_id.decode()
-                )
+                accept = Headers(scope=scope).get("accept", "")
+                response = self._response(problem, accept, path, request_id)
                 await response(scope, receive, send_marked)
         finally:
-            self._record(
-                service=_service_of(scope["path"], self._service),
-                method=scope["method"],
-                route=self._route(scope),
-                status=status,
-                started=started,
-                request_id=request_id,
+            route = getattr(scope.get("route"), "path", None)
+            service = self._service_of(path)
+            self._record(service, method, route, status, started, request_id)
+
+    def fast_route(self, method: str, path: str, handle: Handler) -> FastRoute:
+        """Give the answers of a handler what every answer has."""
+        service = self._service_of(path)
+
+        def finish(request: FastRequest, outcome: Answer | Exception) -> None:
+            request_id = _request_id(request.headers)
+            if isinstance(outcome, Exception):
+                outcome = self._refusal(outcome, request.headers, path, request_id)
+            status, lines, body = outcome
+            request.write(
+                status, b"%b%bx-request-id: %b\r\n" % (lines, _FAST_LINES, request_id), body
             )
+            self._record(service, method, path, status, request.started, request_id)
 
-    def lane(self, method: str, path: str, take: Taker) -> Lane:
-        """Give the answers of a lane what every answer has."""
-        service = _service_of(path, self._service)
-
-        def offer(headers: dict[bytes, bytes], body: bytes, reply: Reply) -> bool:
-            started = time.perf_counter()
-            request_id = _made_or_given(
-                headers.get(b"x-request-id"), headers.get(b"x-amzn-trace-id")
-            )
-
-            def finish(outcome: Answer | Exception) -> None:
-                if isinstance(outcome, Exception):
-                    outcome = self._refusal(outcome, headers, path, request_id)
-                status, lines, content = outcome
-                reply(
-                    status, b"%b%bx-request-id: %b\r\n" % (lines, _LANE_LINES, request_id), content
-                )
-                self._record(
-                    service=service,
-                    method=method,
-                    route=path,
-                    status=status,
-                    started=started,
-                    request_id=request_id,
-                )
-
-            return take(headers, body, finish)
-
-        return offer
+        return FastRoute(handle, finish)
 
     def _refusal(
         self, error: Exception, headers: dict[bytes, bytes], path: str, request_id: bytes
     ) -> Answer:
-        response = respond(
-            self._problem(error, request_id),
-            Headers(raw=list(headers.items())),
-            _static_of(path),
-            request_id.decode(),
-        )
+        accept = headers.get(b"accept", b"").decode("latin-1")
+        response = self._response(self._problem(error, request_id), accept, path, request_id)
         named = [header for header in response.raw_headers if header[0] != b"content-length"]
         return response.status_code, _lines(named), bytes(response.body)
 
-    def _record(
+    def _response(self, problem: Problem, accept: str, path: str, request_id: bytes) -> Response:
+        """Write a problem the way its reader prefers."""
+        if "text/html" in accept:
+            media_type = "text/html"
+            body = self._error_page(problem, path, request_id.decode())
+        else:
+            media_type = "application/problem+json"
+            body = problem_json(problem, request_id.decode())
+        return Response(body, problem.status, problem.headers, media_type)
+
+    def _problem(self, error: Exception, request_id: bytes) -> Problem:
+        if isinstance(error, Problem):
+            return error
+        if isinstance(error, HTTPException):
+            return routing_problem(error)
+        problem = self._problem_of(error)
+        if problem is None:
+            self._log_internal_error(error, request_id)
+            problem = Problem(500, "internal server error; it has been logged")
+        return problem
+
+    def _log_internal_error(self, error: Exception, request_id: bytes) -> None:
+        import traceback  # noqa: PLC0415 - only internal errors need it
+
+        trace = "".join(traceback.format_exception(error))
+        self._log.write("error", "internal error", request_id=request_id.decode(), error=trace)
+
+    def _record(  # noqa: PLR0917
         self,
-        *,
         service: str,
         method: str,
         route: str | None,
@@ -169,45 +178,11 @@ class Edge:
             request_id=request_id.decode(),
         )
 
-    def _problem(self, error: Exception, request_id: bytes) -> Problem:
-        problem = problem_of(error)
-        if problem is None:
-            self._log_defect(error, request_id)
-            problem = Problem(500, "this is a defect of the service; it has been logged")
-        return problem
 
-    def _route(self, scope: Scope) -> str | None:
-        if (scope["method"], scope["path"]) in self._fast:
-            path: str = scope["path"]
-            return path
-        return getattr(scope.get("route"), "path", None)
-
-    def _log_defect(self, error: Exception, request_id: bytes) -> None:
-        import traceback  # noqa: PLC0415 - only defects need it
-
-        trace = "".join(traceback.format_exception(error))
-        self._log.write("error", "defect", request_id=request_id.decode(), error=trace)
-
-
-def _request_id(headers: list[tuple[bytes, bytes]]) -> bytes:
-    found = dict(headers)
-    return _made_or_given(found.get(b"x-request-id"), found.get(b"x-amzn-trace-id"))
-
-
-def _made_or_given(*given: bytes | None) -> bytes:
+def _request_id(headers: dict[bytes, bytes]) -> bytes:
     """Take over the id that a client or the load balancer gave, or make one."""
-    for request_id in given:
-        if request_id is not None and _REQUEST_ID.fullmatch(request_id):
-            return request_id
+    for name in (b"x-request-id", b"x-amzn-trace-id"):
+        given = headers.get(name)
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            return given
     return b"%b%016x" % (_PROCESS, next(_numbers))
-
-
-def _service_of(path: str, default: str) -> str:
-    first = path[1:].partition("/")[0]
-    name, found, rest = first.partition("_service")
-    return name if found and not rest and name in ("adder", "display", "reset") else default
-
-
-def _static_of(path: str) -> str:
-    """The address of the static files that stand on the same service as a path."""
-    return f"/{_service_of(path, 'display')}_service/static/"

@@ -5,15 +5,7 @@ from http import HTTPStatus
 from typing import Final
 
 import msgspec
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
-
-from tally import pages
-from tally.amount import InvalidAmount
-from tally.ledger.database import SchemaOutdated, Unavailable
-from tally.ledger.resets import NotUndoable
-from tally.ledger.writer import KeyReused, QueueFull, SumOutOfRange
 
 RETRY_AFTER: Final = 1  # seconds; a restarted database is back within a few
 
@@ -22,6 +14,10 @@ _TITLES: Final = {
     413: "Too large",
     422: "Not accepted",
     503: "Not available right now",
+}
+_ROUTING_DETAILS: Final = {
+    404: "no such page or resource",
+    405: "this resource does not take that method; see the Allow header",
 }
 
 
@@ -52,6 +48,11 @@ class Problem(Exception):
             self.headers["Retry-After"] = str(retry_after)
 
     @property
+    def title(self) -> str:
+        """The status in words."""
+        return _TITLES.get(self.status) or HTTPStatus(self.status).phrase
+
+    @property
     def sentence(self) -> str:
         """The detail as people read it."""
         return f"{self.detail[0].upper()}{self.detail[1:]}."
@@ -62,44 +63,13 @@ def refused(rule: str, detail: str, field: str | None = None) -> Problem:
     return Problem(422, detail, rule=rule, field=field)
 
 
-def problem_of(error: Exception) -> Problem | None:  # noqa: PLR0911 - a table
-    """Say what an error of the ledger's means for the client; None for a defect."""
-    match error:
-        case Problem():
-            return error
-        case InvalidAmount():
-            return refused(error.rule, f"value {error}", "value")
-        case SumOutOfRange():
-            return refused("sum-out-of-range", str(error), "value")
-        case KeyReused():
-            return refused("idempotency-key-reuse", str(error), "Idempotency-Key")
-        case NotUndoable():
-            return Problem(409, str(error))
-        case QueueFull():
-            return _unavailable("too many requests wait already; nothing was stored")
-        case Unavailable(outcome_known=True):
-            return _unavailable(f"{error}; nothing was stored")
-        case Unavailable():
-            return _unavailable(
-                f"{error}; whether the request was stored is not known:"
-                " repeat it with the same Idempotency-Key",
-                outcome="unknown",
-            )
-        case SchemaOutdated():
-            return _unavailable(str(error))
-        case HTTPException():
-            return Problem(
-                error.status_code,
-                _DETAILS.get(error.status_code, error.detail),
-                headers=_in_order(error.headers or {}),
-            )
-    return None
-
-
-_DETAILS: Final = {
-    404: "no such page or resource",
-    405: "this resource does not take that method; see the Allow header",
-}
+def routing_problem(error: HTTPException) -> Problem:
+    """Say what the router's error means: no such path, or not that method."""
+    return Problem(
+        error.status_code,
+        _ROUTING_DETAILS.get(error.status_code, error.detail),
+        headers=_in_order(error.headers or {}),
+    )
 
 
 def _in_order(headers: Mapping[str, str]) -> dict[str, str]:
@@ -107,37 +77,11 @@ def _in_order(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: ", ".join(sorted(value.split(", "))) for name, value in headers.items()}
 
 
-def _unavailable(detail: str, outcome: str = "not stored") -> Problem:
-    return Problem(503, detail, outcome=outcome, retry_after=RETRY_AFTER)
-
-
-def respond(problem: Problem, headers: Headers, static: str, request_id: str) -> Response:
-    """Write a problem the way its reader prefers."""
-    title = _TITLES.get(problem.status) or HTTPStatus(problem.status).phrase
-    if "text/html" in headers.get("accept", ""):
-        page = pages.render(
-            "error",
-            static=static,
-            status=problem.status,
-            title=title,
-            detail=problem.sentence,
-            request_id=request_id,
-            retry_after=problem.retry_after,
-        )
-        return Response(page, problem.status, problem.headers, "text/html")
-    return Response(
-        problem_json(problem, title, request_id),
-        problem.status,
-        problem.headers,
-        "application/problem+json",
-    )
-
-
-def problem_json(problem: Problem, title: str, request_id: str) -> bytes:
-    """Encode a problem."""
+def problem_json(problem: Problem, request_id: str) -> bytes:
+    """Encode a problem; a member that says nothing is left out."""
     members = {
         "type": "about:blank",
-        "title": title,
+        "title": problem.title,
         "status": problem.status,
         "detail": problem.detail,
         "field": problem.field,

@@ -2,17 +2,12 @@
 
 import asyncio
 import uuid
-from http import HTTPStatus
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from tally.web.fast_path import LaneProtocol
-from tally.web.lingering_close import (
-    LINGER_BYTES,
-    LINGER_SECONDS_WHEN_STOPPING,
-    LingeringTransport,
-)
+from tally.web import lingering_close
+from tally.web.fast_path import FastPathProtocol
 from tally.web.problem import Problem, problem_json
 
 MAX_URL: Final = 8 * 1024
@@ -32,11 +27,10 @@ class _HeadRefused(Exception):
     """Stops the parser."""
 
 
-class LimitedProtocol(LaneProtocol):
+class LimitedProtocol(FastPathProtocol):
     """Refuses heads that are too large or too slow; closes so that its answers can be read."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        """Take what uvicorn gives."""
         super().__init__(*args, **kwargs)
         self._in_head = True
         self._received = 0
@@ -48,7 +42,7 @@ class LimitedProtocol(LaneProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first head only so long as for the next ones."""
-        self._closer = LingeringTransport(
+        self._closer = lingering_close.Transport(
             transport, self, self.connections, lambda: self._arriving or bool(self.pipeline)
         )
         super().connection_made(self._closer)  # type: ignore[arg-type]
@@ -80,11 +74,10 @@ class LimitedProtocol(LaneProtocol):
 
     def shutdown(self) -> None:
         """Let nobody keep a service that stops from doing so."""
-        self._closer.seconds = LINGER_SECONDS_WHEN_STOPPING
+        self._closer.seconds = lingering_close.MAX_SECONDS_WHEN_STOPPING
         super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timers."""
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
         for timer in (self._head_timer, self._idle_timer):
@@ -92,13 +85,11 @@ class LimitedProtocol(LaneProtocol):
                 timer.cancel()
 
     def on_message_begin(self) -> None:
-        """Begin to count."""
         super().on_message_begin()
         self._received = 0
         self._in_head = True
 
     def on_headers_complete(self) -> None:
-        """Refuse what is too large."""
         self._in_head = False
         if self._received + self._chunk > MAX_URL or len(self._head) > MAX_HEADERS:
             self._check_sizes()
@@ -121,7 +112,7 @@ class LimitedProtocol(LaneProtocol):
         """Cut off who sends too much of a body that was answered already."""
         if self.cycle.response_complete:
             self._received += self._chunk
-            if self._received > LINGER_BYTES:
+            if self._received > lingering_close.MAX_BYTES:
                 self._closer.abort()
 
     def _watch_idleness(self, seconds: float) -> None:
@@ -150,8 +141,7 @@ class LimitedProtocol(LaneProtocol):
     def send_400_response(self, msg: str) -> None:
         """Answer a head that can't be served as every other error is answered."""
         problem = self._refusal
-        title = HTTPStatus(problem.status).phrase
-        body = problem_json(problem, title, uuid.uuid4().hex)
+        body = problem_json(problem, uuid.uuid4().hex)
         self.transport.write(
             STATUS_LINE[problem.status]
             + b"content-type: application/problem+json\r\nconnection: close\r\n"
@@ -159,7 +149,7 @@ class LimitedProtocol(LaneProtocol):
             + body
         )
         # Where the request ends can't be told any more.
-        self._closer.linger()
+        self._closer.close_lingering()
 
     def _refuse(self, problem: Problem) -> None:
         self._refusal = problem

@@ -1,29 +1,18 @@
-"""Reading what a request carries: bounded bodies, JSON entries, forms, keys, parameters."""
+"""Reading what a request carries: bounded bodies, strict JSON, forms, keys, parameters."""
 
 import asyncio
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers
-from starlette.types import Receive
+from starlette.requests import Request
 
-from tally.amount import (
-    TEXT_PATTERN,
-    Amount,
-    InvalidAmount,
-    parse_number,
-    parse_text,
-    read_matched,
-)
-from tally.ledger.writer import MAX_BATCH_VALUES
 from tally.web.problem import Problem, refused
 
 MAX_BODY: Final = 1024 * 1024
-MAX_VALUES: Final = MAX_BATCH_VALUES
 BODY_SECONDS: Final = 10.0
 _MAX_KEY: Final = 255
 _KEY: Final = re.compile(rf"[!-~]{{1,{_MAX_KEY}}}")
@@ -31,38 +20,29 @@ _MAX_FIELDS: Final = 20
 _MAX_ID: Final = 2**63 - 1
 _SHOWN_NAME: Final = 50
 
-# What it takes means the same to the careful reader.
-_PLAIN_BODY: Final = re.compile(
-    rb'[ \t\r\n]*\{[ \t\r\n]*"value"[ \t\r\n]*:[ \t\r\n]*'
-    rb'(?:"(%b)"|(-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,9})?))[ \t\r\n]*\}[ \t\r\n]*'
-    % TEXT_PATTERN.encode()
-)
 
-
-@dataclass(frozen=True, slots=True)
-class Values:
-    """The values of one add; `batch` where they came as a list."""
-
-    values: Sequence[Amount]
-    batch: bool
-
-
-class _Number(str):
+class Number(str):
     """The text of a JSON number, kept so that it can be read exactly."""
 
     __slots__ = ()
 
 
-async def read_body(headers: Headers, receive: Receive) -> bytes:
+def unknown(kind: str, name: str) -> Problem:
+    """Refuse a field or a parameter that nobody asked for."""
+    shown = name[:_SHOWN_NAME]
+    return refused("unknown-field", f"there is no {kind} {shown!r}", shown)
+
+
+async def read_body(request: Request) -> bytes:
     """Read a body of at most 1 MiB within ten seconds; raise `Problem`."""
-    declared = headers.get("content-length", "0")
+    declared = request.headers.get("content-length", "0")
     if len(declared) > len(str(MAX_BODY)) or int(declared) > MAX_BODY:
         raise _too_large()
     body = b""
     try:
         async with asyncio.timeout(BODY_SECONDS):
             while True:
-                message = await receive()
+                message = await request.receive()
                 if message["type"] == "http.disconnect":
                     raise Problem(400, "the body ended too early", rule="incomplete-body")
                 part: bytes = message.get("body", b"")
@@ -85,50 +65,6 @@ def require_content_type(headers: Headers, expected: str) -> None:
     given = headers.getlist("content-type")
     if len(given) != 1 or given[0].partition(";")[0].strip().lower() != expected:
         raise Problem(415, f"the content type must be {expected}", rule="content-type")
-
-
-def read_plain(body: bytes) -> Amount | None:
-    """Read a plain {"value": ...} in one step; None for all else, which `read_values` reads."""
-    plain = _PLAIN_BODY.fullmatch(body)
-    return None if plain is None else read_matched((plain[1] or plain[2]).decode())
-
-
-def read_values(body: bytes) -> Values:
-    """Read {"value": ...} or {"values": [...]}; raise `Problem` naming the field and the rule."""
-    document = read_json(body)
-    if not isinstance(document, dict):
-        raise refused("wrong-type", "the body must be a JSON object")
-    for name in document:
-        if name not in ("value", "values"):
-            shown = name[:_SHOWN_NAME]
-            raise refused("unknown-field", f"there is no field {shown!r}", shown)
-    if not document:
-        raise refused("missing-field", "the field value or values is missing", "value")
-    if len(document) > 1:
-        raise refused("unknown-field", "give either value or values, not both", "values")
-    if "value" in document:
-        return Values((_read_value(document["value"], "value"),), batch=False)
-    values = document["values"]
-    if not isinstance(values, list):
-        raise refused("wrong-type", "values must be a list", "values")
-    if not values:
-        raise refused("no-values", "values must not be empty", "values")
-    if len(values) > MAX_VALUES:
-        raise refused("too-many-values", f"values may hold at most {MAX_VALUES}", "values")
-    return Values(
-        [_read_value(value, f"values[{place}]") for place, value in enumerate(values)], batch=True
-    )
-
-
-def _read_value(value: object, field: str) -> Amount:
-    try:
-        if isinstance(value, _Number):
-            return parse_number(value)
-        if isinstance(value, str):
-            return parse_text(value)
-    except InvalidAmount as error:
-        raise refused(error.rule, f"{field} {error}", field) from error
-    raise refused("wrong-type", f"{field} must be a number or a string", field)
 
 
 def read_json(body: bytes) -> Any:  # noqa: ANN401
@@ -156,7 +92,7 @@ def _constant(name: str) -> object:
 
 
 _DECODER: Final = json.JSONDecoder(
-    object_pairs_hook=_object, parse_float=_Number, parse_int=_Number, parse_constant=_constant
+    object_pairs_hook=_object, parse_float=Number, parse_int=Number, parse_constant=_constant
 )
 
 
@@ -209,8 +145,7 @@ def read_page(query: bytes, *, most: int, usual: int) -> tuple[int | None, int]:
     parameters = _unique(pairs)
     for name in parameters:
         if name not in ("before", "limit"):
-            shown = name[:_SHOWN_NAME]
-            raise refused("unknown-field", f"there is no parameter {shown!r}", shown)
+            raise unknown("parameter", name)
     before = _whole_number(parameters, "before", _MAX_ID)
     limit = _whole_number(parameters, "limit", most)
     return before, usual if limit is None else limit
