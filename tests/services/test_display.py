@@ -1,8 +1,4 @@
-"""The display: entries in pages, CSV, and live totals."""
-
-import asyncio
-import json
-import time
+"""The display: entries in pages, and CSV."""
 
 import httpx
 import pytest
@@ -68,76 +64,4 @@ def test_csv_streams_in_bounded_memory(tally_up) -> None:
             most = max(most, memory(running.process.pid))
     assert size > 12_000_000
     assert most - before < 8_000, f"{most - before} KiB more for {size} bytes"
-    running.stop()
-
-
-async def totals(stream: httpx.Response):
-    async for line in stream.aiter_lines():
-        if line.startswith("data: "):
-            yield json.loads(line.removeprefix("data: "))
-
-
-async def test_every_viewer_sees_every_change_soon_and_at_most_four_a_second(tally_up) -> None:
-    running = tally_up()
-    viewers = 100
-    limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=running.url, limits=limits, timeout=20) as http:
-        seen: list[list[tuple[float, int]]] = [[] for _ in range(viewers)]
-
-        async def view(number: int) -> None:
-            async with http.stream("GET", "/display_service/events") as stream:
-                async for total in totals(stream):
-                    seen[number].append((time.monotonic(), total["count"]))
-                    if total["count"] == 21:
-                        return
-
-        tasks = [asyncio.create_task(view(number)) for number in range(viewers)]
-        while not all(seen):  # noqa: ASYNC110 - looking is simpler than an event for each
-            await asyncio.sleep(0.02)
-        assert all(first[0][1] == 0 for first in seen), "the total now comes first"
-        for _ in range(20):
-            await http.post(ENTRIES, json={"value": 1})
-            await asyncio.sleep(0.05)
-        changed = time.monotonic()
-        await http.post(ENTRIES, json={"value": 1})
-        await asyncio.gather(*tasks)
-    for one in seen:
-        counts = [count for _, count in one]
-        assert counts == sorted(set(counts)), "time never runs backwards"
-        assert one[-1][0] - changed < 1.5
-        assert len(one) <= 2 + 4 * (one[-1][0] - one[0][0])
-    running.stop()
-
-
-def test_a_quiet_stream_carries_a_comment(tally_up) -> None:
-    running = tally_up()
-    with httpx.stream("GET", f"{running.url}/display_service/events", timeout=20) as stream:
-        lines = stream.iter_lines()
-        assert next(lines) == "event: total"
-        started = time.monotonic()
-        assert next(line for line in lines if line.startswith(":")) == ": still here"
-        assert time.monotonic() - started < 16
-    running.stop()
-
-
-def test_streams_end_at_once_when_the_service_stops(tally_up) -> None:
-    running = tally_up()
-    with httpx.stream("GET", f"{running.url}/display_service/events") as stream:
-        lines = stream.iter_lines()
-        next(lines)
-        asked = time.monotonic()
-        assert running.stop() == 0
-        assert time.monotonic() - asked < 3
-        list(lines)
-
-
-def test_viewers_have_a_limit(tally_up) -> None:
-    running = tally_up(TALLY_MAX_VIEWERS="1")
-    events = f"{running.url}/display_service/events"
-    with httpx.stream("GET", events) as stream:
-        lines = stream.iter_lines()
-        next(lines)
-        refused = httpx.get(events)
-        assert refused.status_code == 503
-        assert int(refused.headers["Retry-After"]) >= 1
     running.stop()

@@ -10,6 +10,8 @@ import pytest
 
 ENTRIES = "/adder_service/entries"
 
+pytest.register_assert_rewrite("tests.support.contract")
+
 
 @pytest.fixture
 def client(server) -> Iterator[httpx.Client]:
@@ -35,9 +37,9 @@ def raw(server) -> Callable[..., bytes]:
     """Send bytes as they are, and read until the server has nothing more to say."""
 
     def raw(data: bytes, seconds: float = 2) -> bytes:
-        host, _, port = server.url.removeprefix("http://").partition(":")
         received = b""
-        with socket.create_connection((host, int(port)), timeout=seconds) as connection:
+        with connect(server) as connection:
+            connection.settimeout(seconds)
             try:
                 connection.sendall(data)
                 while part := connection.recv(65536):
@@ -47,6 +49,11 @@ def raw(server) -> Callable[..., bytes]:
         return received
 
     return raw
+
+
+def connect(server) -> socket.socket:
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    return socket.create_connection((host, int(port)), timeout=30)
 
 
 def logged(running) -> list[dict]:

@@ -2,13 +2,11 @@
 
 import os
 import re
-import time
 
-import httpx
 import pytest
 
 from tally.web.log import Log
-from tests.support.http import line_of, logged
+from tests.support.http import line_of
 
 FIELDS = {
     "time",
@@ -58,29 +56,6 @@ def test_each_request_is_one_line(
     assert (line["route"], line["status"], line["level"]) == (route, status, level)
     assert 0 < line["duration_ms"] < 60_000
     assert "token=x" not in server.log.read_text()
-
-
-@pytest.mark.parametrize("header", ["X-Request-Id", "X-Amzn-Trace-Id"])
-def test_request_id_is_taken_over(client, server, header) -> None:
-    given = f"Root=1-{time.time_ns()}-abc"
-    answer = client.get("/display_service/healthz", headers={header: given})
-    assert answer.headers["X-Request-Id"] == given
-    assert line_of(server, given)["status"] == 200
-
-
-@pytest.mark.parametrize("given", ["has blanks", "x" * 129, ""])
-def test_request_id_is_made_where_none_can_be_used(client, given) -> None:
-    answer = client.get("/display_service/healthz", headers={"X-Request-Id": given})
-    assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-Id"])
-
-
-def test_start_and_stop_are_logged(tally_up) -> None:
-    running = tally_up()
-    httpx.get(running.url)
-    running.stop()
-    events = [line["event"] for line in logged(running)]
-    assert events[0] == "start"
-    assert events[-2:] == ["stopping", "stop"]
 
 
 def test_text_for_people_json_for_programs() -> None:

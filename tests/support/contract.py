@@ -1,18 +1,25 @@
-"""What a value may be, as HTTP clients see it: every accepted form, every refusal by its rule."""
+"""The tests of the HTTP contract, openapi.json, for whichever `server` they are imported to.
+
+First what a value may be: every accepted form, and every refusal by its rule. Then requests that
+are made from the contract itself.
+"""
 
 import json
 
 import httpx
+import jsonschema_rs
 import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import positive_data_acceptance
 
-ENTRIES = "/adder_service/entries"
+from tally.services.server import openapi
+from tests.support.http import ENTRIES
+
+DOCUMENT = json.loads(openapi())
 JSON = {"Content-Type": "application/json"}
-
-
-@pytest.fixture
-def client(server):
-    with httpx.Client(base_url=server.url) as client:
-        yield client
+# What no schema can say: a key that another request used, the digits of a number, a full total.
+UNSAYABLE = {"idempotency-key-reuse", "too-precise", "too-large", "sum-out-of-range"}
 
 
 @pytest.fixture
@@ -208,3 +215,43 @@ def test_a_key_with_another_body_is_refused(client) -> None:
     for other in ('{"value": 2}', '{"values": [1]}'):
         response = post(client, other, **{"Idempotency-Key": "one-body"})
         assert (response.status_code, response.json()["rule"]) == (422, "idempotency-key-reuse")
+
+
+# The events are an endless stream: a test of their own reads them.
+operations = schemathesis.openapi.from_dict(DOCUMENT).exclude(path="/display_service/events")
+
+
+@operations.parametrize()
+@settings(
+    max_examples=40,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.filter_too_much,
+        HealthCheck.function_scoped_fixture,
+    ],
+)
+def test_every_operation_answers_as_the_contract_says(case, server) -> None:
+    response = case.call_and_validate(server.url, excluded_checks=[positive_data_acceptance])
+    valid = case.meta is not None and case.meta.generation.mode.is_positive
+    if valid and response.status_code == 422:
+        if "<html" in response.text:
+            assert "already used" in response.text
+        else:
+            assert response.json()["rule"] in UNSAYABLE
+
+
+def test_contract_is_served_as_it_is_kept(server) -> None:
+    assert httpx.get(f"{server.url}/openapi.json").json() == DOCUMENT
+
+
+def test_events_stream_as_described(server) -> None:
+    with httpx.stream("GET", f"{server.url}/display_service/events") as response:
+        assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+        lines = response.iter_lines()
+        assert next(lines) == "event: total"
+        total = json.loads(next(lines).removeprefix("data: "))
+        assert next(lines) == ""
+    schema = {"$ref": "#/components/schemas/Total", "components": DOCUMENT["components"]}
+    jsonschema_rs.validate(schema, total)

@@ -1,0 +1,35 @@
+"""Errors as programs see them: problem+json."""
+
+import json
+
+from starlette.exceptions import HTTPException
+
+from tally.web.problem import Problem, problem_json, refused, routing_problem
+
+
+def test_a_problem_says_what_it_knows_and_nothing_else() -> None:
+    problem = refused("empty", "value must not be empty", "value")
+    assert json.loads(problem_json(problem, "id")) == {
+        "type": "about:blank",
+        "title": "Not accepted",
+        "status": 422,
+        "detail": "value must not be empty",
+        "field": "value",
+        "rule": "empty",
+        "request_id": "id",
+    }
+
+
+def test_people_read_a_sentence() -> None:
+    assert Problem(400, "the form can't be read").sentence == "The form can't be read."
+
+
+def test_when_to_try_again_is_in_a_header() -> None:
+    assert Problem(503, "full", retry_after=1).headers == {"Retry-After": "1"}
+
+
+def test_the_allowed_methods_come_in_order() -> None:
+    problem = routing_problem(HTTPException(405, headers={"Allow": "POST, GET, HEAD"}))
+    assert problem.headers == {"Allow": "GET, HEAD, POST"}
+    assert "Allow" in problem.detail
+    assert routing_problem(HTTPException(404)).detail == "no such page or resource"
