@@ -1,4 +1,4 @@
-"""Reading: pages and history, each of one moment, and reads that many share."""
+"""Reading: pages and history, each of one moment."""
 
 import asyncio
 import random
@@ -10,7 +10,6 @@ import pytest
 
 from tally.ledger.database import Unavailable
 from tally.ledger.reader import NEWEST, POINTS, Overview, Reader, Total
-from tally.ledger.single_flight import SingleFlight
 
 ONE = 10**9
 
@@ -159,117 +158,25 @@ async def test_a_read_gives_up_in_time(connect, owner):
 
 
 async def test_reads_survive_their_connections(reader, owner):
-    until = time.monotonic() + 1.5
+    cutting = True
+    was_read = asyncio.Event()
 
     async def read():
-        reads = 0
-        while time.monotonic() < until:
+        while cutting:
             assert await reader.total() == Total(0, 0, 0)
             assert (await reader.overview()).total == Total(0, 0, 0)
             assert await reader.entries(None, 5) == []
-            reads += 1
-        return reads
+            was_read.set()
 
     readers = [asyncio.create_task(read()) for _ in range(4)]
-    while time.monotonic() < until:
-        await asyncio.sleep(0.05)
+    for _ in range(20):
         await owner.cut()
-    assert min(await asyncio.gather(*readers)) > 3
-
-
-# Single flight
-
-
-class Work:
-    """Counts its runs; each waits until it is let go."""
-
-    def __init__(self):
-        self.began = 0
-        self.gates = []
-
-    async def __call__(self):
-        self.began += 1
-        number = self.began
-        self.gates.append(asyncio.get_running_loop().create_future())
-        await self.gates[-1]
-        return number
-
-    async def let_go(self, number, error=None):
-        await settle()
-        gate = self.gates[number - 1]
-        if error is None:
-            gate.set_result(None)
-        else:
-            gate.set_exception(error)
-        await settle()
-
-
-async def settle():
-    """Let everything run that can."""
-    for _ in range(10):
-        await asyncio.sleep(0)
-
-
-async def test_those_who_ask_during_a_run_share_the_next():
-    work = Work()
-    flight = SingleFlight(work)
-    first = asyncio.create_task(flight())
-    await settle()
-    others = [asyncio.create_task(flight()) for _ in range(50)]
-    await work.let_go(1)
-    assert await first == 1
-    assert not any(other.done() for other in others)
-    await work.let_go(2)
-    assert set(await asyncio.gather(*others)) == {2}
-    assert work.began == 2
-
-
-async def test_nobody_gets_an_answer_begun_before_they_asked():
-    work = Work()
-    flight = SingleFlight(work)
-    asked = []
-    for number in range(1, 6):
-        asked.append((number, asyncio.create_task(flight())))
-        await settle()
-        if number > 1:
-            await work.let_go(number - 1)
-    await work.let_go(5)
-    for number, task in asked:
-        assert await task == number
-
-
-async def test_after_a_pause_a_run_begins_at_once():
-    work = Work()
-    flight = SingleFlight(work)
-    for number in (1, 2):
-        task = asyncio.create_task(flight())
-        await work.let_go(number)
-        assert task.done()
-        assert await task == number
-
-
-async def test_an_error_reaches_all_who_share_it_and_nobody_else():
-    work = Work()
-    flight = SingleFlight(work)
-    first = asyncio.create_task(flight())
-    await settle()
-    others = [asyncio.create_task(flight()) for _ in range(2)]
-    await work.let_go(1, KeyError("broken"))
-    with pytest.raises(KeyError):
-        await first
-    await work.let_go(2)
-    assert await asyncio.gather(*others) == [2, 2]
-
-
-async def test_who_goes_away_stops_nobody_else_s_run():
-    work = Work()
-    flight = SingleFlight(work)
-    leaving, staying = (asyncio.create_task(flight()) for _ in range(2))
-    await settle()
-    leaving.cancel()
-    await work.let_go(1)
-    assert await staying == 1
-    assert leaving.cancelled()
+        was_read.clear()
+        waiting = asyncio.create_task(was_read.wait())
+        await asyncio.wait([waiting, *readers], return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+    cutting = False
+    await asyncio.gather(*readers)
 
 
 async def test_reads_never_lag_behind_an_acknowledged_add(reader, writer):

@@ -1,27 +1,18 @@
-"""What clients are told while the database is away, and how service resumes."""
+"""What clients are told of errors, and how service resumes after an outage."""
 
-import asyncio
-import shutil
-import tempfile
 import time
-from pathlib import Path
 
 import httpx
 import pytest
 
+from tally.amount import InvalidAmount
 from tally.embedded import postgres
+from tally.ledger.database import SchemaOutdated, Unavailable
+from tally.ledger.resets import NotUndoable
+from tally.ledger.writer import KeyReused, QueueFull, SumOutOfRange
+from tally.services.errors import error_page, problem_of
+from tally.web.problem import Problem
 from tests.support.http import ENTRIES, logged
-
-
-@pytest.fixture
-def database():
-    """A PostgreSQL that a test may stop and start."""
-    folder = Path(tempfile.mkdtemp(prefix="tally-outage-"))
-    folder.chmod(0o755)
-    servers = [postgres.start(folder / "data")]
-    yield servers
-    servers[-1].stop()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_waits_a_set_time_then_says_so_and_resumes_by_itself(database, tally_up) -> None:
@@ -64,22 +55,37 @@ def test_waits_a_set_time_then_says_so_and_resumes_by_itself(database, tally_up)
     assert all(line["reason"] for line in said if line["event"] == "database lost")
 
 
-async def test_a_full_queue_is_refused_at_once(database, tally_up) -> None:
-    running = tally_up(
-        TALLY_DATABASE_URL=database[0].admin_url,
-        TALLY_QUEUE_LIMIT="10",
-        TALLY_REQUEST_TIMEOUT="3",
-    )
-    database[0].stop()
-    async with httpx.AsyncClient(base_url=running.url, timeout=20) as http:
-        # The first leaves the queue for the batch that waits for the database; the second fills it.
-        full = {"values": [1] * 10}
-        waiting = []
-        for _ in range(2):
-            waiting.append(asyncio.create_task(http.post(ENTRIES, json=full)))
-            await asyncio.sleep(0.5)
-        response = await http.post(ENTRIES, json={"value": 2})
-        assert not any(full.done() for full in waiting), "refused at once, while those still wait"
-        assert (response.status_code, response.json()["outcome"]) == (503, "not stored")
-        assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {503}
-    running.stop()
+@pytest.mark.parametrize(
+    ("error", "status", "rule", "outcome"),
+    [
+        (InvalidAmount("empty", "must not be empty"), 422, "empty", None),
+        (SumOutOfRange("too much"), 422, "sum-out-of-range", None),
+        (KeyReused("used"), 422, "idempotency-key-reuse", None),
+        (NotUndoable("undone"), 409, None, None),
+        (QueueFull("full"), 503, None, "not stored"),
+        (Unavailable("away"), 503, None, "not stored"),
+        (Unavailable("away", outcome_known=False), 503, None, "unknown"),
+        (SchemaOutdated("old"), 503, None, "not stored"),
+    ],
+    ids=repr,
+)
+def test_each_error_of_the_ledger_is_a_problem(error, status, rule, outcome) -> None:
+    problem = problem_of(error)
+    assert problem is not None
+    assert (problem.status, problem.rule, problem.outcome) == (status, rule, outcome)
+    assert ("Retry-After" in problem.headers) == (status == 503)
+
+
+def test_any_other_error_is_an_internal_one() -> None:
+    assert problem_of(KeyError()) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "static"),
+    [("/adder_service/x", "adder"), ("/reset_service", "reset"), ("/nowhere", "display")],
+)
+def test_the_error_page_uses_the_files_of_its_service(path, static) -> None:
+    page = error_page(Problem(404, "no such page"), path, "the-id").decode()
+    assert f"/{static}_service/static/tally.css" in page
+    for said in ("There is nothing here", "No such page.", "the-id"):
+        assert said in page

@@ -1,12 +1,16 @@
-"""Who may change the total."""
+"""Authentication and CSRF."""
 
 import base64
 import inspect
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.datastructures import Headers
 
-from tally.web import auth as guard
+from tally.web import auth
+from tally.web.problem import Problem
 
 CHANGES = [
     ("POST", "/adder_service/entries"),
@@ -93,4 +97,46 @@ class TestTokens:
             assert token not in locked.log.read_text()
 
     def test_it_is_compared_in_constant_time(self) -> None:
-        assert "hmac.compare_digest(" in inspect.getsource(guard.require_token)
+        assert "hmac.compare_digest(" in inspect.getsource(auth.require_token)
+
+
+TOKENS = st.none() | st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1)
+
+
+@st.composite
+def near_the_rules(draw):
+    """A token, and headers that are right or almost: as the parser gives them."""
+    token = draw(TOKENS)
+    given = draw(st.sampled_from([token or "", f"{token}x", f" {token}", ""]) | st.text("aA !"))
+    headers = {}
+    if draw(st.booleans()):
+        scheme = draw(st.sampled_from(["Bearer", "bearer", "Basic", "", "Bearer "]))
+        headers["authorization"] = f"{scheme} {given}"
+    sites = {"sec-fetch-site": ["same-origin", "none", "cross-site", ""], "origin": ["null", ""]}
+    for name, values in sites.items():
+        if draw(st.integers(0, 3)) == 0:
+            headers[name] = draw(st.sampled_from(values))
+    return token, {name.encode(): value.encode() for name, value in headers.items()}
+
+
+@given(near_the_rules())
+def test_what_is_plainly_allowed_is_allowed(case) -> None:
+    token, headers = case
+    if auth.plainly_allowed(headers, token):
+        auth.authorize(Headers(raw=list(headers.items())), token)
+
+
+@given(TOKENS)
+def test_the_plainest_change_is_plainly_allowed(token) -> None:
+    headers = {} if token is None else {b"authorization": b"Bearer " + token.encode()}
+    assert auth.plainly_allowed(headers, token)
+    assert not auth.plainly_allowed({**headers, b"origin": b"null"}, token)
+
+
+@given(st.binary(), TOKENS.filter(bool))
+def test_no_other_token_is_plainly_allowed(authorization, token) -> None:
+    headers = {b"authorization": authorization}
+    if authorization != b"Bearer " + token.encode():
+        assert not auth.plainly_allowed(headers, token)
+    with pytest.raises(Problem):
+        auth.require_token(Headers({}), token)

@@ -1,4 +1,4 @@
-"""The fast lane: whoever takes it and whoever does not get the same answers."""
+"""The fast path: a request gets the same answer on it and beside it."""
 
 import json
 import socket
@@ -7,7 +7,7 @@ import threading
 import httpx
 import pytest
 
-from tests.support.http import ENTRIES, line_of
+from tests.support.http import ENTRIES, connect, line_of
 
 BODY = b'{"value": "1.25"}'
 HEAD = (
@@ -15,7 +15,7 @@ HEAD = (
     b"Content-Length: 17\r\n"
 )
 PLAIN = HEAD + b"\r\n" + BODY
-# Each says the same as PLAIN in a way that is not for the lane.
+# Each says the same as PLAIN in a way that is not for the fast path.
 CAREFUL = {
     "charset": PLAIN.replace(b"json\r\n", b"json; charset=utf-8\r\n"),
     "chunked": PLAIN.replace(b"Content-Length: 17", b"Transfer-Encoding: chunked").replace(
@@ -32,8 +32,7 @@ CAREFUL = {
 
 @pytest.fixture
 def connection(server):
-    host, _, port = server.url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=5) as connection:
+    with connect(server) as connection:
         yield connection
 
 
@@ -60,7 +59,7 @@ def what_all_say(headers: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("form", CAREFUL)
-def test_the_lane_answers_as_the_careful_way_does(connection, server, form) -> None:
+def test_the_fast_path_answers_as_the_careful_way_does(connection, server, form) -> None:
     connection.sendall(PLAIN)
     status, headers, plain = read_answer(connection)
     assert (status, plain["value"]) == (201, "1.25")
@@ -126,7 +125,7 @@ def test_a_trailer_is_no_header(connection, add) -> None:
 
 
 def test_a_key_counts_the_same_on_both_ways(connection, client) -> None:
-    keyed = HEAD + b"Idempotency-Key: lane-or-not\r\n\r\n" + BODY
+    keyed = HEAD + b"Idempotency-Key: fast-or-not\r\n\r\n" + BODY
     connection.sendall(keyed)
     _, first_headers, first = read_answer(connection)
     connection.sendall(keyed)
@@ -134,7 +133,7 @@ def test_a_key_counts_the_same_on_both_ways(connection, client) -> None:
     assert "idempotency-replayed" not in first_headers
     assert second_headers["idempotency-replayed"] == "true"
     careful = client.post(
-        ENTRIES, json={"value": "1.25"}, headers={"Idempotency-Key": "lane-or-not", "X-Y": "1"}
+        ENTRIES, json={"value": "1.25"}, headers={"Idempotency-Key": "fast-or-not", "X-Y": "1"}
     )
     assert first == second == careful.json()
     connection.sendall(keyed.replace(b"1.25", b"1.26"))
@@ -162,7 +161,7 @@ def test_what_breaks_a_rule_is_refused(connection, count, header, status) -> Non
     assert count() == before
 
 
-def test_the_token_opens_the_lane_and_nothing_else_does(tally_up) -> None:
+def test_the_token_is_asked_for_on_both_ways(tally_up) -> None:
     locked = tally_up(TALLY_ADD_TOKEN="secret")
     with httpx.Client(base_url=locked.url) as client:
         for given, status in (
@@ -179,14 +178,14 @@ def test_the_token_opens_the_lane_and_nothing_else_does(tally_up) -> None:
     locked.stop()
 
 
-def test_an_error_in_the_lane_is_a_page_for_people(client, add) -> None:
+def test_an_error_on_the_fast_path_is_a_page_for_people(client, add) -> None:
     add(1, **{"Idempotency-Key": "page-for-people"})
     answer = add(2, **{"Idempotency-Key": "page-for-people", "Accept": "text/html"})
     assert answer.status_code == 422
     assert answer.headers["Content-Type"].startswith("text/html")
 
 
-def test_the_total_s_lane_answers_as_the_careful_way_does(client) -> None:
+def test_the_total_is_answered_as_the_careful_way_does(client) -> None:
     plain = client.get("/display_service/total")
     careful = client.get("/display_service/total?")
     assert plain.json() == careful.json()

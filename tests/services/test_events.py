@@ -1,0 +1,198 @@
+"""Live totals: every viewer sees every change, at the price of one read."""
+
+import asyncio
+import json
+import time
+
+import httpx
+import pytest
+
+from tally.ledger.database import Unavailable
+from tally.ledger.reader import Total
+from tally.services import events
+from tally.services.events import Events
+from tally.web.problem import Problem
+from tests.support.http import ENTRIES
+
+
+async def totals(stream: httpx.Response):
+    async for line in stream.aiter_lines():
+        if line.startswith("data: "):
+            yield json.loads(line.removeprefix("data: "))
+
+
+async def test_every_viewer_sees_every_change_and_at_most_four_a_second(tally_up) -> None:
+    running = tally_up()
+    viewers = 100
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(base_url=running.url, limits=limits, timeout=20) as http:
+        seen: list[list[tuple[float, int]]] = [[] for _ in range(viewers)]
+
+        async def view(number: int) -> None:
+            async with http.stream("GET", "/display_service/events") as stream:
+                async for total in totals(stream):
+                    seen[number].append((time.monotonic(), total["count"]))
+                    if total["count"] == 21:
+                        return
+
+        tasks = [asyncio.create_task(view(number)) for number in range(viewers)]
+        while not all(seen):  # noqa: ASYNC110 - looking is simpler than an event for each
+            await asyncio.sleep(0.02)
+        assert all(first[0][1] == 0 for first in seen), "the total now comes first"
+        for _ in range(20):
+            await http.post(ENTRIES, json={"value": 1})
+            await asyncio.sleep(0.05)
+        await http.post(ENTRIES, json={"value": 1})
+        await asyncio.gather(*tasks)
+    for one in seen:
+        counts = [count for _, count in one]
+        assert counts == sorted(set(counts)), "time never runs backwards"
+        assert len(one) <= 2 + 4 * (one[-1][0] - one[0][0])
+    running.stop()
+
+
+def test_a_quiet_stream_carries_a_comment(tally_up) -> None:
+    running = tally_up()
+    with httpx.stream("GET", f"{running.url}/display_service/events", timeout=20) as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == "event: total"
+        assert next(line for line in lines if line.startswith(":")) == ": still here"
+    running.stop()
+
+
+def test_streams_end_when_the_service_stops(tally_up) -> None:
+    running = tally_up()
+    with httpx.stream("GET", f"{running.url}/display_service/events") as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        assert running.stop() == 0
+        list(lines)
+
+
+def test_viewers_have_a_limit(tally_up) -> None:
+    running = tally_up(TALLY_MAX_VIEWERS="1")
+    events = f"{running.url}/display_service/events"
+    with httpx.stream("GET", events) as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        refused = httpx.get(events)
+        assert refused.status_code == 503
+        assert int(refused.headers["Retry-After"]) >= 1
+    running.stop()
+
+
+class Source:
+    """A total that a test changes; counts how often it is read."""
+
+    def __init__(self):
+        self.reads = 0
+        self.total = Total(0, 0, 0)
+        self.away = False
+
+    async def __call__(self):
+        self.reads += 1
+        if self.away:
+            raise Unavailable("away")
+        return self.total
+
+
+class Viewer:
+    """Reads a stream in this process."""
+
+    @classmethod
+    async def open(cls, stream):
+        self = cls()
+        self.pieces = asyncio.Queue()
+        self._leave = asyncio.Event()
+        answer = await stream(None)
+        self.task = asyncio.create_task(answer({"method": "GET"}, self._receive, self._send))
+        return self
+
+    async def _receive(self):
+        await self._leave.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message):
+        if message.get("body"):
+            self.pieces.put_nowait(message["body"])
+
+    async def next(self):
+        while (piece := await self.pieces.get()).startswith(b":"):
+            pass
+        kind, data, *_ = piece.decode().split("\n")
+        return kind.removeprefix("event: "), json.loads(data.removeprefix("data: "))
+
+    async def leave(self):
+        self._leave.set()
+        await self.task
+
+
+@pytest.fixture
+async def source():
+    return Source()
+
+
+@pytest.fixture
+async def live(source):
+    live = Events(source, max_viewers=2)
+    live.start()
+    yield live
+    await live.stop()
+
+
+async def test_a_change_is_sent_within_a_few_looks_and_to_all(live, source) -> None:
+    viewers = [await Viewer.open(live.stream) for _ in range(2)]
+    for viewer in viewers:
+        assert (await viewer.next())[1]["count"] == 0
+    source.total, reads = Total(5, 1, 1), source.reads
+    for viewer in viewers:
+        assert await viewer.next() == ("total", {"sum": "0.000000005", "count": 1, "last_id": 1})
+    assert source.reads - reads <= 2 + events.SEND_EVERY / events.LOOK_EVERY
+
+
+async def test_an_event_from_a_standby_says_how_old_it_may_be(live, source) -> None:
+    source.total = Total(0, 0, 0, behind=1.23456)
+    viewer = await Viewer.open(live.stream)
+    assert (await viewer.next())[1]["behind_seconds"] == 1.235
+    # Growing older is no news.
+    while source.reads < 8:
+        source.total = Total(0, 0, 0, behind=source.total.behind + 1)
+        await asyncio.sleep(0.01)
+    assert viewer.pieces.empty()
+    source.total = Total(1, 1, 1, behind=7.5)
+    assert (await viewer.next())[1] == {
+        "sum": "0.000000001",
+        "count": 1,
+        "last_id": 1,
+        "behind_seconds": 7.5,
+    }
+
+
+async def test_viewers_learn_that_the_database_is_away(live, source) -> None:
+    viewer = await Viewer.open(live.stream)
+    await viewer.next()
+    source.away = True
+    assert await viewer.next() == ("unavailable", {})
+    source.away = False
+    assert (await viewer.next())[0] == "total"
+
+
+async def test_a_stream_that_ends_frees_its_place(live) -> None:
+    first, second = [await Viewer.open(live.stream) for _ in range(2)]
+    await first.next()
+    await second.next()
+    with pytest.raises(Problem, match="too many viewers"):
+        await live.stream(None)
+    await first.leave()
+    await live.stream(None)
+
+
+async def test_a_stopping_service_ends_its_streams_without_another_look(live, source) -> None:
+    viewer = await Viewer.open(live.stream)
+    await viewer.next()
+    reads = source.reads
+    live.end_streams()
+    await viewer.task
+    assert source.reads <= reads + 1
+    with pytest.raises(Problem):
+        await live.stream(None)

@@ -1,0 +1,34 @@
+"""Reset: clears the total, and gives it back."""
+
+
+def test_a_reset_and_its_undo_by_the_page_s_forms(client, add) -> None:
+    add(3)
+    answer = client.post("/reset_service", data={"action": "reset", "key": "reset-form"})
+    assert answer.status_code == 303
+    assert "Cleared" in client.get(answer.headers["Location"]).text
+    number = answer.headers["Location"].rpartition("=")[2]
+    answer = client.post("/reset_service", data={"action": "undo", "id": number})
+    assert answer.headers["Location"] == f"/reset_service?undone={number}"
+    again = client.post("/reset_service", data={"action": "undo", "id": number})
+    assert again.status_code == 409
+
+
+def test_a_form_that_is_not_the_page_s_is_refused_on_the_page(client) -> None:
+    answer = client.post("/reset_service", data={"action": "reset", "key": "k", "more": "1"})
+    assert answer.status_code == 422
+    assert "The form is not one of this page" in answer.text
+
+
+def test_a_reset_with_a_key_is_made_once(client) -> None:
+    made = [
+        client.post("/reset_service/resets", headers={"Idempotency-Key": "reset-once"})
+        for _ in range(2)
+    ]
+    assert made[0].json() == made[1].json()
+    assert "undone_at" not in made[0].json()
+    assert [answer.headers.get("Idempotency-Replayed") for answer in made] == [None, "true"]
+
+
+def test_a_reset_takes_no_fields(client) -> None:
+    answer = client.post("/reset_service/resets", json={"all": True})
+    assert (answer.status_code, answer.json()["rule"]) == (422, "unknown-field")
