@@ -23,11 +23,11 @@ PARTS = {
     "sending": r"\bUVStream__?(exec|try|initiate)?_?write|uv__?try_write|uv__write",
     "receiving": r"^read \(|^recv(from|msg)? \(",
     "garbage collection": r"^gc_collect",
-    "logging": r"tally/services/log\.py",
+    "logging": r"tally/web/log\.py",
     "driver": r"asyncpg|pgproto",
     "ledger": r"tally/(ledger/|amount\.py)",
     "HTTP parsing": r"uvicorn/|httptools|llhttp|\(parser\.c",
-    "request": r"tally/services/",
+    "request": r"tally/(web|services)/|tally/representation\.py",
     "event loop": r"asyncio|uvloop|\(loop\.c|\buv_|^epoll_|\(core\.c|\(linux\.c",
 }
 _PATTERNS = {part: re.compile(pattern) for part, pattern in PARTS.items()}

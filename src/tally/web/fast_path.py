@@ -84,8 +84,23 @@ class FastRequest:
     def write(self, status: int, headers: bytes, body: bytes) -> None:
         """Write the answer at once, unless the client has gone away."""
         self.response_complete = True
-        if not self.disconnected:
-            self.protocol.write_answer(status, headers, body, keep_alive=self.keep_alive)
+        protocol = self.protocol
+        if protocol.transport.is_closing():
+            return
+        protocol.transport.write(
+            b"%b%bcontent-length: %d\r\n%b%b\r\n%b"
+            % (
+                STATUS_LINE[status],
+                protocol.default_lines(),
+                len(body),
+                headers,
+                b"" if self.keep_alive else b"connection: close\r\n",
+                body,
+            )
+        )
+        if not self.keep_alive:
+            protocol.transport.close()
+        protocol.on_response_complete()
 
 
 class FastPathProtocol(HttpToolsProtocol):
@@ -152,26 +167,12 @@ class FastPathProtocol(HttpToolsProtocol):
             self._replay()
         super().on_message_complete()
 
-    def write_answer(self, status: int, headers: bytes, body: bytes, *, keep_alive: bool) -> None:
-        if self.transport.is_closing():
-            return
+    def default_lines(self) -> bytes:
+        """What uvicorn adds to every answer: the date."""
         if self.server_state.default_headers is not self._defaults:
             self._defaults = self.server_state.default_headers
             self._default_lines = b"".join(b"%b: %b\r\n" % header for header in self._defaults)
-        self.transport.write(
-            b"%b%bcontent-length: %d\r\n%b%b\r\n%b"
-            % (
-                STATUS_LINE[status],
-                self._default_lines,
-                len(body),
-                headers,
-                b"" if keep_alive else b"connection: close\r\n",
-                body,
-            )
-        )
-        if not keep_alive:
-            self.transport.close()
-        self.on_response_complete()
+        return self._default_lines
 
     def _is_plain(self) -> bool:
         """Tell whether nothing about the request and its connection needs uvicorn's care."""
