@@ -87,11 +87,13 @@ class FastRequest:
         protocol = self.protocol
         if protocol.transport.is_closing():
             return
+        if protocol.server_state.default_headers is not protocol.defaults:
+            protocol.encode_defaults()
         protocol.transport.write(
             b"%b%bcontent-length: %d\r\n%b%b\r\n%b"
             % (
                 STATUS_LINE[status],
-                protocol.default_lines(),
+                protocol.default_lines,
                 len(body),
                 headers,
                 b"" if self.keep_alive else b"connection: close\r\n",
@@ -116,8 +118,8 @@ class FastPathProtocol(HttpToolsProtocol):
         self._head: MutableSequence[tuple[bytes, bytes]] = []
         self._headers: dict[bytes, bytes] = {}
         self._body = b""
-        self._defaults: list[tuple[bytes, bytes]] = []
-        self._default_lines = b""
+        self.defaults: list[tuple[bytes, bytes]] = []
+        self.default_lines = b""
 
     def data_received(self, data: bytes) -> None:
         """Parse; a request that is not all there leaves the fast path."""
@@ -167,12 +169,10 @@ class FastPathProtocol(HttpToolsProtocol):
             self._replay()
         super().on_message_complete()
 
-    def default_lines(self) -> bytes:
-        """What uvicorn adds to every answer: the date."""
-        if self.server_state.default_headers is not self._defaults:
-            self._defaults = self.server_state.default_headers
-            self._default_lines = b"".join(b"%b: %b\r\n" % header for header in self._defaults)
-        return self._default_lines
+    def encode_defaults(self) -> None:
+        """Encode what uvicorn adds to every answer, the date, once a second."""
+        self.defaults = self.server_state.default_headers
+        self.default_lines = b"".join(b"%b: %b\r\n" % header for header in self.defaults)
 
     def _is_plain(self) -> bool:
         """Tell whether nothing about the request and its connection needs uvicorn's care."""
