@@ -8,8 +8,8 @@ import pytest
 from tally.aws.check import check
 from tally.aws.inventory import Inventory
 from tally.aws.waivers import read_waivers
-from tests.support.deployment import INFRA
 from tests.support.mutations.cloud import Cloud
+from tests.support.paths import INFRA
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ from collections import Counter
 import pytest
 
 from tally.aws.check import Status, requirements
-from tests.support.deployment import ROOT
 from tests.support.mutations import MET, MUTATIONS
 from tests.support.mutations.public import BROKEN
+from tests.support.paths import ROOT
 
 # Met by no deployment here: waived, for the reason that stands in the register.
 WAIVED = {"database-secrets-rotate"}

@@ -8,8 +8,8 @@ from tally.aws import check as checks
 from tally.aws.check import Status, check
 from tally.aws.requirement import Concern, Evidence, NotApplicable
 from tally.aws.waivers import InvalidWaivers, Waiver, read_waivers
-from tests.support.deployment import INFRA
 from tests.support.empty_account import EmptyAccount
+from tests.support.paths import INFRA
 
 GOOD = """
 [check.a-row]

@@ -4,9 +4,10 @@ import re
 import subprocess
 import tomllib
 
-from tests.support.deployment import ACCOUNT, INFRA, ROOT, Stand, planned
+from tests.support.deployment import ACCOUNT, Stand, planned
 from tests.support.guide_runner import DEPLOY, LOOKED_AT, NOT_RUN, looks, sections
 from tests.support.inventory import everything
+from tests.support.paths import INFRA, ROOT
 
 # What Terraform changes in a database that it takes over, with the reason.
 CHANGED_AFTER_RESTORE = {

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.deployment import ACCOUNT, INFRA, ROOT, Emulator, aws_command
+from tests.support.deployment import ACCOUNT, Emulator, aws_command
+from tests.support.paths import INFRA, ROOT
 from tests.support.workflow_runner import machine
 
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
@@ -26,17 +27,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 @pytest.fixture(scope="module")
 def deployment(emulator: Emulator) -> Emulator:
     """What the commands name, as small as can be; the tests of infra/ apply the whole."""
-    boto3 = pytest.importorskip("boto3")
-
-    def client(service: str):
-        return boto3.client(
-            service,
-            endpoint_url=emulator.url,
-            region_name="us-east-1",
-            aws_access_key_id="stand",
-            aws_secret_access_key="stand",
-        )
-
+    client = emulator.client
     s3 = client("s3")
     s3.create_bucket(Bucket=f"tally-releases-{ACCOUNT}")
     for version in ("1" * 40, "2" * 40):

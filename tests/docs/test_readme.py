@@ -4,13 +4,12 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 
 from tally.settings import Settings
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 # What differs from run to run, and what the README shows for it.

@@ -22,8 +22,8 @@ from tests.support.embedded_postgres import (
     query,
     refusal,
     said,
-    wait_for,
 )
+from tests.support.processes import wait_for
 
 
 def gone(pid):

@@ -12,6 +12,8 @@ from faults.checkers import CHECKERS
 from faults.history import History
 from faults.schedule import FULL_DISK, KINDS
 
+pytestmark = pytest.mark.core  # it runs the faults, with all that they start
+
 ROOT = Path(__file__).parents[2]
 SECONDS, SEED = 60, 1
 

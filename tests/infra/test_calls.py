@@ -21,8 +21,9 @@ import pytest
 from tally.aws.iam_policies import denied
 from tally.aws.inventory import AGENT
 from tally.aws.inventory.resources import statements
-from tests.support.deployment import ACCOUNT, BOOTSTRAP, REGION, ROOT, Stand
+from tests.support.deployment import ACCOUNT, REGION, Stand
 from tests.support.lifecycle import Life
+from tests.support.paths import BOOTSTRAP, ROOT
 
 ACTIONS = BOOTSTRAP / "ci-actions.json"
 

@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import Ledger
 from tests.support.deployment import Stand, planned
+from tests.support.postgres import Ledger
 
 SERVICES = ("adder", "display", "reset")
 CONTRACT = json.loads(files("tally.services").joinpath("openapi.json").read_bytes())

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.deployment import BOOTSTRAP, INFRA, ROOT, Emulator, terraform_environment
+from tests.support.deployment import Emulator, terraform_environment
+from tests.support.paths import BOOTSTRAP, INFRA, ROOT
 
 CHECKOV = ROOT / ".venv/checkov/bin/checkov"
 MODULES = [INFRA, BOOTSTRAP]

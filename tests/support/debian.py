@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
+
 # The release whose python3 is 3.11, the one that the services run on.
 SUITE = "bookworm"
-KEPT = Path(__file__).parents[2] / ".cache" / "debian"
+KEPT = ROOT / ".cache" / "debian"
 
 
 def root(packages: Iterable[str]) -> Path:

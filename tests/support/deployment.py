@@ -26,13 +26,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import boto3
-
 from tests.support.inventory import Thing, everything
+from tests.support.paths import BOOTSTRAP, INFRA, ROOT
 
-ROOT = Path(__file__).parents[2]
-INFRA = ROOT / "infra"
-BOOTSTRAP = INFRA / "bootstrap"
 REGION = "us-east-1"
 # The emulator's account, and whatever keys: it lets everybody in.
 ACCOUNT = "123456789012"
@@ -101,6 +97,8 @@ class Emulator:
 
     def client(self, service: str) -> Any:
         """A boto3 client of it."""
+        import boto3
+
         return boto3.client(
             service,
             endpoint_url=self.url,

@@ -13,17 +13,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import boto3
-
 from tests.support.deployment import (
     ACCOUNT,
-    ROOT,
     Emulator,
     aws_command,
     run,
     terraform_environment,
 )
 from tests.support.lifecycle import password_versions, running_versions
+from tests.support.paths import ROOT
 
 DEPLOY = (ROOT / "docs/deploy.md").read_text()
 
@@ -142,6 +140,12 @@ def build() -> None:
     Path("dist/tally.pex").write_text(f"in place of the release of {_head()}")
 
 
+def _client(service: str) -> Any:
+    import boto3
+
+    return boto3.client(service)
+
+
 def put_images() -> None:
     """Tell the emulator of two images with this commit's tag, as a push would."""
     version = _head()
@@ -157,7 +161,7 @@ def put_images() -> None:
                 "layers": [],
             }
         )
-        boto3.client("ecr").put_image(
+        _client("ecr").put_image(
             repositoryName=f"tally/{service}",
             imageTag=version,
             imageManifest=manifest,
@@ -181,7 +185,7 @@ def put_denied_traffic() -> None:
     )
     text = header + line("192.0.2.9", 22) + line("192.0.2.9", 22) + line("192.0.2.8", 5432)
     today = datetime.now(UTC).strftime("%Y/%m/%d")
-    boto3.client("s3").put_object(
+    _client("s3").put_object(
         Bucket=f"tally-denied-traffic-{ACCOUNT}",
         Key=f"AWSLogs/{ACCOUNT}/vpcflowlogs/us-east-1/{today}/{ACCOUNT}_vpcflowlogs.log.gz",
         Body=gzip.compress(text.encode()),
@@ -192,8 +196,8 @@ def look() -> None:
     """Print the newest commit, the release and the passwords' version of all that runs."""
     seen = {
         "head": _head(),
-        "releases": running_versions("tally", boto3.client),
-        "passwords": sorted(password_versions("tally", boto3.client)),
+        "releases": running_versions("tally", _client),
+        "passwords": sorted(password_versions("tally", _client)),
     }
     sys.stdout.write(f"{SEEN}{json.dumps(seen)}\n")
 

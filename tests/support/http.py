@@ -2,11 +2,12 @@
 
 import json
 import socket
-import time
 from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
+
+from tests.support.processes import wait_for
 
 ENTRIES = "/adder_service/entries"
 
@@ -62,19 +63,9 @@ def logged(running) -> list[dict]:
 
 
 def line_of(server, request_id: str) -> dict:
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        lines = [line for line in logged(server) if line.get("request_id") == request_id]
-        if lines:
-            assert len(lines) == 1
-            return lines[0]
-        time.sleep(0.02)
-    raise AssertionError("the request was not logged")
+    def lines() -> list[dict]:
+        return [line for line in logged(server) if line.get("request_id") == request_id]
 
-
-@pytest.fixture
-def free_port() -> Iterator[int]:
-    """A port that nothing listens on, and that nobody else is given meanwhile."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield taken.getsockname()[1]
+    wait_for(lines, said="for the request's line of the log")
+    [line] = lines()
+    return line

@@ -16,8 +16,8 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parents[2]
-WORKFLOWS = ROOT / ".github/workflows"
+from tests.support.paths import WORKFLOWS
+
 # What these do, the test has done already.
 GIVEN = {
     "actions/checkout",

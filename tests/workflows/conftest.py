@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.deployment import ACCOUNT, BOOTSTRAP, PUBLIC_KEY, Stand, terraform_environment
-from tests.support.workflow_runner import ROOT, Runner, machine
+from tests.support.deployment import ACCOUNT, PUBLIC_KEY, Stand, terraform_environment
+from tests.support.paths import BOOTSTRAP, ROOT
+from tests.support.workflow_runner import Runner, machine
 
 HERE = Path(__file__).parent
 NAME = "tally"
@@ -83,10 +84,8 @@ class Checkout:
 
 
 @pytest.fixture(scope="session")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+def account(terraform: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     """An account after the bootstrap: buckets, repositories, and the key that seals."""
-    if shutil.which("terraform") is None:
-        pytest.skip("terraform is not installed")
     stand = Stand.start(NAME, "production", tmp_path_factory.mktemp("account"))
     try:
         stand.terraform(BOOTSTRAP, "init", "-input=false", "-no-color", "-lockfile=readonly")

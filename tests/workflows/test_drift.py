@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from deploy.ci.drift import LONGEST_BODY, report
-from tests.support.workflow_runner import ROOT, Runner, machine
+from tests.support.paths import ROOT
+from tests.support.workflow_runner import Runner, machine
 
 REPOSITORY = "example/tally"
 

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from deploy.ci import __main__ as deploying
-from tests.support.workflow_runner import ROOT, WORKFLOWS, load
+from tests.support.paths import ROOT, WORKFLOWS
+from tests.support.workflow_runner import load
 
 BIN = Path(sys.executable).parent
 FILES = sorted(path.name for path in WORKFLOWS.iterdir())

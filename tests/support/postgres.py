@@ -1,0 +1,96 @@
+"""One real PostgreSQL, and a fresh ledger for each test that asks for one."""
+
+import asyncio
+import itertools
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+
+if TYPE_CHECKING:
+    from tally.embedded.postgres import Server
+    from tally.ledger.database import Database
+
+_TEMPLATE = "tally_template"
+_names = (f"tally_test_{number}" for number in itertools.count(1))
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """A migrated database of its own, reached as its owner or as a service's role."""
+
+    url: Callable[[str], str]
+
+    @property
+    def owner_url(self) -> str:
+        return self.url("postgres")
+
+    def database(self, role: str = "postgres", timeout: float = 5) -> "Database":
+        from tally.ledger.database import Database
+
+        return Database(self.url(role), timeout=timeout)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator["Server"]:
+    """The embedded server, as `tally up` runs it, in a short-lived folder; one a worker."""
+    from tally.embedded import postgres
+
+    folder = Path(tempfile.mkdtemp(prefix="tally-test-"))
+    folder.chmod(0o755)
+    with postgres.start(folder / "data") as server:
+        yield server
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def with_database(url: str, name: str) -> str:
+    """The same server, another database."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+def execute(url: str, *statements: str) -> None:
+    """Run statements, each in a transaction of its own."""
+    import asyncpg
+
+    async def run() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    asyncio.run(run())
+
+
+@pytest.fixture(scope="session")
+def _template(postgres_server: "Server") -> None:
+    from tally.ledger.database import Database
+    from tally.ledger.migrate import migrate
+
+    execute(postgres_server.admin_url, f"CREATE DATABASE {_TEMPLATE}")
+
+    async def prepare() -> None:
+        database = Database(with_database(postgres_server.admin_url, _TEMPLATE), timeout=5)
+        await migrate(database)
+        await database.close()
+
+    asyncio.run(prepare())
+
+
+@pytest.fixture
+def ledger(postgres_server: "Server", _template: None) -> Iterator[Ledger]:
+    """An empty, migrated ledger in a database of its own."""
+    name = next(_names)
+    execute(postgres_server.admin_url, f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+    yield Ledger(
+        lambda role: with_database(
+            postgres_server.admin_url if role == "postgres" else postgres_server.url(role), name
+        )
+    )
+    execute(postgres_server.admin_url, f"DROP DATABASE {name} WITH (FORCE)")
