@@ -6,27 +6,32 @@ SECONDS ?= 600
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench faults lint format pin release screenshots clean
+.PHONY: help run check test bench faults lint lint-files format pin release screenshots clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	    /^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+##@ Use
 run: .venv/installed-local ## Run everything at http://127.0.0.1:8080 (PORT=9000 for another port)
 	@exec $(BIN)/python -m tally up --port "$(PORT)"
 
-test: .venv/installed-dev .venv/checkov/installed ## Run all tests (STRICT=1: whatever is left out fails)
-	@TALLY_TEST_STRICT="$(STRICT)" $(BIN)/python -m pytest $(ARGS)
+##@ Change
+check: .venv/installed-check lint-files ## Lint, check types and run the fast tests: a minute
+	$(BIN)/mypy src faults
+	@TALLY_TEST_STRICT="$(STRICT)" $(BIN)/python -m tests fast
 
-bench: .venv/installed-bench ## Measure Tally beside its peers (QUICK=1: two minutes; ARGS="--only adds")
-	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(ARGS)
+# Whole tiers run side by side; of chosen tests the output is pytest's own.
+test: .venv/installed-dev .venv/checkov/installed ## Run all tests (TIER=core: one tier; T=tests/ledger; STRICT=1: leave nothing out)
+	@TALLY_TEST_STRICT="$(STRICT)" $(BIN)/python -m \
+	    $(if $(T)$(ARGS),pytest $(TIER:%=--tier=%) $(T) $(ARGS),tests $(TIER))
 
-faults: .venv/installed-dev ## Break everything under load and judge it (SECONDS=600, SEED=)
-	@$(BIN)/python -m faults --seconds "$(SECONDS)" $(if $(SEED),--seed "$(SEED)") $(ARGS)
+lint: .venv/installed-dev lint-files ## Lint, and check all types
+	$(BIN)/mypy
 
-lint: .venv/installed-dev ## Run the static checks
+lint-files: .venv/installed-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/mypy --explicit-package-bases --package deploy.ci
 	$(BIN)/shellcheck .ci/run scripts/audit scripts/images scripts/pin scripts/release \
 	    deploy/containers/await-deployment deploy/adder/replace-machines deploy/adder/machine/opt/tally/bin/* \
@@ -43,6 +48,14 @@ format: .venv/installed-dev ## Format the code
 pin: .venv/installed-dev ## Compile the hash-pinned requirements (ARGS=--upgrade for newer releases)
 	scripts/pin $(ARGS)
 
+##@ Prove
+bench: .venv/installed-bench ## Measure Tally beside its peers (QUICK=1: two minutes; ARGS="--only adds")
+	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(ARGS)
+
+faults: .venv/installed-dev ## Break everything under load and judge it (SECONDS=600, SEED=)
+	@$(BIN)/python -m faults --seconds "$(SECONDS)" $(if $(SEED),--seed "$(SEED)") $(ARGS)
+
+##@ Build
 release: .venv/installed-dev ## Build the adder's release, dist/tally.pex, and print its sha256
 	@scripts/release
 

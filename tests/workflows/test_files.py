@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.ci import __main__ as deploying
 from tests.support.paths import ROOT, WORKFLOWS
+from tests.support.tiers import TIERS
 from tests.support.workflow_runner import load
 
 BIN = Path(sys.executable).parent
 FILES = sorted(path.name for path in WORKFLOWS.iterdir())
 DEPENDABOT = ROOT / ".github/dependabot.yml"
+# Read, not imported: they need AWS's packages.
+STEPS = (ROOT / "deploy/ci/__main__.py").read_text()
+COMMANDS = re.findall(r"^@main\.command\((?:.*\n)+?def (\w+)", STEPS, re.MULTILINE)
 # GitHub's parser, and so the name of the key: YAML 1.1 reads `on` as true.
 ON: Any = True
 
@@ -129,7 +132,7 @@ def test_every_script_that_is_called_is_there(workflow: str) -> None:
         assert path.stat().st_mode & 0o100
     for _, step in steps(workflow):
         for command in re.findall(r"-m deploy\.ci (\w+)", step.get("run", "")):
-            assert command in deploying.main.commands
+            assert command in COMMANDS
         for target in re.findall(r"make \.venv/installed-(\w+)", step.get("run", "")):
             assert (ROOT / f"requirements/{target}.txt").is_file()
 
@@ -182,6 +185,14 @@ def test_the_tests_run_on_the_images_own_base() -> None:
     image = load("checks.yml")["jobs"]["checks"]["container"]["image"]
     build_file = (ROOT / "deploy/containers/Containerfile").read_text()
     assert f"ARG BASE={image}\n" in build_file, "checks.yml and ARG BASE name the same image"
+
+
+def test_the_jobs_together_are_all_checks() -> None:
+    matrix = load("checks.yml")["jobs"]["checks"]["strategy"]["matrix"]["include"]
+    assert [it["part"] for it in matrix] == ["lint", *TIERS]
+    assert all(it["minutes"] <= 30 for it in matrix)
+    script = (ROOT / ".ci/run").read_text()
+    assert '*) make test STRICT=1 TIER="$part" ;;' in script
 
 
 def test_dependabot_looks_where_something_is_pinned() -> None:
