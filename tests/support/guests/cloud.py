@@ -18,8 +18,8 @@ import boto3
 import pytest
 import trustme
 
-from tests.conftest import execute
 from tests.support.guests.network import METADATA, Network
+from tests.support.postgres import execute
 
 REGION = "us-east-1"
 BUCKET = "tally-release"

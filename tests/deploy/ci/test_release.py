@@ -19,8 +19,9 @@ from click.testing import CliRunner
 from deploy.ci import __main__ as steps
 from deploy.ci import release as releases
 from deploy.ci.refused import Refused
+from tests.support.checkout import DEPLOYMENTS, NAME
 from tests.support.deployment import ACCOUNT, REGION, Stand
-from tests.workflows.conftest import DEPLOYMENTS, NAME
+from tests.support.paths import INFRA
 
 COMMIT = "c" * 40
 BUCKET = f"{NAME}-releases-{ACCOUNT}"
@@ -190,7 +191,7 @@ def test_terraform_takes_the_record(aws: Stand, registry: str, dist: Path) -> No
     push(dist, registry)
     release = json.loads((dist / "release.json").read_text())
     assert set(release) == {"release"}
-    declared = (Path(__file__).parents[2] / "infra/variables.tf").read_text()
+    declared = (INFRA / "variables.tf").read_text()
     for name in release["release"]:
         assert f"var.release.{name}" in declared
 

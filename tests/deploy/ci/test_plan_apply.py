@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from deploy.ci.release import Release, record
+from tests.support.checkout import MODULE, NAME, Checkout
 from tests.support.deployment import ACCOUNT, Stand, release
 from tests.support.workflow_runner import Done, Runner, StepFailed
-from tests.workflows.conftest import HERE, NAME, Checkout
 
 WORKFLOW = "terraform-plan-apply.yml"
 FIRST, SECOND = "1" * 40, "2" * 40
@@ -238,7 +238,7 @@ def _database(account: Stand) -> Iterator[None]:
 def test_replacing_the_database_must_be_asked_for(
     runner: Make, first: object, elsewhere: Checkout
 ) -> None:
-    shutil.copy(HERE / "module-database.tf", elsewhere.folder / "infra" / "database.tf")
+    shutil.copy(MODULE.parent / "module-database.tf", elsewhere.folder / "infra" / "database.tf")
     elsewhere.commit_all("Rename the database's owner")
 
     machine = runner(WORKFLOW, **{"inputs.release": FIRST})

@@ -1,0 +1,62 @@
+"""An emulated AWS after the bootstrap, and a machine that runs the workflows' jobs."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.support.checkout import DEPLOYMENTS, NAME, Checkout
+from tests.support.deployment import Stand, terraform_environment
+from tests.support.paths import BOOTSTRAP
+from tests.support.workflow_runner import Runner, machine
+
+# What the workflows' steps use of infra/bootstrap. What the other roles may do, infra/'s tests say.
+BOOTSTRAPPED = (
+    "module.state",
+    "module.releases",
+    "aws_ecr_repository.service",
+    "aws_kms_alias.plans",
+    "aws_iam_policy.build",
+)
+
+
+@pytest.fixture(scope="session")
+def account(terraform: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+    """An account after the bootstrap: buckets, repositories, and the key that seals."""
+    stand = Stand.start(NAME, "production", tmp_path_factory.mktemp("account"))
+    try:
+        stand.terraform(BOOTSTRAP, "init", "-input=false", "-no-color", "-lockfile=readonly")
+        stand.bootstrap("apply", "-auto-approve", *(f"-target={each}" for each in BOOTSTRAPPED))
+        yield stand
+    finally:
+        stand.stop()
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    return Checkout.make(tmp_path_factory.mktemp("checkout") / "tally")
+
+
+@pytest.fixture(scope="session")
+def runner(
+    account: Stand, checkout: Checkout, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Runner]:
+    """A machine for a workflow's jobs, given what GitHub would put into its expressions."""
+
+    def make(workflow: str, **expressions: str) -> Runner:
+        known = {
+            "vars.DEPLOYMENTS": DEPLOYMENTS,
+            "inputs.environment": "production",
+            "inputs.environment || 'production'": "production",
+            "inputs.may-destroy-database": "false",
+            "github.event_name == 'workflow_dispatch'": "true",
+            "always()": "true",
+        }
+        return Runner(
+            workflow,
+            checkout.folder,
+            machine(terraform_environment(account.folder) | account.emulator.environment),
+            known | expressions,
+            tmp_path_factory.mktemp("runner"),
+        )
+
+    return make
