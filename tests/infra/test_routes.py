@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from tests.support.deployment import Stand, planned
 from tests.support.postgres import Ledger
+from tests.support.processes import address
 
 SERVICES = ("adder", "display", "reset")
 CONTRACT = json.loads(files("tally.services").joinpath("openapi.json").read_bytes())
@@ -74,21 +74,15 @@ def running(ledger: Ledger, tmp_path: Path) -> Iterator[dict[str, str]]:
                 stderr=log,
             )
     try:
-        yield {name: _address(processes[name], tmp_path / f"{name}.log") for name in SERVICES}
+        yield {
+            name: address(processes[name], tmp_path / f"{name}.log").rstrip("/")
+            for name in SERVICES
+        }
     finally:
         for process in processes.values():
             process.terminate()
         for process in processes.values():
             process.wait(timeout=30)
-
-
-def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and process.poll() is None:
-        if at := re.search(r"Tally is at (\S+)", log.read_text()):
-            return at[1].rstrip("/")
-        time.sleep(0.02)
-    raise AssertionError(f"tally serve did not start: {log.read_text()}")
 
 
 def requests_of_the_contract() -> list[tuple[str, str]]:

@@ -371,7 +371,12 @@ def terraform_environment(folder: Path) -> dict[str, str]:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_"))
     }
-    environment |= {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
+    environment |= {
+        "CHECKPOINT_DISABLE": "1",
+        "TF_IN_AUTOMATION": "1",
+        # Less collecting, more memory: a fifth of the processor time of each command.
+        "GOGC": "400",
+    }
     if mirror := os.environ.get("TALLY_TERRAFORM_MIRROR"):
         configuration = folder / "terraform.rc"
         configuration.write_text(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,20 @@ def unused_port() -> int:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
     return port
+
+
+def wait_until_answered(url: str, process: "subprocess.Popen[bytes]") -> None:
+    """Wait for a first answer of 200, as long as the process lives."""
+
+    def answered() -> bool:
+        assert process.poll() is None, f"ended with status {process.returncode}"
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return True
+        except OSError:  # nothing listens, or another status
+            return False
+
+    wait_for(answered, said=f"for {url}")
 
 
 @pytest.fixture

@@ -5,10 +5,8 @@ import hashlib
 import io
 import json
 import shutil
-import socket
 import subprocess
 import tarfile
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +20,7 @@ from deploy.ci.refused import Refused
 from tests.support.checkout import DEPLOYMENTS, NAME
 from tests.support.deployment import ACCOUNT, REGION, Stand
 from tests.support.paths import INFRA
+from tests.support.processes import unused_port, wait_until_answered
 
 COMMIT = "c" * 40
 BUCKET = f"{NAME}-releases-{ACCOUNT}"
@@ -31,11 +30,9 @@ BUCKET = f"{NAME}-releases-{ACCOUNT}"
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A container registry on this machine: the emulated ECR takes no images."""
     if missing := [name for name in ("docker-registry", "skopeo") if not shutil.which(name)]:
-        pytest.skip(f"not installed: {', '.join(missing)}")
+        pytest.skip(f"{', '.join(missing)} not installed: apt install {' '.join(missing)}")
     folder = tmp_path_factory.mktemp("registry")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = unused_port()
     configuration = folder / "config.yml"
     configuration.write_text(
         json.dumps(
@@ -52,14 +49,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         )
     url = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                urllib.request.urlopen(f"{url}/v2/", timeout=5).close()
-                break
-            except OSError:
-                assert time.monotonic() < deadline, (folder / "log").read_text()
-                time.sleep(0.05)
+        wait_until_answered(f"{url}/v2/", process)
         yield url
     finally:
         process.terminate()

@@ -1,0 +1,99 @@
+"""An AWS to apply to: moto's server in a process of its own, with what it lacks filled in.
+
+    python -m tests.support.emulator --port 5000 --calls calls.jsonl
+
+Every call is written to the file, one JSON object a line: `service` and `action` as in AWS's own
+API models, and `agent`, the caller's User-Agent. What is filled in stands in a module for each
+service of AWS. A bad release is known by a SHA-256 that begins with `bad`: wherever it runs, the
+alarms that roll it back ring.
+
+It prints its port and process id and then reads commands. `fork` makes a copy of everything it
+holds, which serves on a port of its own until it is ended, and prints the same of that: a test may
+break things in a copy, and there is nothing to undo. The end of its input ends it and its copies.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from tests.support.emulator import (
+    application_autoscaling,
+    autoscaling,
+    budgets,
+    cloudfront,
+    ec2,
+    ecs,
+    elbv2,
+    rds,
+    route53,
+    s3,
+    sns,
+)
+from tests.support.emulator.answers import AnswersOnce
+from tests.support.emulator.calls import record_calls
+
+SERVICES = (
+    application_autoscaling,
+    autoscaling,
+    budgets,
+    cloudfront,
+    ec2,
+    ecs,
+    elbv2,
+    rds,
+    route53,
+    s3,
+    sns,
+)
+
+
+def make_ready(port: int, application: Callable[..., Iterable[bytes]]) -> BaseWSGIServer:
+    """Open the port and say so."""
+    server = make_server(
+        "127.0.0.1", port, application, threaded=True, request_handler=MotoRequestHandler
+    )
+    sys.stdout.write(f"{server.port} {os.getpid()}\n")
+    sys.stdout.flush()
+    return server
+
+
+def main() -> None:
+    """Serve, and fork when told to, until the input ends."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--calls", type=Path, required=True)
+    arguments = parser.parse_args()
+    record_calls(arguments.calls)
+    for service in SERVICES:
+        service.patch()
+
+    # Copies that have ended are not waited for.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    application = AnswersOnce(DomainDispatcherApplication(create_backend_app))
+    server = make_ready(arguments.port, application)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    copies = []
+    for command in sys.stdin:
+        if command.strip() != "fork":
+            raise SystemExit(f"not a command: {command!r}")
+        if copy := os.fork():
+            copies.append(copy)
+            continue
+        server.socket.close()
+        make_ready(0, application).serve_forever()
+    for copy in copies:
+        try:
+            os.kill(copy, signal.SIGTERM)
+        except ProcessLookupError:
+            continue
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""EC2: what moto forgets of launch templates, keeps after its owner, or names otherwise."""
+
+from typing import Any
+
+from moto.core.responses import ActionResult
+from moto.ec2.models.availability_zones_and_regions import RegionsAndZonesBackend
+from moto.ec2.models.instances import Instance, MetadataOptions
+from moto.ec2.models.launch_templates import LaunchTemplate
+from moto.ec2.models.vpcs import VPCBackend
+from moto.ec2.responses.launch_templates import LaunchTemplates
+from moto.ec2.utils import convert_tag_spec, parse_user_data
+
+
+def give_the_first_letter_to_the_oldest_zone() -> None:
+    """moto letters zones alike in all accounts; here the first is the oldest, which lacks much."""
+    zones = {zone.name: zone for zone in RegionsAndZonesBackend.zones["us-east-1"]}
+    first, oldest = zones["us-east-1a"], zones["us-east-1e"]
+    first.zone_id, oldest.zone_id = oldest.zone_id, first.zone_id
+
+
+def give_machines_what_their_template_says() -> None:
+    """moto ignores a launch template's metadata options, its disks and their tags."""
+    make = Instance.__init__
+    add_device = Instance.add_block_device
+
+    def keep(self: Instance, ec2_backend: Any, *args: Any, **given: Any) -> None:
+        make(self, ec2_backend, *args, **given)
+        if (template := given.get("launch_template")) and not given.get("metadata_options"):
+            data = ec2_backend._get_template_from_args(template).data
+            self.metadata_options = MetadataOptions(data.get("MetadataOptions"))
+            if data.get("BlockDeviceMappings"):
+                # Without its own disk, which a machine with others would not get.
+                self.setup_defaults = lambda: None
+                self.tags_of_disks = convert_tag_spec(data.get("TagSpecifications", [])).get(
+                    "volume"
+                )
+
+    def add_tagged(self: Instance, size: int, path: str, *args: Any, **given: Any) -> None:
+        add_device(self, size, path, *args, **given)
+        if tags := getattr(self, "tags_of_disks", None):
+            self.ec2_backend.create_tags([self.block_device_mapping[path].volume_id], tags)
+
+    Instance.__init__ = keep
+    Instance.add_block_device = add_tagged
+
+
+def keep_launch_templates_whole() -> None:
+    """moto mixes a template's own tags with those of what is made from it.
+
+    It also leaves each version's user data encoded.
+    """
+    create = LaunchTemplates.create_launch_template
+    create_version = LaunchTemplate.create_version
+
+    def create_launch_template(self: LaunchTemplates) -> ActionResult:
+        result = create(self)
+        made = result._result["LaunchTemplate"]["LaunchTemplateId"]
+        data = self.ec2_backend.get_launch_template(made).default_version().data
+        data["TagSpecifications"] = [
+            it
+            for it in data.get("TagSpecifications", [])
+            if it["ResourceType"] != "launch-template"
+        ]
+        return result
+
+    def read_user_data(self: LaunchTemplate, data: dict[str, Any], *args: Any) -> Any:
+        if isinstance(given := data.get("UserData"), str):
+            data = {**data, "UserData": parse_user_data(given)}
+        return create_version(self, data, *args)
+
+    LaunchTemplates.create_launch_template = create_launch_template
+    LaunchTemplate.create_version = read_user_data
+
+
+def end_what_ends_with_others() -> None:
+    """moto keeps a terminated machine's network interfaces, and a deleted network's access list."""
+    terminate = Instance.terminate
+    delete_vpc = VPCBackend.delete_vpc
+
+    def terminate_with_interfaces(self: Instance) -> Any:
+        for interface in self.nics.values():
+            interface.delete_on_termination = True
+        return terminate(self)
+
+    def delete_with_list(self: Any, vpc_id: str) -> Any:
+        vpc = delete_vpc(self, vpc_id)
+        for name, acl in list(self.network_acls.items()):
+            if acl.vpc_id == vpc_id:
+                del self.network_acls[name]
+        return vpc
+
+    Instance.terminate = terminate_with_interfaces
+    VPCBackend.delete_vpc = delete_with_list
+
+
+def patch() -> None:
+    give_the_first_letter_to_the_oldest_zone()
+    give_machines_what_their_template_says()
+    keep_launch_templates_whole()
+    end_what_ends_with_others()

@@ -1,0 +1,117 @@
+"""ECS: the settings and the tasks of services."""
+
+from ipaddress import ip_network
+from uuid import uuid4
+
+from moto.core.responses import ActionResult
+from moto.ec2.models import ec2_backends
+from moto.ecs.models import Service
+from moto.ecs.responses import EC2ContainerServiceResponse
+from moto.elbv2.models import elbv2_backends
+
+from tests.support.emulator.cloudwatch import ring, ringing_alarms
+
+
+def keep_what_services_are_given() -> None:
+    """moto drops a service's deployment settings when it is made; it keeps those of an update."""
+    create = EC2ContainerServiceResponse.create_service
+    kept = {
+        "deploymentConfiguration": "deployment_configuration",
+        "healthCheckGracePeriodSeconds": "health_check_grace_period_seconds",
+        "enableExecuteCommand": "enable_execute_command",
+        "enableECSManagedTags": "enable_ecs_managed_tags",
+        "availabilityZoneRebalancing": "availability_zone_rebalancing",
+    }
+
+    def create_service(self: EC2ContainerServiceResponse) -> ActionResult:
+        result = create(self)
+        service: Service = result._result["service"]
+        for parameter, attribute in kept.items():
+            setattr(service, attribute, self._get_param(parameter))
+        return result
+
+    EC2ContainerServiceResponse.create_service = create_service
+
+
+def run_tasks() -> None:
+    """moto starts no tasks of a service, and registers none with the load balancer.
+
+    A deployment is done at once. It is rolled back when an alarm of the service rings that did not
+    ring before, and does not end where the service may neither start a task nor stop one.
+    """
+    create = EC2ContainerServiceResponse.create_service
+    update = EC2ContainerServiceResponse.update_service
+
+    def create_service(self: EC2ContainerServiceResponse) -> ActionResult:
+        result = create(self)
+        complete(self, result._result["service"])
+        return result
+
+    def update_service(self: EC2ContainerServiceResponse) -> ActionResult:
+        service: Service = self.ecs_backend._get_service(
+            self._get_param("cluster"), self._get_param("service")
+        )
+        before, settings = service.task_definition, service.deployment_configuration or {}
+        result = update(self)
+        # What an update does not mention stays.
+        settings = settings | (self._get_param("deploymentConfiguration") or {})
+        service.deployment_configuration = settings
+        alarms = settings.get("alarms", {"rollback": False, "alarmNames": []})
+        # AWS does not watch alarms during a deployment if one of them rang before it.
+        watched = not ringing_alarms(self, alarms["alarmNames"])
+        if service.task_definition == before:
+            complete(self, service)
+        elif is_bad(self, service):
+            ring(self, alarms["alarmNames"])
+            if watched and alarms["rollback"]:
+                service.task_definition = before
+            complete(self, service)
+        elif settings.get("maximumPercent") == settings.get("minimumHealthyPercent"):
+            [older] = service.deployments
+            newer = {
+                **older,
+                "id": f"ecs-svc/{uuid4().hex[:12]}",
+                "rolloutState": "IN_PROGRESS",
+                "runningCount": 0,
+                "taskDefinition": service.task_definition,
+            }
+            service.deployments = [newer, {**older, "status": "ACTIVE"}]
+        else:
+            complete(self, service)
+        return result
+
+    def is_bad(asked: EC2ContainerServiceResponse, service: Service) -> bool:
+        definition = asked.ecs_backend.describe_task_definition(service.task_definition)
+        images = [container["image"] for container in definition.container_definitions]
+        return any("@sha256:bad" in image for image in images)
+
+    def complete(asked: EC2ContainerServiceResponse, service: Service) -> None:
+        service.running_count, service.pending_count = service.desired_count, 0
+        service.deployments = [
+            {
+                **service.deployments[0],
+                "taskDefinition": service.task_definition,
+                "desiredCount": service.desired_count,
+                "runningCount": service.running_count,
+                "pendingCount": 0,
+                "rolloutState": "COMPLETED",
+            }
+        ]
+        subnets = service.network_configuration["awsvpcConfiguration"]["subnets"]
+        ec2 = ec2_backends[asked.current_account][asked.region]
+        networks = [ip_network(ec2.get_subnet(it).cidr_block) for it in subnets]
+        elbv2 = elbv2_backends[asked.current_account][asked.region]
+        for balanced in service.load_balancers:
+            group = elbv2.target_groups[balanced["targetGroupArn"]]
+            group.targets.clear()
+            for number in range(service.desired_count):
+                address = networks[number % len(networks)][10 + number]
+                group.register([{"Id": str(address), "Port": balanced["containerPort"]}])
+
+    EC2ContainerServiceResponse.create_service = create_service
+    EC2ContainerServiceResponse.update_service = update_service
+
+
+def patch() -> None:
+    keep_what_services_are_given()
+    run_tasks()
