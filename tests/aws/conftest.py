@@ -22,10 +22,10 @@ def session():
 def look(session, monkeypatch):
     """Checks the deployment of a stand, as it is or in a copy of its emulator."""
 
-    def look(stand, emulator=None, waivers=None):
-        monkeypatch.setenv("AWS_ENDPOINT_URL", (emulator or stand.emulator).url)
+    def look(deployment, emulator=None, waivers=None):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", (emulator or deployment.emulator).url)
         known = read_waivers(INFRA / "waivers.toml") if waivers is None else waivers
-        return check(Inventory(stand.name, session=session), known)
+        return check(Inventory(deployment.name, session=session), known)
 
     return look
 
@@ -34,12 +34,12 @@ def look(session, monkeypatch):
 def cloud(session):
     """Gives a stand's deployment in a copy of its emulator, to be changed."""
 
-    def cloud(stand, emulator):
+    def cloud(deployment, emulator):
         @cache
         def client(service):
             return session.client(service, endpoint_url=emulator.url, region_name="us-east-1")
 
-        return Cloud(stand.name, client)
+        return Cloud(deployment.name, client)
 
     return cloud
 
@@ -49,8 +49,8 @@ def emulator_of():
     """Copies a stand's emulator; the copies end with the test."""
     copies = []
 
-    def emulator_of(stand):
-        copies.append(stand.emulator.copy())
+    def emulator_of(deployment):
+        copies.append(deployment.emulator.copy())
         return copies[-1]
 
     yield emulator_of

@@ -46,8 +46,8 @@ def test_every_requirement_is_broken_by_a_test():
     assert broken == {requirement.id for requirement in requirements()}
 
 
-def test_what_was_applied_passes(stand, look):
-    report = look(stand)
+def test_what_was_applied_passes(deployment, look):
+    report = look(deployment)
     assert report.stale_waivers == ()
     assert {
         result.requirement.id: result.evidence
@@ -69,12 +69,10 @@ NOT_APPLICABLE = {
 }
 
 
-def test_only_what_does_not_concern_a_profile_is_left_out(stand, look):
-    report = look(stand)
-    left_out = {
-        result.requirement.id for result in report.results if result.status == Status.NOT_APPLICABLE
-    }
-    assert left_out == NOT_APPLICABLE[stand.profile]
+def test_only_what_does_not_concern_a_profile_is_left_out(deployment, look):
+    report = look(deployment)
+    left_out = {result.requirement.id for result in report.results if result.status == Status.NOT_APPLICABLE}
+    assert left_out == NOT_APPLICABLE[deployment.profile]
 
 
 def test_without_its_waiver_a_waived_requirement_fails(production, look):
@@ -103,11 +101,11 @@ def test_a_waived_requirement_is_met_by_all_or_not_at_all(production, emulator_o
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.id)
-def test_breaking_one_thing_fails_one_requirement(mutation, stands, emulator_of, cloud, look):
-    stand = stands[mutation.profile]
-    emulator = emulator_of(stand)
-    mutation.change(cloud(stand, emulator))
-    report = look(stand, emulator)
+def test_breaking_one_thing_fails_one_requirement(mutation, deployments, emulator_of, cloud, look):
+    deployment = deployments[mutation.profile]
+    emulator = emulator_of(deployment)
+    mutation.change(cloud(deployment, emulator))
+    report = look(deployment, emulator)
     expected = {mutation.requirement, *mutation.companions}
     assert failed(report) == expected, [
         (result.requirement.id, [str(it) for it in result.evidence if not it.good])

@@ -4,7 +4,7 @@ import re
 import subprocess
 import tomllib
 
-from tests.support.deployment import ACCOUNT, Stand, planned
+from tests.support.deployment import ACCOUNT, Deployment, planned
 from tests.support.guide_runner import DEPLOY, LOOKED_AT, NOT_RUN, looks, sections
 from tests.support.inventory import everything
 from tests.support.paths import INFRA, ROOT
@@ -82,18 +82,18 @@ def test_a_restored_database_is_nearly_as_declared(
     assert set(changed) == set(CHANGED_AFTER_RESTORE)
 
 
-def test_every_name_for_operators_is_that_of_something_that_stands(production: Stand) -> None:
+def test_every_name_for_operators_is_that_of_something_that_stands(production: Deployment) -> None:
     text = (ROOT / "docs/operations.md").read_text()
     named = set(re.findall(r"[\w$./<>-]*\btally\b[\w$/<>-]*(?:\.pex)?", text))
     assert set(OTHER_NAMES) - named == set()
-    stands = {name for _, name in everything(production.client)}
+    standing = {name for _, name in everything(production.client)}
     for name in named - set(OTHER_NAMES):
         # A row of the table is about an alarm of some services, if not of all.
         services = ["adder", "display", "reset"] if "<service>" in name else [""]
         possible = {
             name.replace("<service>", service).replace("$account", ACCOUNT) for service in services
         }
-        assert possible & stands, name
+        assert possible & standing, name
 
 
 def edges() -> set[tuple[str, str, int]]:
@@ -107,14 +107,14 @@ def edges() -> set[tuple[str, str, int]]:
     }
 
 
-def rules(stand: Stand) -> dict[str, set[tuple[str, str, int]]]:
+def rules(deployment: Deployment) -> dict[str, set[tuple[str, str, int]]]:
     """The security groups' rules in and out, as the diagram's arrows."""
-    resources = planned(stand)
+    resources = planned(deployment)
     # Who is on the other side of a rule: a group, or a list of AWS's own addresses.
     names = {
         it["values"]["id"]: it["index"] for it in resources if it["type"] == "aws_security_group"
     }
-    for its in stand.client("ec2").describe_managed_prefix_lists()["PrefixLists"]:
+    for its in deployment.client("ec2").describe_managed_prefix_lists()["PrefixLists"]:
         names[its["PrefixListId"]] = AWS_ADDRESSES.get(its["PrefixListName"], "")
     found: dict[str, set[tuple[str, str, int]]] = {"ingress": set(), "egress": set()}
     for it in resources:
@@ -132,8 +132,10 @@ def rules(stand: Stand) -> dict[str, set[tuple[str, str, int]]]:
     return found
 
 
-def test_the_diagram_shows_the_security_groups_rules(stands: dict[str, Stand]) -> None:
-    roles = {it["index"] for it in planned(stands["small"]) if it["type"] == "aws_security_group"}
+def test_the_diagram_shows_the_security_groups_rules(deployments: dict[str, Deployment]) -> None:
+    roles = {
+        it["index"] for it in planned(deployments["small"]) if it["type"] == "aws_security_group"
+    }
     # CloudFront has no group.
     without_cloudfront = edges() - {("internet", "cloudfront", 443)}
     of_the_domain = without_cloudfront - {("cloudfront", "load-balancer", 80)} | {
@@ -141,7 +143,7 @@ def test_the_diagram_shows_the_security_groups_rules(stands: dict[str, Stand]) -
         ("internet", "load-balancer", 80),
     }
     for profile, drawn in (("production", without_cloudfront), ("small", of_the_domain)):
-        of = rules(stands[profile])
+        of = rules(deployments[profile])
         assert of["ingress"] | of["egress"] == drawn
         # What goes from one group to another is let out and let in.
         inside = {edge for edge in drawn if {edge[0], edge[1]} <= roles}
@@ -172,14 +174,14 @@ def test_the_costs_add_up() -> None:
     assert (small, production) == (float(together[1]), float(together[2]))
 
 
-def test_the_costs_are_those_of_the_profiles(stands: dict[str, Stand]) -> None:
+def test_the_costs_are_those_of_the_profiles(deployments: dict[str, Deployment]) -> None:
     """The counts in the table are counted in the plans."""
     text = (ROOT / "docs/costs.md").read_text()
-    for stand, endpoints, zones, alarms in (
-        (stands["small"], 4, 1, 14),
-        (stands["production"], 6, 2, 14),
+    for deployment, endpoints, zones, alarms in (
+        (deployments["small"], 4, 1, 14),
+        (deployments["production"], 6, 2, 14),
     ):
-        resources = planned(stand)
+        resources = planned(deployment)
         interfaces = [
             it
             for it in resources
@@ -192,8 +194,8 @@ def test_the_costs_are_those_of_the_profiles(stands: dict[str, Stand]) -> None:
         # AWS makes two alarms of each, one a way.
         scaled = [it for it in resources if it["type"] == "aws_appautoscaling_policy"]
         assert len(scaled) == 2
-        aliases = stand.client("kms").list_aliases()["Aliases"]
-        keys = [it for it in aliases if it["AliasName"].startswith(f"alias/{stand.name}-")]
+        aliases = deployment.client("kms").list_aliases()["Aliases"]
+        keys = [it for it in aliases if it["AliasName"].startswith(f"alias/{deployment.name}-")]
         assert len(keys) == 2
     assert "alarms (14)" in text
     assert "(4: two for each of two services)" in text

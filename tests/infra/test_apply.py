@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.deployment import ACCOUNT, REGION, Stand, plan, planned, release
-from tests.support.inventory import Thing
-from tests.support.lifecycle import ROLES, Life, passwords
+from tests.support.deployment import ACCOUNT, REGION, Deployment, plan, planned, release
+from tests.support.inventory import Resource
+from tests.support.lifecycle import ROLES, Lifecycle, passwords
 
 # What a second plan may still want to change, because the emulator does not keep it: resource and
 # attribute, with the reason. AWS keeps all of these.
@@ -52,12 +52,16 @@ def wanted_changes(described: dict[str, Any]) -> dict[tuple[str, str], Any]:
     }
 
 
-def test_a_second_plan_is_empty(stand: Stand) -> None:
-    assert kept_changes(stand.second_plan) == {}
+def test_a_second_plan_is_empty(deployment: Deployment) -> None:
+    assert kept_changes(deployment.second_plan) == {}
 
 
-def test_what_is_not_kept_is_still_not_kept(stands: dict[str, Stand]) -> None:
-    changes = {change for stand in stands.values() for change in wanted_changes(stand.second_plan)}
+def test_what_is_not_kept_is_still_not_kept(deployments: dict[str, Deployment]) -> None:
+    changes = {
+        change
+        for deployment in deployments.values()
+        for change in wanted_changes(deployment.second_plan)
+    }
     kept = [
         forgotten
         for forgotten in NOT_KEPT
@@ -80,15 +84,15 @@ def matches(change: tuple[str, str], resource: str, attribute: str) -> bool:
     return fnmatch(change[0], resource.replace("[", "[[]")) and change[1] == attribute
 
 
-def test_a_second_plan_of_the_bootstrap_is_empty(stand: Stand) -> None:
-    assert "No changes." in stand.bootstrap("plan")
+def test_a_second_plan_of_the_bootstrap_is_empty(deployment: Deployment) -> None:
+    assert "No changes." in deployment.bootstrap("plan")
 
 
-def test_descriptions_are_such_as_ec2_takes(stand: Stand) -> None:
+def test_descriptions_are_such_as_ec2_takes(deployment: Deployment) -> None:
     """EC2's rule for security groups and their rules, which the emulator does not have."""
     described = [
         it["values"]["description"]
-        for it in planned(stand)
+        for it in planned(deployment)
         if it["type"].startswith(("aws_security_group", "aws_vpc_security_group"))
     ]
     assert len(described) > 20
@@ -110,18 +114,18 @@ def untagged(made: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
     }
 
 
-def test_everything_made_says_to_which_deployment_it_belongs(stand: Stand) -> None:
+def test_everything_made_says_to_which_deployment_it_belongs(deployment: Deployment) -> None:
     made = {
         resource["address"]: resource["values"]
-        for resource in planned(stand)
+        for resource in planned(deployment)
         if resource["mode"] == "managed" and "tags_all" in resource["values"]
     }
     assert len(made) > 100
-    assert untagged(made, stand.name) == {}
+    assert untagged(made, deployment.name) == {}
 
 
-def test_everything_made_by_the_bootstrap_says_so_too(stand: Stand) -> None:
-    state = json.loads((stand.folder / "bootstrap.tfstate").read_text())
+def test_everything_made_by_the_bootstrap_says_so_too(deployment: Deployment) -> None:
+    state = json.loads((deployment.folder / "bootstrap.tfstate").read_text())
     made = {
         f"{resource['type']}.{resource['name']}[{number}]": instance["attributes"]
         for resource in state["resources"]
@@ -130,18 +134,20 @@ def test_everything_made_by_the_bootstrap_says_so_too(stand: Stand) -> None:
         if "tags_all" in instance["attributes"]
     }
     assert len(made) > 10
-    assert untagged(made, stand.name) == {}
+    assert untagged(made, deployment.name) == {}
 
 
-def test_it_prints_an_https_address(stands: dict[str, Stand]) -> None:
-    addresses = {profile: stand.output("address") for profile, stand in stands.items()}
+def test_it_prints_an_https_address(deployments: dict[str, Deployment]) -> None:
+    addresses = {
+        profile: deployment.output("address") for profile, deployment in deployments.items()
+    }
     assert addresses["small"] == "https://tally.example.com"
     assert addresses["production"].startswith("https://")
     assert addresses["production"].endswith(".cloudfront.net")
 
 
-def test_no_secret_is_in_the_state(stand: Stand) -> None:
-    secrets = stand.client("secretsmanager")
+def test_no_secret_is_in_the_state(deployment: Deployment) -> None:
+    secrets = deployment.client("secretsmanager")
     passwords = {
         secret["Name"]: json.loads(
             secrets.get_secret_value(SecretId=secret["ARN"])["SecretString"]
@@ -151,26 +157,29 @@ def test_no_secret_is_in_the_state(stand: Stand) -> None:
     values = set(passwords.values())
     # Four roles', and the owner's, which the database made: the emulator's is a short one.
     assert len(passwords) == len(values) == 5
-    roles = [value for name, value in passwords.items() if name.startswith(f"{stand.name}/")]
+    roles = [value for name, value in passwords.items() if name.startswith(f"{deployment.name}/")]
     assert [len(value) for value in roles] == [40] * 4
-    bucket = stand.client("s3").get_object(
-        Bucket=f"{stand.name}-state-{ACCOUNT}", Key="tally.tfstate"
+    bucket = deployment.client("s3").get_object(
+        Bucket=f"{deployment.name}-state-{ACCOUNT}", Key="tally.tfstate"
     )
-    for text in (bucket["Body"].read().decode(), (stand.folder / "bootstrap.tfstate").read_text()):
+    for text in (
+        bucket["Body"].read().decode(),
+        (deployment.folder / "bootstrap.tfstate").read_text(),
+    ):
         assert '"resources"' in text
         assert not [value for value in values if value in text]
 
 
-def test_the_state_is_locked_while_it_is_used(stand: Stand) -> None:
-    with stand.copy() as copy:
+def test_the_state_is_locked_while_it_is_used(deployment: Deployment) -> None:
+    with deployment.copy() as copy:
         copy.client("s3").put_object(
-            Bucket=f"{stand.name}-state-{ACCOUNT}", Key="tally.tfstate.tflock", Body=b"{}"
+            Bucket=f"{deployment.name}-state-{ACCOUNT}", Key="tally.tfstate.tflock", Body=b"{}"
         )
         with pytest.raises(AssertionError, match="Error acquiring the state lock"):
-            copy.deployment("apply", "-auto-approve")
+            copy.infra("apply", "-auto-approve")
 
 
-def test_a_new_release_replaces_tasks_and_machines_and_nothing_else(production: Stand) -> None:
+def test_a_new_release_replaces_tasks_and_machines_and_nothing_else(production: Deployment) -> None:
     newer = release(production.name, version="2" * 40)
     for image, digit in (("display_image", "d"), ("reset_image", "e")):
         newer[image] = newer[image].replace(digit * 64, "9" * 64)
@@ -187,8 +196,10 @@ def test_a_new_release_replaces_tasks_and_machines_and_nothing_else(production: 
     }
 
 
-def test_a_release_that_fails_leaves_what_ran_and_fails_the_apply(lives: dict[str, Life]) -> None:
-    containers, machines = lives["production"].failed, lives["small"].failed
+def test_a_release_that_fails_leaves_what_ran_and_fails_the_apply(
+    lifecycles: dict[str, Lifecycle],
+) -> None:
+    containers, machines = lifecycles["production"].failed, lifecycles["small"].failed
     assert "tally-display was rolled back" in containers.said
     # What ECS goes back to has not been taken away, and more tasks of it may start.
     assert containers.definitions == {"display": "ACTIVE", "reset": "ACTIVE"}
@@ -198,8 +209,13 @@ def test_a_release_that_fails_leaves_what_ran_and_fails_the_apply(lives: dict[st
     assert machines.running == {"adder": "1" * 40, "display": "3" * 40, "reset": "3" * 40}
 
 
-def test_a_release_that_failed_is_tried_again_by_the_next_apply(lives: dict[str, Life]) -> None:
-    containers, machines = lives["production"].failed.next_plan, lives["small"].failed.next_plan
+def test_a_release_that_failed_is_tried_again_by_the_next_apply(
+    lifecycles: dict[str, Lifecycle],
+) -> None:
+    containers, machines = (
+        lifecycles["production"].failed.next_plan,
+        lifecycles["small"].failed.next_plan,
+    )
     display = 'module.container["display"].aws_ecs_service.this'
     assert (display, "task_definition") in wanted_changes(containers)
     again = {
@@ -210,25 +226,27 @@ def test_a_release_that_failed_is_tried_again_by_the_next_apply(lives: dict[str,
     assert again == {"terraform_data.adder_machines": "replace_because_tainted"}
 
 
-def test_a_rolled_back_release_is_an_apply_of_the_older_one(lives: dict[str, Life]) -> None:
-    for life in lives.values():
-        assert life.upgraded_to == {"2" * 40}
-        assert life.rolled_back_to == {"1" * 40}
-        assert life.machine_images == ({f"ami-{'2' * 17}"}, {f"ami-{'1' * 17}"})
-        assert life.refreshes[-2:] == ["Successful"] * 2
+def test_a_rolled_back_release_is_an_apply_of_the_older_one(
+    lifecycles: dict[str, Lifecycle],
+) -> None:
+    for lifecycle in lifecycles.values():
+        assert lifecycle.upgraded_to == {"2" * 40}
+        assert lifecycle.rolled_back_to == {"1" * 40}
+        assert lifecycle.machine_images == ({f"ami-{'2' * 17}"}, {f"ami-{'1' * 17}"})
+        assert lifecycle.refreshes[-2:] == ["Successful"] * 2
 
 
 def test_raising_the_password_version_gives_new_passwords(
-    lives: dict[str, Life], stands: dict[str, Stand]
+    lifecycles: dict[str, Lifecycle], deployments: dict[str, Deployment]
 ) -> None:
-    for profile, life in lives.items():
+    for profile, lifecycle in lifecycles.items():
         # Two upgrades before have not changed them.
-        assert life.passwords == passwords(stands[profile])
-        assert all(life.passwords[role] != life.rotated_passwords[role] for role in ROLES)
+        assert lifecycle.passwords == passwords(deployments[profile])
+        assert all(lifecycle.passwords[role] != lifecycle.rotated_passwords[role] for role in ROLES)
 
 
 def test_the_scaler_and_terraform_do_not_fight_over_the_number_of_tasks(
-    production: Stand,
+    production: Deployment,
 ) -> None:
     with production.copy() as copy:
         copy.client("ecs").update_service(
@@ -238,15 +256,15 @@ def test_the_scaler_and_terraform_do_not_fight_over_the_number_of_tasks(
     assert not [change for change in changes if change[1] == "desired_count"]
 
 
-def test_nothing_stands_where_cloudfront_reaches_no_load_balancer(stand: Stand) -> None:
-    zones = stand.client("ec2").describe_availability_zones()["AvailabilityZones"]
+def test_nothing_stands_where_cloudfront_reaches_no_load_balancer(deployment: Deployment) -> None:
+    zones = deployment.client("ec2").describe_availability_zones()["AvailabilityZones"]
     [unreached] = [zone["ZoneName"] for zone in zones if zone["ZoneId"] == "use1-az3"]
     # It would be taken as the first, if it were not left out.
     assert unreached == min(zone["ZoneName"] for zone in zones)
-    [network] = stand.client("ec2").describe_vpcs(
-        Filters=[{"Name": "tag:Deployment", "Values": [stand.name]}]
+    [network] = deployment.client("ec2").describe_vpcs(
+        Filters=[{"Name": "tag:Deployment", "Values": [deployment.name]}]
     )["Vpcs"]
-    subnets = stand.client("ec2").describe_subnets(
+    subnets = deployment.client("ec2").describe_subnets(
         Filters=[{"Name": "vpc-id", "Values": [network["VpcId"]]}]
     )["Subnets"]
     taken = {subnet["AvailabilityZone"] for subnet in subnets}
@@ -254,10 +272,10 @@ def test_nothing_stands_where_cloudfront_reaches_no_load_balancer(stand: Stand) 
     assert unreached not in taken
 
 
-def test_the_bucket_for_flow_logs_has_what_aws_would_add(stand: Stand) -> None:
+def test_the_bucket_for_flow_logs_has_what_aws_would_add(deployment: Deployment) -> None:
     """As AWS's guide to flow logs in S3 has it; the deployment's own statements aside."""
-    bucket = f"{stand.name}-denied-traffic-{ACCOUNT}"
-    policy = json.loads(stand.client("s3").get_bucket_policy(Bucket=bucket)["Policy"])
+    bucket = f"{deployment.name}-denied-traffic-{ACCOUNT}"
+    policy = json.loads(deployment.client("s3").get_bucket_policy(Bucket=bucket)["Policy"])
     statements = {statement.pop("Sid"): statement for statement in policy["Statement"]}
     source = {"aws:SourceArn": f"arn:aws:logs:{REGION}:{ACCOUNT}:*"}
     assert statements["AWSLogDeliveryWrite"] == {
@@ -282,7 +300,7 @@ def test_the_bucket_for_flow_logs_has_what_aws_would_add(stand: Stand) -> None:
     }
 
 
-def left_behind(after: frozenset[Thing], before: frozenset[Thing]) -> set[Thing]:
+def left_behind(after: frozenset[Resource], before: frozenset[Resource]) -> set[Resource]:
     return {
         (kind, name)
         for kind, name in after - before
@@ -290,24 +308,31 @@ def left_behind(after: frozenset[Thing], before: frozenset[Thing]) -> set[Thing]
     }
 
 
-def test_destroy_leaves_nothing_behind(lives: dict[str, Life], stands: dict[str, Stand]) -> None:
-    for profile, stand in stands.items():
-        assert len(stand.before_deployment) > len(stand.before_bootstrap)
-        assert left_behind(lives[profile].after_destroy, stand.before_deployment) == set()
-        assert left_behind(lives[profile].after_bootstrap_destroy, stand.before_bootstrap) == set()
+def test_destroy_leaves_nothing_behind(
+    lifecycles: dict[str, Lifecycle], deployments: dict[str, Deployment]
+) -> None:
+    for profile, deployment in deployments.items():
+        assert len(deployment.before_deployment) > len(deployment.before_bootstrap)
+        assert left_behind(lifecycles[profile].after_destroy, deployment.before_deployment) == set()
+        assert (
+            left_behind(lifecycles[profile].after_bootstrap_destroy, deployment.before_bootstrap)
+            == set()
+        )
 
 
 def test_the_last_state_of_the_data_outlives_a_destroy(
-    lives: dict[str, Life], stands: dict[str, Stand]
+    lifecycles: dict[str, Lifecycle], deployments: dict[str, Deployment]
 ) -> None:
-    for profile, stand in stands.items():
-        assert ("database snapshot", f"{stand.name}-final") in lives[profile].after_destroy
+    for profile, deployment in deployments.items():
+        assert ("database snapshot", f"{deployment.name}-final") in lifecycles[
+            profile
+        ].after_destroy
 
 
-def test_deletion_is_refused_while_protected(stand: Stand) -> None:
-    database = stand.client("rds").describe_db_instances()["DBInstances"][0]
+def test_deletion_is_refused_while_protected(deployment: Deployment) -> None:
+    database = deployment.client("rds").describe_db_instances()["DBInstances"][0]
     assert database["DeletionProtection"]
-    elbv2 = stand.client("elbv2")
+    elbv2 = deployment.client("elbv2")
     [balancer] = elbv2.describe_load_balancers()["LoadBalancers"]
     attributes = elbv2.describe_load_balancer_attributes(
         LoadBalancerArn=balancer["LoadBalancerArn"]

@@ -13,28 +13,30 @@ import pytest
 
 from tally.aws.iam_policies import allowing, covers
 from tally.aws.inventory import Inventory
-from tests.support.deployment import ACCOUNT, KEYS, Stand
+from tests.support.deployment import ACCOUNT, KEYS, Deployment
 
 Statement = dict[str, Any]
 
 
-def account_of(stand: Stand) -> Inventory:
+def account_of(deployment: Deployment) -> Inventory:
     """What the stand holds, as the check reads it; AWS_ENDPOINT_URL must be the stand's."""
     session = boto3.Session(
         aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
     )
-    return Inventory(stand.name, session=session)
+    return Inventory(deployment.name, session=session)
 
 
 @pytest.fixture
-def accounts(stands: dict[str, Stand], monkeypatch: pytest.MonkeyPatch) -> Iterator[Inventory]:
+def accounts(
+    deployments: dict[str, Deployment], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Inventory]:
     """Each profile's, in turn."""
 
     def each() -> Iterator[Inventory]:
-        for stand in stands.values():
-            monkeypatch.setenv("AWS_ENDPOINT_URL", stand.emulator.url)
-            yield account_of(stand)
+        for deployment in deployments.values():
+            monkeypatch.setenv("AWS_ENDPOINT_URL", deployment.emulator.url)
+            yield account_of(deployment)
 
     return each()
 

@@ -21,8 +21,8 @@ import pytest
 from tally.aws.iam_policies import denied
 from tally.aws.inventory import AGENT
 from tally.aws.inventory.resources import statements
-from tests.support.deployment import ACCOUNT, REGION, Stand
-from tests.support.lifecycle import Life
+from tests.support.deployment import ACCOUNT, REGION, Deployment
+from tests.support.lifecycle import Lifecycle
 from tests.support.paths import BOOTSTRAP, ROOT
 
 ACTIONS = BOOTSTRAP / "ci-actions.json"
@@ -176,18 +176,20 @@ def allowed(purpose: str) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def calls(stands: dict[str, Stand], lives: dict[str, Life]) -> list[dict[str, Any]]:
+def calls(
+    deployments: dict[str, Deployment], lifecycles: dict[str, Lifecycle]
+) -> list[dict[str, Any]]:
     """Every call of both profiles' whole lives, and of a check of each."""
-    assert lives
-    for stand in stands.values():
+    assert lifecycles
+    for deployment in deployments.values():
         subprocess.run(
-            [sys.executable, "-m", "tally", "check", "--name", stand.name, "--json"],
+            [sys.executable, "-m", "tally", "check", "--name", deployment.name, "--json"],
             cwd=ROOT,
-            env=os.environ | stand.emulator.environment,
+            env=os.environ | deployment.emulator.environment,
             check=True,
             capture_output=True,
         )
-    return [call for stand in stands.values() for call in recorded(stand.folder)]
+    return [call for deployment in deployments.values() for call in recorded(deployment.folder)]
 
 
 def test_the_plan_role_may_do_what_a_plan_does_and_no_more(calls: list[dict[str, Any]]) -> None:
@@ -237,10 +239,10 @@ def test_no_wildcard_is_in_an_action() -> None:
     assert not {action for action in every if "*" in action}
 
 
-def documents(stand: Stand, purpose: str) -> list[dict[str, Any]]:
+def documents(deployment: Deployment, purpose: str) -> list[dict[str, Any]]:
     """The policies of one of continuous integration's roles, as applied."""
-    iam = stand.client("iam")
-    attached = iam.list_attached_role_policies(RoleName=f"{stand.name}-ci-{purpose}")
+    iam = deployment.client("iam")
+    attached = iam.list_attached_role_policies(RoleName=f"{deployment.name}-ci-{purpose}")
     arns = [policy["PolicyArn"] for policy in attached["AttachedPolicies"]]
     return [
         iam.get_policy_version(
@@ -251,35 +253,37 @@ def documents(stand: Stand, purpose: str) -> list[dict[str, Any]]:
     ]
 
 
-def given(stand: Stand, purpose: str, effect: str = "Allow") -> list[dict[str, Any]]:
+def given(deployment: Deployment, purpose: str, effect: str = "Allow") -> list[dict[str, Any]]:
     """The statements of one of continuous integration's roles, as applied."""
     return [
         statement
-        for document in documents(stand, purpose)
+        for document in documents(deployment, purpose)
         for statement in statements(document)
         if statement["Effect"] == effect
     ]
 
 
-def test_the_roles_got_these_policies(stand: Stand) -> None:
+def test_the_roles_got_these_policies(deployment: Deployment) -> None:
     for purpose, expected in (
         ("plan", allowed("plan") | allowed("check")),
         ("apply", allowed("plan") | allowed("apply")),
     ):
-        policies = documents(stand, purpose)
+        policies = documents(deployment, purpose)
         # IAM's limits for a role, and for a managed policy.
         assert len(policies) <= 10
         assert all(len(json.dumps(it).replace(" ", "")) <= 6144 for it in policies)
-        assert {it for each in given(stand, purpose) for it in each["Action"]} == expected
+        assert {it for each in given(deployment, purpose) for it in each["Action"]} == expected
 
 
-def test_every_right_is_for_the_region_alone(stand: Stand) -> None:
+def test_every_right_is_for_the_region_alone(deployment: Deployment) -> None:
     for purpose in ("plan", "apply"):
-        for statement in given(stand, purpose):
+        for statement in given(deployment, purpose):
             assert statement["Condition"]["StringEquals"]["aws:RequestedRegion"] == "us-east-1"
 
 
-def allowing(stand: Stand, purpose: str, action: str) -> list[tuple[set[str], dict[str, Any]]]:
+def allowing(
+    deployment: Deployment, purpose: str, action: str
+) -> list[tuple[set[str], dict[str, Any]]]:
     """On what a role may do something, and under which conditions beside the region."""
     return [
         (
@@ -290,71 +294,73 @@ def allowing(stand: Stand, purpose: str, action: str) -> list[tuple[set[str], di
                 if key != "aws:RequestedRegion"
             },
         )
-        for statement in given(stand, purpose)
+        for statement in given(deployment, purpose)
         if action in statement["Action"]
     ]
 
 
-def test_roles_are_handed_to_machines_and_tasks_alone(stand: Stand) -> None:
-    assert allowing(stand, "apply", "iam:PassRole") == [
+def test_roles_are_handed_to_machines_and_tasks_alone(deployment: Deployment) -> None:
+    assert allowing(deployment, "apply", "iam:PassRole") == [
         (
-            {f"arn:aws:iam::{ACCOUNT}:role/{stand.name}-*"},
+            {f"arn:aws:iam::{ACCOUNT}:role/{deployment.name}-*"},
             {"iam:PassedToService": {"ec2.amazonaws.com", "ecs-tasks.amazonaws.com"}},
         )
     ]
 
 
-def test_only_bounded_roles_are_given_rights(stand: Stand) -> None:
+def test_only_bounded_roles_are_given_rights(deployment: Deployment) -> None:
     bounded = (
-        {f"arn:aws:iam::{ACCOUNT}:role/{stand.name}-*"},
-        {"iam:PermissionsBoundary": {f"arn:aws:iam::{ACCOUNT}:policy/{stand.name}-boundary"}},
+        {f"arn:aws:iam::{ACCOUNT}:role/{deployment.name}-*"},
+        {"iam:PermissionsBoundary": {f"arn:aws:iam::{ACCOUNT}:policy/{deployment.name}-boundary"}},
     )
     for action in ("CreateRole", "PutRolePolicy", "PutRolePermissionsBoundary"):
-        assert allowing(stand, "apply", f"iam:{action}") == [bounded]
+        assert allowing(deployment, "apply", f"iam:{action}") == [bounded]
 
 
-def test_the_owners_secret_is_made_and_not_read(stand: Stand) -> None:
+def test_the_owners_secret_is_made_and_not_read(deployment: Deployment) -> None:
     secrets = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret"
-    own, owner = {f"{secrets}:{stand.name}/*"}, {f"{secrets}:rds!*"}
+    own, owner = {f"{secrets}:{deployment.name}/*"}, {f"{secrets}:rds!*"}
     for action in ("CreateSecret", "TagResource"):
-        made = allowing(stand, "apply", f"secretsmanager:{action}")
+        made = allowing(deployment, "apply", f"secretsmanager:{action}")
         assert sorted(made, key=str) == sorted([(own, {}), (owner, {})], key=str)
     for purpose in ("plan", "apply"):
-        assert allowing(stand, purpose, "secretsmanager:GetSecretValue") == [(own, {})]
+        assert allowing(deployment, purpose, "secretsmanager:GetSecretValue") == [(own, {})]
 
 
-def test_keys_are_used_through_other_services_alone(stand: Stand) -> None:
+def test_keys_are_used_through_other_services_alone(deployment: Deployment) -> None:
     services = {f"{service}.{REGION}.amazonaws.com" for service in ("rds", "secretsmanager")}
     through = ({"*"}, {"kms:ViaService": services})
-    assert allowing(stand, "plan", "kms:Decrypt") == [through]
+    assert allowing(deployment, "plan", "kms:Decrypt") == [through]
     for action in ("Decrypt", "GenerateDataKey", "CreateGrant"):
-        assert allowing(stand, "apply", f"kms:{action}") == [through]
+        assert allowing(deployment, "apply", f"kms:{action}") == [through]
 
 
-def test_who_applies_may_only_open_with_the_key_that_seals_plans(stand: Stand) -> None:
-    found = stand.client("kms").describe_key(KeyId=f"alias/{stand.name}-plans")["KeyMetadata"]
-    [kept] = [it for it in given(stand, "apply", "Deny") if it["Sid"] == "PlansKey"]
+def test_who_applies_may_only_open_with_the_key_that_seals_plans(deployment: Deployment) -> None:
+    found = deployment.client("kms").describe_key(KeyId=f"alias/{deployment.name}-plans")[
+        "KeyMetadata"
+    ]
+    [kept] = [it for it in given(deployment, "apply", "Deny") if it["Sid"] == "PlansKey"]
     assert kept["NotAction"] == ["kms:Decrypt"]
     assert found["Arn"] in kept["Resource"]
     assert "Condition" not in kept
 
 
-def test_who_applies_changes_neither_the_boundary_nor_who_gets_in(stand: Stand) -> None:
-    kept = given(stand, "apply", "Deny")
+def test_who_applies_changes_neither_the_boundary_nor_who_gets_in(deployment: Deployment) -> None:
+    kept = given(deployment, "apply", "Deny")
     role = f"arn:aws:iam::{ACCOUNT}:role"
-    boundary = f"arn:aws:iam::{ACCOUNT}:policy/{stand.name}-boundary"
+    boundary = f"arn:aws:iam::{ACCOUNT}:policy/{deployment.name}-boundary"
     for action in ("CreatePolicyVersion", "SetDefaultPolicyVersion", "DeletePolicy"):
         assert denied(kept, f"iam:{action}", boundary)
-    assert denied(kept, "iam:DeleteRolePermissionsBoundary", f"{role}/{stand.name}-adder")
+    assert denied(kept, "iam:DeleteRolePermissionsBoundary", f"{role}/{deployment.name}-adder")
     # A deployment whose name begins with this one's has such roles too.
-    for name in (stand.name, f"{stand.name}-other"):
+    for name in (deployment.name, f"{deployment.name}-other"):
         for purpose in ("build", "plan", "apply"):
             assert denied(kept, "iam:UpdateAssumeRolePolicy", f"{role}/{name}-ci-{purpose}")
-    assert not denied(kept, "iam:UpdateAssumeRolePolicy", f"{role}/{stand.name}-adder")
+    assert not denied(kept, "iam:UpdateAssumeRolePolicy", f"{role}/{deployment.name}-adder")
 
 
-def test_only_the_protected_environment_may_apply(stands: dict[str, Stand]) -> None:
-    iam = stands["production"].client("iam")
+def test_only_the_protected_environment_may_apply(deployments: dict[str, Deployment]) -> None:
+    iam = deployments["production"].client("iam")
     trust = iam.get_role(RoleName="tally-ci-apply")["Role"]["AssumeRolePolicyDocument"]
     [statement] = trust["Statement"]
     assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"

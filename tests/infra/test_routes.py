@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.deployment import Stand, planned
+from tests.support.deployment import Deployment, planned
 from tests.support.postgres import Ledger
 from tests.support.processes import address
 
@@ -57,8 +57,8 @@ def _pattern(pattern: str) -> str:
 
 
 @pytest.fixture(scope="module", params=["production", "small"])
-def router(stands: dict[str, Stand], request: pytest.FixtureRequest) -> Router:
-    return Router(planned(stands[request.param]))
+def router(deployments: dict[str, Deployment], request: pytest.FixtureRequest) -> Router:
+    return Router(planned(deployments[request.param]))
 
 
 @pytest.fixture
@@ -126,9 +126,9 @@ def test_anything_else_is_not_found(router: Router, path: str) -> None:
 
 
 def test_no_health_check_names_a_path_that_its_service_lacks(
-    stands: dict[str, Stand], running: dict[str, str]
+    deployments: dict[str, Deployment], running: dict[str, str]
 ) -> None:
-    for resource in planned(stands["production"]):
+    for resource in planned(deployments["production"]):
         if resource["type"] == "aws_lb_target_group":
             service = resource["values"]["tags"]["Name"].rpartition("-")[2]
             [check] = resource["values"]["health_check"]

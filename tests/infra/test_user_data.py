@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.deployment import ACCOUNT, REGION, Stand, release
+from tests.support.deployment import ACCOUNT, REGION, Deployment, release
 from tests.support.guests.release import CERTIFICATES, PROJECT
 from tests.support.guests.rendering import compress, render
 
@@ -45,33 +45,35 @@ def bastion(name: str, database_host: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def database_host(stand: Stand) -> str:
-    [database] = stand.client("rds").describe_db_instances()["DBInstances"]
+def database_host(deployment: Deployment) -> str:
+    [database] = deployment.client("rds").describe_db_instances()["DBInstances"]
     return str(database["Endpoint"]["Address"])
 
 
 def test_the_adders_machines_get_this_user_data(
-    stand: Stand, database_host: str, tmp_path: Path
+    deployment: Deployment, database_host: str, tmp_path: Path
 ) -> None:
-    [version] = stand.client("ec2").describe_launch_template_versions(
-        LaunchTemplateName=f"{stand.name}-adder", Versions=["$Latest"]
+    [version] = deployment.client("ec2").describe_launch_template_versions(
+        LaunchTemplateName=f"{deployment.name}-adder", Versions=["$Latest"]
     )["LaunchTemplateVersions"]
     sent = base64.b64decode(version["LaunchTemplateData"]["UserData"])
     assert len(sent) <= LIMIT_BYTES
-    rendered = render(tmp_path, "adder", adder(stand.name, database_host))
+    rendered = render(tmp_path, "adder", adder(deployment.name, database_host))
     assert gzip.decompress(sent).decode() == rendered
 
 
-def test_the_bastion_gets_this_user_data(stand: Stand, database_host: str, tmp_path: Path) -> None:
-    ec2 = stand.client("ec2")
+def test_the_bastion_gets_this_user_data(
+    deployment: Deployment, database_host: str, tmp_path: Path
+) -> None:
+    ec2 = deployment.client("ec2")
     [reservation] = ec2.describe_instances(
-        Filters=[{"Name": "tag:Name", "Values": [f"{stand.name}-bastion"]}]
+        Filters=[{"Name": "tag:Name", "Values": [f"{deployment.name}-bastion"]}]
     )["Reservations"]
     [machine] = reservation["Instances"]
     told = ec2.describe_instance_attribute(InstanceId=machine["InstanceId"], Attribute="userData")
     sent = base64.b64decode(told["UserData"]["Value"])
     assert len(sent) <= LIMIT_BYTES
-    assert sent.decode() == render(tmp_path, "bastion", bastion(stand.name, database_host))
+    assert sent.decode() == render(tmp_path, "bastion", bastion(deployment.name, database_host))
 
 
 def test_it_fits_with_the_longest_name(terraform: None, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tests.support.inventory import Thing, everything
+from tests.support.inventory import Resource, everything
 from tests.support.paths import BOOTSTRAP, INFRA, ROOT
 
 REGION = "us-east-1"
@@ -154,7 +154,7 @@ class Emulator:
 
 
 @dataclass
-class Stand:
+class Deployment:
     """One deployment: its emulator, its variables and its Terraform."""
 
     name: str
@@ -162,13 +162,13 @@ class Stand:
     folder: Path
     emulator: Emulator
     # What the account held before each step of `apply`.
-    before_bootstrap: frozenset[Thing] = frozenset()
-    before_deployment: frozenset[Thing] = frozenset()
+    before_bootstrap: frozenset[Resource] = frozenset()
+    before_deployment: frozenset[Resource] = frozenset()
     # What another apply would do, as `terraform show -json` describes a plan.
     second_plan: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def start(cls, name: str, profile: str, folder: Path, port: int = 0) -> "Stand":
+    def start(cls, name: str, profile: str, folder: Path, port: int = 0) -> "Deployment":
         folder.mkdir(parents=True, exist_ok=True)
         return cls(name, profile, folder, Emulator.start(folder, port))
 
@@ -217,7 +217,7 @@ class Stand:
             phase=phase,
         )
 
-    def deployment(self, *arguments: str, phase: str = "") -> str:
+    def infra(self, *arguments: str, phase: str = "") -> str:
         """Run a command in `infra`, with this stand's variables and those given."""
         command, *options = arguments
         return self.terraform(
@@ -244,7 +244,7 @@ class Stand:
             f"-backend-config=bucket={self.name}-state-{ACCOUNT}",
         )
 
-    def apply(self) -> "Stand":
+    def apply(self) -> "Deployment":
         """Bootstrap and deployment, from nothing."""
         if self.profile == "small":
             # This profile is tried with a domain, the other without.
@@ -253,11 +253,11 @@ class Stand:
         self.apply_bootstrap()
         self.init()
         self.before_deployment = frozenset(everything(self.client))
-        self.deployment("apply", "-auto-approve")
+        self.infra("apply", "-auto-approve")
         self.second_plan = plan(self)
         return self
 
-    def fork(self) -> "Stand":
+    def fork(self) -> "Deployment":
         """The same deployment in a copy of the emulator, to be changed at will, and then ended."""
         folder = self.folder.with_name(f"{self.folder.name}-copy-{os.urandom(4).hex()}")
         shutil.copytree(
@@ -266,7 +266,7 @@ class Stand:
         return replace(self, folder=folder, emulator=self.emulator.copy())
 
     @contextmanager
-    def copy(self) -> Iterator["Stand"]:
+    def copy(self) -> Iterator["Deployment"]:
         """A fork that ends by itself."""
         fork = self.fork()
         try:
@@ -333,16 +333,16 @@ def end_what_runs() -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def plan(stand: Stand, *arguments: str) -> dict[str, Any]:
+def plan(deployment: Deployment, *arguments: str) -> dict[str, Any]:
     """What an apply would do now, as `terraform show -json` describes a plan."""
-    path = stand.folder / "plan"
+    path = deployment.folder / "plan"
     # As the workflows plan: the role may not write, and a lock is a file beside the state.
-    stand.deployment("plan", "-lock=false", f"-out={path}", *arguments)
-    described = stand.terraform(INFRA, "show", "-json", str(path))
+    deployment.infra("plan", "-lock=false", f"-out={path}", *arguments)
+    described = deployment.terraform(INFRA, "show", "-json", str(path))
     return json.loads(described)
 
 
-def planned(stand: Stand) -> list[dict[str, Any]]:
+def planned(deployment: Deployment) -> list[dict[str, Any]]:
     """Every resource of the second plan, those of its modules too."""
 
     def walk(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -350,7 +350,7 @@ def planned(stand: Stand) -> list[dict[str, Any]]:
         for child in module.get("child_modules", []):
             yield from walk(child)
 
-    return list(walk(stand.second_plan["planned_values"]["root_module"]))
+    return list(walk(deployment.second_plan["planned_values"]["root_module"]))
 
 
 def release(name: str, version: str = "1" * 40) -> dict[str, str]:
@@ -411,17 +411,19 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tally-stand-") as folder:
-        stand = Stand.start(arguments.name, arguments.profile, Path(folder), arguments.port)
+        deployment = Deployment.start(
+            arguments.name, arguments.profile, Path(folder), arguments.port
+        )
         try:
-            sys.stderr.write(f"Emulator at {stand.emulator.url}; applying ...\n")
-            stand.apply()
-            sys.stdout.write(f"{stand.emulator.url}\n")
+            sys.stderr.write(f"Emulator at {deployment.emulator.url}; applying ...\n")
+            deployment.apply()
+            sys.stdout.write(f"{deployment.emulator.url}\n")
             sys.stdout.flush()
             signal.pause()
         except KeyboardInterrupt:
             pass
         finally:
-            stand.stop()
+            deployment.stop()
 
 
 if __name__ == "__main__":

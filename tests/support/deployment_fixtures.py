@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.deployment import Stand, end_what_runs
+from tests.support.deployment import Deployment, end_what_runs
 from tests.support.guide_runner import follow
-from tests.support.lifecycle import Life, live
+from tests.support.lifecycle import Lifecycle, live
 
 PROFILES = {"production": "tally", "small": "tally-two"}
 # The fixtures that are begun ahead of the tests that ask for them.
-STANDS, LIVES, READER = "stands", "lives", "followed"
+DEPLOYMENTS, LIFECYCLES, GUIDE = "deployments", "lifecycles", "followed"
 
 
 class Ahead:
@@ -28,49 +28,49 @@ class Ahead:
     def __init__(self, wanted: set[str]) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="tally-stands-"))
         self._pool = ThreadPoolExecutor(max_workers=8)
-        self._started: list[Stand] = []
+        self._started: list[Deployment] = []
         self._wanted = wanted
-        self._lives: dict[str, Future[Life]] = {}
-        self._stands = {
+        self._lifecycles: dict[str, Future[Lifecycle]] = {}
+        self._deployments = {
             profile: self._pool.submit(self._apply, profile)
-            for profile in (PROFILES if wanted & {STANDS, LIVES} else ())
+            for profile in (PROFILES if wanted & {DEPLOYMENTS, LIFECYCLES} else ())
         }
-        self._reader = self._pool.submit(follow, self._new("reader")) if READER in wanted else None
+        self._guide = self._pool.submit(follow, self._new("reader")) if GUIDE in wanted else None
 
     def _new(self, name: str) -> Path:
         folder = self.folder / name
         folder.mkdir()
         return folder
 
-    def _apply(self, profile: str) -> Stand:
-        stand = Stand.start(PROFILES[profile], profile, self._new(profile))
-        self._started.append(stand)
-        stand.apply()
-        if LIVES in self._wanted:
+    def _apply(self, profile: str) -> Deployment:
+        deployment = Deployment.start(PROFILES[profile], profile, self._new(profile))
+        self._started.append(deployment)
+        deployment.apply()
+        if LIFECYCLES in self._wanted:
             # Before anybody else may use it: an emulator is not forked while it answers.
-            fork = stand.fork()
+            fork = deployment.fork()
             self._started.append(fork)
-            self._lives[profile] = self._pool.submit(live, fork)
-        return stand
+            self._lifecycles[profile] = self._pool.submit(live, fork)
+        return deployment
 
-    def stands(self) -> dict[str, Stand]:
-        return {profile: stand.result() for profile, stand in self._stands.items()}
+    def deployments(self) -> dict[str, Deployment]:
+        return {profile: deployment.result() for profile, deployment in self._deployments.items()}
 
-    def lives(self) -> dict[str, Life]:
-        return {profile: self._lives[profile].result() for profile in self.stands()}
+    def lifecycles(self) -> dict[str, Lifecycle]:
+        return {profile: self._lifecycles[profile].result() for profile in self.deployments()}
 
     def followed(self) -> "subprocess.CompletedProcess[str]":
-        assert self._reader is not None
-        return self._reader.result()
+        assert self._guide is not None
+        return self._guide.result()
 
     def stop(self) -> None:
         """End it all, whether done or not."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         end_what_runs()
         # A fork is ended with what it was forked from.
-        for stand in self._started:
-            if not stand.is_fork:
-                stand.stop()
+        for deployment in self._started:
+            if not deployment.is_fork:
+                deployment.stop()
         self._pool.shutdown()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -89,7 +89,7 @@ def _no_terraform() -> str | None:
 
 def _slow(items: Iterable[pytest.Item]) -> set[str]:
     asked = {name for item in items for name in getattr(item, "fixturenames", ())}
-    return asked & {STANDS, LIVES, READER}
+    return asked & {DEPLOYMENTS, LIFECYCLES, GUIDE}
 
 
 @pytest.hookimpl(trylast=True)
@@ -121,33 +121,33 @@ def ahead(terraform: None, request: pytest.FixtureRequest) -> Ahead:
 
 
 @pytest.fixture(scope="session")
-def stands(ahead: Ahead) -> dict[str, Stand]:
+def deployments(ahead: Ahead) -> dict[str, Deployment]:
     """Both profiles, each in an emulator of its own."""
-    return ahead.stands()
+    return ahead.deployments()
 
 
 @pytest.fixture(scope="session", params=list(PROFILES))
-def stand(stands: dict[str, Stand], request: pytest.FixtureRequest) -> Stand:
+def deployment(deployments: dict[str, Deployment], request: pytest.FixtureRequest) -> Deployment:
     """One profile after the other: to read from. To change something, take a copy."""
-    return stands[request.param]
+    return deployments[request.param]
 
 
 @pytest.fixture(scope="session")
-def production(stands: dict[str, Stand]) -> Stand:
+def production(deployments: dict[str, Deployment]) -> Deployment:
     """The profile that is the default, without a domain."""
-    return stands["production"]
+    return deployments["production"]
 
 
 @pytest.fixture(scope="session")
-def small(stands: dict[str, Stand]) -> Stand:
+def small(deployments: dict[str, Deployment]) -> Deployment:
     """The cheapest profile, with a domain."""
-    return stands["small"]
+    return deployments["small"]
 
 
 @pytest.fixture(scope="session")
-def lives(ahead: Ahead) -> dict[str, Life]:
+def lifecycles(ahead: Ahead) -> dict[str, Lifecycle]:
     """What copies of both profiles went through, to the end."""
-    return ahead.lives()
+    return ahead.lifecycles()
 
 
 @pytest.fixture(scope="session")
@@ -157,7 +157,7 @@ def followed(ahead: Ahead) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.fixture
-def copy(stand: Stand) -> Iterator[Stand]:
+def copy(deployment: Deployment) -> Iterator[Deployment]:
     """A copy of the deployment, to be changed at will."""
-    with stand.copy() as copy:
+    with deployment.copy() as copy:
         yield copy

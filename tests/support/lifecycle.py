@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.deployment import Stand, plan, release
-from tests.support.inventory import Clients, Thing, everything
+from tests.support.deployment import Deployment, plan, release
+from tests.support.inventory import Clients, Resource, everything
 
 ROLES = ("adder", "display", "reset", "operator")
 # What is bad of each deployment's bad release: it answers with errors wherever it runs.
@@ -28,7 +28,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Life:
+class Lifecycle:
     """Seen after each step of a life."""
 
     failed: "Failure"
@@ -39,33 +39,33 @@ class Life:
     refreshes: list[str]
     passwords: dict[str, str]
     rotated_passwords: dict[str, str]
-    after_destroy: frozenset[Thing]
-    after_bootstrap_destroy: frozenset[Thing]
+    after_destroy: frozenset[Resource]
+    after_bootstrap_destroy: frozenset[Resource]
 
 
-def live(stand: Stand) -> Life:
+def live(deployment: Deployment) -> Lifecycle:
     """A bad release, a good one, the way back, new passwords, and the end of everything."""
-    failed = fail(stand, release(stand.name, version="3" * 40) | BAD[stand.profile])
+    failed = fail(deployment, release(deployment.name, version="3" * 40) | BAD[deployment.profile])
     # The alarm still rings.
-    newer = f"-var=release={json.dumps(release(stand.name, version='2' * 40))}"
-    stand.deployment("apply", "-auto-approve", newer)
-    upgraded_to = set(running_versions(stand.name, stand.client).values())
-    newer_images = machine_images(stand.name, stand.client)
-    stand.deployment("apply", "-auto-approve")
-    rolled_back_to = set(running_versions(stand.name, stand.client).values())
-    older_images = machine_images(stand.name, stand.client)
-    refreshes = stand.client("autoscaling").describe_instance_refreshes(
-        AutoScalingGroupName=f"{stand.name}-adder"
+    newer = f"-var=release={json.dumps(release(deployment.name, version='2' * 40))}"
+    deployment.infra("apply", "-auto-approve", newer)
+    upgraded_to = set(running_versions(deployment.name, deployment.client).values())
+    newer_images = machine_images(deployment.name, deployment.client)
+    deployment.infra("apply", "-auto-approve")
+    rolled_back_to = set(running_versions(deployment.name, deployment.client).values())
+    older_images = machine_images(deployment.name, deployment.client)
+    refreshes = deployment.client("autoscaling").describe_instance_refreshes(
+        AutoScalingGroupName=f"{deployment.name}-adder"
     )["InstanceRefreshes"]
-    before = passwords(stand)
+    before = passwords(deployment)
     # The switch that takes the protection off, on the way.
-    stand.deployment("apply", "-auto-approve", "-var=password_version=2", "-var=protect=false")
-    after = passwords(stand)
-    stand.deployment("destroy", "-auto-approve", "-var=protect=false")
-    after_destroy = frozenset(everything(stand.client))
-    stand.bootstrap("apply", "-auto-approve", "-var=protect=false")
-    stand.bootstrap("destroy", "-auto-approve", "-var=protect=false")
-    return Life(
+    deployment.infra("apply", "-auto-approve", "-var=password_version=2", "-var=protect=false")
+    after = passwords(deployment)
+    deployment.infra("destroy", "-auto-approve", "-var=protect=false")
+    after_destroy = frozenset(everything(deployment.client))
+    deployment.bootstrap("apply", "-auto-approve", "-var=protect=false")
+    deployment.bootstrap("destroy", "-auto-approve", "-var=protect=false")
+    return Lifecycle(
         failed=failed,
         upgraded_to=upgraded_to,
         rolled_back_to=rolled_back_to,
@@ -74,36 +74,36 @@ def live(stand: Stand) -> Life:
         passwords=before,
         rotated_passwords=after,
         after_destroy=after_destroy,
-        after_bootstrap_destroy=frozenset(everything(stand.client)),
+        after_bootstrap_destroy=frozenset(everything(deployment.client)),
     )
 
 
-def passwords(stand: Stand) -> dict[str, str]:
+def passwords(deployment: Deployment) -> dict[str, str]:
     """What each role's secret holds."""
-    secrets = stand.client("secretsmanager")
+    secrets = deployment.client("secretsmanager")
     return {
-        role: secrets.get_secret_value(SecretId=f"{stand.name}/{role}")["SecretString"]
+        role: secrets.get_secret_value(SecretId=f"{deployment.name}/{role}")["SecretString"]
         for role in ROLES
     }
 
 
-def fail(stand: Stand, bad: dict[str, str]) -> Failure:
+def fail(deployment: Deployment, bad: dict[str, str]) -> Failure:
     """Apply a release that makes an alarm ring."""
     variable = f"-var=release={json.dumps(bad)}"
     try:
-        stand.deployment("apply", "-auto-approve", variable)
+        deployment.infra("apply", "-auto-approve", variable)
     except AssertionError as failure:
         said = str(failure)
     else:
         said = "the apply did not fail"
     return Failure(
         said,
-        running_versions(stand.name, stand.client),
+        running_versions(deployment.name, deployment.client),
         {
             service: definition["taskDefinition"]["status"]
-            for service, definition in task_definitions(stand.name, stand.client).items()
+            for service, definition in task_definitions(deployment.name, deployment.client).items()
         },
-        plan(stand, variable),
+        plan(deployment, variable),
     )
 
 

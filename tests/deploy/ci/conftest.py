@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.support.checkout import DEPLOYMENTS, NAME, Checkout
-from tests.support.deployment import Stand, terraform_environment
+from tests.support.deployment import Deployment, terraform_environment
 from tests.support.paths import BOOTSTRAP
 from tests.support.workflow_runner import Runner, machine
 
@@ -20,15 +20,17 @@ BOOTSTRAPPED = (
 
 
 @pytest.fixture(scope="session")
-def account(terraform: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+def account(terraform: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """An account after the bootstrap: buckets, repositories, and the key that seals."""
-    stand = Stand.start(NAME, "production", tmp_path_factory.mktemp("account"))
+    deployment = Deployment.start(NAME, "production", tmp_path_factory.mktemp("account"))
     try:
-        stand.terraform(BOOTSTRAP, "init", "-input=false", "-no-color", "-lockfile=readonly")
-        stand.bootstrap("apply", "-auto-approve", *(f"-target={each}" for each in BOOTSTRAPPED))
-        yield stand
+        deployment.terraform(BOOTSTRAP, "init", "-input=false", "-no-color", "-lockfile=readonly")
+        deployment.bootstrap(
+            "apply", "-auto-approve", *(f"-target={each}" for each in BOOTSTRAPPED)
+        )
+        yield deployment
     finally:
-        stand.stop()
+        deployment.stop()
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +40,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 @pytest.fixture(scope="session")
 def runner(
-    account: Stand, checkout: Checkout, tmp_path_factory: pytest.TempPathFactory
+    account: Deployment, checkout: Checkout, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Runner]:
     """A machine for a workflow's jobs, given what GitHub would put into its expressions."""
 

@@ -14,7 +14,7 @@ import pytest
 
 from deploy.ci.release import Release, record
 from tests.support.checkout import MODULE, NAME, Checkout
-from tests.support.deployment import ACCOUNT, Stand, release
+from tests.support.deployment import ACCOUNT, Deployment, release
 from tests.support.workflow_runner import Done, Runner, StepFailed
 
 WORKFLOW = "terraform-plan-apply.yml"
@@ -24,7 +24,7 @@ Make = Callable[..., Runner]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _released(account: Stand) -> None:
+def _released(account: Deployment) -> None:
     """Both releases, as the building workflow records them."""
     for version in (FIRST, SECOND):
         described = Release(**release(NAME, version))
@@ -60,7 +60,7 @@ def elsewhere(checkout: Checkout) -> Iterator[Checkout]:
     checkout.go_to(commit)
 
 
-def deployed(account: Stand) -> str:
+def deployed(account: Deployment) -> str:
     found = account.client("ssm").get_parameter(Name=f"/{NAME}/release")
     return str(found["Parameter"]["Value"])
 
@@ -80,7 +80,7 @@ def sealed(machine: Runner) -> Path:
 
 
 def test_the_approved_plan_is_applied(
-    first: tuple[Runner, Done, Done], account: Stand, second: object
+    first: tuple[Runner, Done, Done], account: Deployment, second: object
 ) -> None:
     _, planned, applied = first
     assert planned.outputs["changes"] == "true"
@@ -112,7 +112,7 @@ def test_what_waits_can_be_read_by_nobody(second: tuple[Runner, Done]) -> None:
     assert base64.b64decode(json.loads(sealed(machine).read_text())["plan"])[:2] != b"PK"
 
 
-def test_only_the_applying_role_may_open_a_plan(account: Stand) -> None:
+def test_only_the_applying_role_may_open_a_plan(account: Deployment) -> None:
     key = account.client("kms").describe_key(KeyId=f"alias/{NAME}-plans")["KeyMetadata"]["KeyId"]
     policy = account.client("kms").get_key_policy(KeyId=key, PolicyName="default")["Policy"]
     given = {
@@ -137,7 +137,7 @@ def test_only_the_applying_role_may_open_a_plan(account: Stand) -> None:
     ],
 )
 def test_a_tampered_plan_is_refused(
-    waiting: Runner, account: Stand, part: str, reason: str
+    waiting: Runner, account: Deployment, part: str, reason: str
 ) -> None:
     parts = json.loads(sealed(waiting).read_text())
     spoilt = bytearray(base64.b64decode(parts[part]))
@@ -194,7 +194,7 @@ def test_a_changed_lock_file_is_refused(waiting: Runner, elsewhere: Checkout) ->
     assert "The provider lock file has changed since the plan was made" in refusal(waiting)
 
 
-def test_a_plan_is_applied_once(first: tuple[Runner, Done, Done], account: Stand) -> None:
+def test_a_plan_is_applied_once(first: tuple[Runner, Done, Done], account: Deployment) -> None:
     machine, _, _ = first
     said = refusal(machine)
     # It began the state, so the state's lineage is new too.
@@ -203,7 +203,7 @@ def test_a_plan_is_applied_once(first: tuple[Runner, Done, Done], account: Stand
     assert deployed(account) == FIRST
 
 
-def test_a_stale_state_is_refused(waiting: Runner, account: Stand) -> None:
+def test_a_stale_state_is_refused(waiting: Runner, account: Deployment) -> None:
     """As if somebody had applied something in the meantime: S3 holds the next serial."""
     s3 = account.client("s3")
     place = {"Bucket": f"{NAME}-state-{ACCOUNT}", "Key": "tally.tfstate"}
@@ -220,7 +220,7 @@ def test_a_stale_state_is_refused(waiting: Runner, account: Stand) -> None:
 
 
 @pytest.fixture
-def _database(account: Stand) -> Iterator[None]:
+def _database(account: Deployment) -> Iterator[None]:
     rds, name = account.client("rds"), f"{NAME}-database"
     rds.create_db_instance(
         DBInstanceIdentifier=name,
@@ -275,7 +275,7 @@ def test_the_scheduled_plan_is_of_what_runs_and_is_empty(runner: Make, first: ob
     assert "No resource changes." in planned.page
 
 
-def test_a_change_by_hand_is_drift(runner: Make, first: object, account: Stand) -> None:
+def test_a_change_by_hand_is_drift(runner: Make, first: object, account: Deployment) -> None:
     ssm = account.client("ssm")
     name = f"/{NAME}/release"
     ssm.put_parameter(Name=name, Value="changed by hand", Overwrite=True)

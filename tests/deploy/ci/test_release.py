@@ -18,7 +18,7 @@ from deploy.ci import __main__ as steps
 from deploy.ci import release as releases
 from deploy.ci.refused import Refused
 from tests.support.checkout import DEPLOYMENTS, NAME
-from tests.support.deployment import ACCOUNT, REGION, Stand
+from tests.support.deployment import ACCOUNT, REGION, Deployment
 from tests.support.paths import INFRA
 from tests.support.processes import unused_port, wait_until_answered
 
@@ -113,7 +113,7 @@ def dist(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def aws(account: Stand, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand]:
+def aws(account: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
     """The account as the job reaches it, and no release of this commit in it."""
     for name, value in account.emulator.environment.items():
         monkeypatch.setenv(name, value)
@@ -142,12 +142,12 @@ def push(dist: Path, registry: str) -> None:
     step("push", dist, "--commit", COMMIT, "--registry", registry)
 
 
-def newest_image(aws: Stand) -> str:
+def newest_image(aws: Deployment) -> str:
     parameter = aws.client("ssm").get_parameter(Name=releases.IMAGE_PARAMETER)["Parameter"]
     return str(parameter["Value"])
 
 
-def test_a_release_is_what_was_pushed(aws: Stand, registry: str, dist: Path) -> None:
+def test_a_release_is_what_was_pushed(aws: Deployment, registry: str, dist: Path) -> None:
     push(dist, registry)
     step("record", dist)
 
@@ -176,7 +176,7 @@ def test_a_release_is_what_was_pushed(aws: Stand, registry: str, dist: Path) -> 
     assert text in (dist / "page").read_text()
 
 
-def test_terraform_takes_the_record(aws: Stand, registry: str, dist: Path) -> None:
+def test_terraform_takes_the_record(aws: Deployment, registry: str, dist: Path) -> None:
     """The variable's own rules, which infra/variables.tf holds."""
     push(dist, registry)
     release = json.loads((dist / "release.json").read_text())
@@ -186,14 +186,16 @@ def test_terraform_takes_the_record(aws: Stand, registry: str, dist: Path) -> No
         assert f"var.release.{name}" in declared
 
 
-def test_the_same_again_changes_nothing(aws: Stand, registry: str, dist: Path) -> None:
+def test_the_same_again_changes_nothing(aws: Deployment, registry: str, dist: Path) -> None:
     push(dist, registry)
     step("record", dist)
     push(dist, registry)
     step("record", dist)
 
 
-def test_a_recorded_release_keeps_its_machine_image(aws: Stand, registry: str, dist: Path) -> None:
+def test_a_recorded_release_keeps_its_machine_image(
+    aws: Deployment, registry: str, dist: Path
+) -> None:
     """Amazon publishes another image, and a job that failed after the record is run again."""
     push(dist, registry)
     release = json.loads((dist / "release.json").read_text())["release"]
@@ -205,7 +207,7 @@ def test_a_recorded_release_keeps_its_machine_image(aws: Stand, registry: str, d
 
 
 def test_a_record_that_names_no_machine_image_is_refused(
-    aws: Stand, registry: str, dist: Path
+    aws: Deployment, registry: str, dist: Path
 ) -> None:
     push(dist, registry)
     release = json.loads((dist / "release.json").read_text())
@@ -217,7 +219,7 @@ def test_a_record_that_names_no_machine_image_is_refused(
 
 
 def test_the_role_that_builds_may_ask_which_image_is_the_newest_and_nothing_else(
-    account: Stand,
+    account: Deployment,
 ) -> None:
     iam = account.client("iam")
     arn = f"arn:aws:iam::{ACCOUNT}:policy/{NAME}-ci-build"
@@ -233,14 +235,14 @@ def test_the_role_that_builds_may_ask_which_image_is_the_newest_and_nothing_else
     assert statement["Resource"] == f"arn:aws:ssm:{REGION}::parameter{releases.IMAGE_PARAMETER}"
 
 
-def test_a_released_file_is_never_replaced(aws: Stand, registry: str, dist: Path) -> None:
+def test_a_released_file_is_never_replaced(aws: Deployment, registry: str, dist: Path) -> None:
     push(dist, registry)
     (dist / "tally.pex").write_bytes(b"another adder")
     with pytest.raises(Refused, match="is there already, and is another one"):
         push(dist, registry)
 
 
-def test_a_tag_is_never_moved(aws: Stand, registry: str, dist: Path) -> None:
+def test_a_tag_is_never_moved(aws: Deployment, registry: str, dist: Path) -> None:
     """The repository has the tag for another image, from another build of the commit."""
     manifest = {
         "schemaVersion": 2,
