@@ -19,7 +19,7 @@ Statement = dict[str, Any]
 
 
 def account_of(deployment: Deployment) -> Inventory:
-    """What the stand holds, as the check reads it; AWS_ENDPOINT_URL must be the stand's."""
+    """What a deployment holds, as the check reads it; AWS_ENDPOINT_URL must be its emulator's."""
     session = boto3.Session(
         aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],

@@ -179,7 +179,7 @@ def allowed(purpose: str) -> set[str]:
 def calls(
     deployments: dict[str, Deployment], lifecycles: dict[str, Lifecycle]
 ) -> list[dict[str, Any]]:
-    """Every call of both profiles' whole lives, and of a check of each."""
+    """Every call of both profiles' whole lifecycles, and of a check of each."""
     assert lifecycles
     for deployment in deployments.values():
         subprocess.run(

@@ -6,9 +6,9 @@ starts an emulator, applies `infra/bootstrap` and then `infra` to it (some four 
 endpoint, and stays until Ctrl-C. Anything that speaks to AWS can then be pointed at it:
 
     export AWS_ENDPOINT_URL=http://127.0.0.1:5000 AWS_DEFAULT_REGION=us-east-1
-    export AWS_ACCESS_KEY_ID=stand AWS_SECRET_ACCESS_KEY=stand
+    export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
 
-In tests, `Stand.copy` gives a copy of an applied deployment within a second, to break things in.
+In tests, `Deployment.copy` gives a copy of an applied deployment within a second, to break things in.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from tests.support.paths import BOOTSTRAP, INFRA, ROOT
 REGION = "us-east-1"
 # The emulator's account, and whatever keys: it lets everybody in.
 ACCOUNT = "123456789012"
-KEYS = {"AWS_ACCESS_KEY_ID": "stand", "AWS_SECRET_ACCESS_KEY": "stand"}
+KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 # Nobody has the other half.
 PUBLIC_KEY = (
     "ssh-ed25519 "
@@ -174,7 +174,7 @@ class Deployment:
 
     @property
     def is_fork(self) -> bool:
-        """Whether it lives in a copy of another stand's emulator, and ends with that."""
+        """Whether it lives in a copy of another deployment's emulator, and ends with that."""
         return self.emulator.is_copy
 
     def client(self, service: str) -> Any:
@@ -218,7 +218,7 @@ class Deployment:
         )
 
     def infra(self, *arguments: str, phase: str = "") -> str:
-        """Run a command in `infra`, with this stand's variables and those given."""
+        """Run a command in `infra`, with this deployment's variables and those given."""
         command, *options = arguments
         return self.terraform(
             INFRA,
@@ -248,7 +248,7 @@ class Deployment:
         """Bootstrap and deployment, from nothing."""
         if self.profile == "small":
             # This profile is tried with a domain, the other without.
-            self.client("route53").create_hosted_zone(Name="example.com", CallerReference="stand")
+            self.client("route53").create_hosted_zone(Name="example.com", CallerReference="test")
         self.before_bootstrap = frozenset(everything(self.client))
         self.apply_bootstrap()
         self.init()
@@ -410,7 +410,7 @@ def main() -> None:
     parser.add_argument("--profile", choices=("production", "small"), default="production")
     parser.add_argument("--port", type=int, default=0)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="tally-stand-") as folder:
+    with tempfile.TemporaryDirectory(prefix="tally-deployment-") as folder:
         deployment = Deployment.start(
             arguments.name, arguments.profile, Path(folder), arguments.port
         )

@@ -1,7 +1,7 @@
 """The deployment, applied once to emulated AWS in both profiles, for every test that asks.
 
-Applying, living and following the documents take minutes in which the machine mostly waits. They
-begin when the tests begin, beside those that need no AWS, and the tests that need them come last.
+Applies, lifecycles and the guide take minutes in which the machine mostly waits. They begin when
+the tests begin, beside those that need no AWS, and the tests that need them come last.
 """
 
 import shutil
@@ -26,7 +26,7 @@ class Ahead:
     """The slow things, each under way or done."""
 
     def __init__(self, wanted: set[str]) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="tally-stands-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="tally-deployments-"))
         self._pool = ThreadPoolExecutor(max_workers=8)
         self._started: list[Deployment] = []
         self._wanted = wanted
@@ -35,7 +35,7 @@ class Ahead:
             profile: self._pool.submit(self._apply, profile)
             for profile in (PROFILES if wanted & {DEPLOYMENTS, LIFECYCLES} else ())
         }
-        self._guide = self._pool.submit(follow, self._new("reader")) if GUIDE in wanted else None
+        self._guide = self._pool.submit(follow, self._new("guide")) if GUIDE in wanted else None
 
     def _new(self, name: str) -> Path:
         folder = self.folder / name

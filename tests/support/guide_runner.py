@@ -1,4 +1,4 @@
-"""Somebody who follows docs/deploy.md from its first command to its last, on emulated AWS."""
+"""Runs docs/deploy.md from its first command to its last, on emulated AWS."""
 
 import gzip
 import json
@@ -25,7 +25,7 @@ from tests.support.paths import ROOT
 
 DEPLOY = (ROOT / "docs/deploy.md").read_text()
 
-# Blocks of commands that the emulator can't run, and what the reader does instead.
+# Blocks of commands that the emulator can't run, and what the guide runner does instead.
 NOT_RUN = {
     "images": "there is no registry behind the emulator: the images are told to it by its API",
     "release": "building takes a minute and has tests of its own: a small file stands in",
@@ -35,9 +35,9 @@ NOT_RUN = {
 }
 
 
-# Sections after each of whose blocks the reader looks what runs.
+# Sections after each of whose blocks the guide runner looks what runs.
 LOOKED_AT = ("Upgrade and roll back", "Rotate the passwords")
-SEEN = "The reader sees "
+SEEN = "The guide runner sees "
 
 
 def sections() -> dict[str, list[tuple[str, str]]]:
@@ -51,7 +51,7 @@ def sections() -> dict[str, list[tuple[str, str]]]:
 
 
 def commands() -> Iterator[str]:
-    """What the reader runs, in order; two sections send back to what was run before."""
+    """What is run, in order; two sections send back to what was run before."""
     for section, blocks in sections().items():
         texts = [_run_or_stand_in(mark, text) for mark, text in blocks]
         if section == "Upgrade and roll back":
@@ -122,7 +122,7 @@ def _stand_in(what: str) -> str:
 
 def commit(folder: Path = Path()) -> None:
     """Commit what is staged, or nothing: every commit is one that can be released."""
-    author = ("-c", "user.name=reader", "-c", "user.email=reader@example.com")
+    author = ("-c", "user.name=guide", "-c", "user.email=guide@example.com")
     subprocess.run(
         ["git", *author, "commit", "--quiet", "--allow-empty", "--message", "A commit"],
         cwd=folder,
@@ -203,7 +203,7 @@ def look() -> None:
 
 
 def looks(said: str) -> list[dict[str, Any]]:
-    """What the reader has seen, from what was printed."""
+    """What was seen, from what was printed."""
     return [json.loads(it) for it in re.findall(rf"^{SEEN}(.*)$", said, re.MULTILINE)]
 
 

@@ -1,4 +1,4 @@
-"""Everything that stands in an account, by asking each service that the deployment uses."""
+"""Every resource of an account, by asking each service that the deployment uses."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 # A function that gives a boto3 client of a service.
 Clients = Callable[[str], Any]
 # Its kind, and its name.
-Thing = tuple[str, str]
+Resource = tuple[str, str]
 
-# For each kind of thing: the service, the call that lists it, where the list is, a thing's name.
+# For each kind of resource: the service, the call that lists it, where the list is, its name.
 _LISTS: dict[str, tuple[str, str, str, str]] = {
     "alarm": ("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName"),
     "auto scaling group": (
@@ -58,9 +58,9 @@ _LISTS: dict[str, tuple[str, str, str, str]] = {
 }
 
 
-def everything(client: Clients) -> set[Thing]:
-    """List all that stands."""
-    found: set[Thing] = set()
+def everything(client: Clients) -> set[Resource]:
+    """List all resources."""
+    found: set[Resource] = set()
     for kind, (service, call, listed, name) in _LISTS.items():
         of = client(service)
         given: dict[str, Any] = {"Scope": "Local"} if call == "list_policies" else {}
