@@ -8,7 +8,7 @@ endpoint, and stays until Ctrl-C. Anything that speaks to AWS can then be pointe
     export AWS_ENDPOINT_URL=http://127.0.0.1:5000 AWS_DEFAULT_REGION=us-east-1
     export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
 
-In tests, `Deployment.copy` gives a copy of an applied deployment within a second, to break things in.
+In tests, `Deployment.copy` gives a copy of an applied deployment within a second, to be broken.
 """
 
 import argparse
