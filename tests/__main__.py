@@ -21,8 +21,8 @@ from pathlib import Path
 from tests.support.left_out import COUNTS, table
 from tests.support.tiers import TIERS
 
-# More workers than processors: they wait for PostgreSQL, for timeouts and for each other. In the order
-# of the files: those with the fewest tests are the slowest.
+# More workers than processors: they wait for PostgreSQL, for timeouts and for each other. The files
+# come in their order: those with the fewest tests are the slowest.
 SPREAD = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
 # What runs one after the other, and beside the other lists: tiers, and pytest's options for them.
 SIDE_BY_SIDE = (

@@ -1,4 +1,4 @@
-# What each variable refuses. Run against the emulator: Terraform can't mock what is ephemeral.
+# What each variable refuses. `make test T=tests/infra/test_static.py` runs it without the provider.
 variables {
   allowed_bastion_ips = []
   release = {

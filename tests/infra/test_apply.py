@@ -240,7 +240,7 @@ def test_raising_the_password_version_gives_new_passwords(
     lifecycles: dict[str, Lifecycle], deployments: dict[str, Deployment]
 ) -> None:
     for profile, lifecycle in lifecycles.items():
-        # Two upgrades before have not changed them.
+        # The upgrade before has not changed them.
         assert lifecycle.passwords == passwords(deployments[profile])
         assert all(lifecycle.passwords[role] != lifecycle.rotated_passwords[role] for role in ROLES)
 

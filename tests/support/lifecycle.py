@@ -29,7 +29,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Lifecycle:
-    """Seen after each step of a life."""
+    """Seen after each step of a lifecycle."""
 
     failed: "Failure"
     upgraded_to: set[str]
@@ -51,15 +51,15 @@ def live(deployment: Deployment) -> Lifecycle:
     deployment.infra("apply", "-auto-approve", newer)
     upgraded_to = set(running_versions(deployment.name, deployment.client).values())
     newer_images = machine_images(deployment.name, deployment.client)
-    deployment.infra("apply", "-auto-approve")
+    before = passwords(deployment)
+    # One apply for three things, each of which the guide does alone: back to the older release, new
+    # passwords, and the protection taken off.
+    deployment.infra("apply", "-auto-approve", "-var=password_version=2", "-var=protect=false")
     rolled_back_to = set(running_versions(deployment.name, deployment.client).values())
     older_images = machine_images(deployment.name, deployment.client)
     refreshes = deployment.client("autoscaling").describe_instance_refreshes(
         AutoScalingGroupName=f"{deployment.name}-adder"
     )["InstanceRefreshes"]
-    before = passwords(deployment)
-    # The switch that takes the protection off, on the way.
-    deployment.infra("apply", "-auto-approve", "-var=password_version=2", "-var=protect=false")
     after = passwords(deployment)
     deployment.infra("destroy", "-auto-approve", "-var=protect=false")
     after_destroy = frozenset(everything(deployment.client))
