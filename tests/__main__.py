@@ -21,13 +21,10 @@ from pathlib import Path
 from tests.support.left_out import COUNTS, table
 from tests.support.tiers import TIERS
 
-# More workers than processors: they wait for PostgreSQL, for timeouts and for each other. The files
-# come in their order: those with the fewest tests are the slowest.
-SPREAD = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
-# What runs one after the other, and beside the other lists: tiers, and pytest's options for them.
+# Tiers of one process, processes one after the other, and beside those of the other lists.
 SIDE_BY_SIDE = (
-    [(("deployment",), ())],
-    [(("fast", "core", "browser"), SPREAD), (("guests",), ())],
+    [("deployment",)],
+    [("fast", "core", "browser"), ("guests",)],
 )
 NO_TESTS = 5  # pytest's exit status
 _printing = threading.Lock()
@@ -38,7 +35,6 @@ class Run:
     """One process of pytest, and what came of it."""
 
     tiers: tuple[str, ...]
-    options: tuple[str, ...]
     status: int = 1
     seconds: float = 0
     processor: float = 0
@@ -49,6 +45,15 @@ class Run:
     def name(self) -> str:
         return ", ".join(self.tiers)
 
+    def _spread(self) -> list[str]:
+        """Over workers, a file at a time. Those of `deployment` and `guests` share what is slow."""
+        if not {"fast", "core", "browser"} & {*self.tiers}:
+            return []
+        # More workers than processors: tests of `core` wait for PostgreSQL and for timeouts.
+        workers = "3" if "core" in self.tiers else "2"
+        # In the order of the files: those with the fewest tests are the slowest.
+        return ["-n", workers, "--dist=loadfile", "--no-loadscope-reorder"]
+
     def go(self, folder: Path) -> None:
         counts = folder / f"{self.tiers[0]}.json"
         began = time.monotonic()
@@ -56,7 +61,7 @@ class Run:
             [
                 *(sys.executable, "-m", "pytest", "--durations=25", "--color=no"),
                 *(f"--tier={tier}" for tier in self.tiers),
-                *self.options,
+                *self._spread(),
             ],
             env=os.environ | {COUNTS: str(counts)},
             stdout=subprocess.PIPE,
@@ -95,8 +100,8 @@ def main(wanted: list[str]) -> int:
         return 2
     lists = [
         [
-            Run(asked, options)
-            for tiers, options in listed
+            Run(asked)
+            for tiers in listed
             if (asked := tuple(it for it in tiers if not wanted or it in wanted))
         ]
         for listed in SIDE_BY_SIDE

@@ -60,7 +60,7 @@ def test_every_tier_has_tests(tier: str) -> None:
 
 
 def test_all_tiers_are_run_once() -> None:
-    run = [tier for listed in SIDE_BY_SIDE for tiers, _ in listed for tier in tiers]
+    run = [tier for listed in SIDE_BY_SIDE for tiers in listed for tier in tiers]
     assert sorted(run) == sorted(TIERS)
 
 
