@@ -275,7 +275,7 @@ def test_the_roles_got_these_policies(deployment: Deployment) -> None:
         assert {it for each in given(deployment, purpose) for it in each["Action"]} == expected
 
 
-def test_every_right_is_for_the_region_alone(deployment: Deployment) -> None:
+def test_every_permission_is_for_the_region_alone(deployment: Deployment) -> None:
     for purpose in ("plan", "apply"):
         for statement in given(deployment, purpose):
             assert statement["Condition"]["StringEquals"]["aws:RequestedRegion"] == "us-east-1"
@@ -308,7 +308,7 @@ def test_roles_are_handed_to_machines_and_tasks_alone(deployment: Deployment) ->
     ]
 
 
-def test_only_bounded_roles_are_given_rights(deployment: Deployment) -> None:
+def test_only_bounded_roles_are_given_permissions(deployment: Deployment) -> None:
     bounded = (
         {f"arn:aws:iam::{ACCOUNT}:role/{deployment.name}-*"},
         {"iam:PermissionsBoundary": {f"arn:aws:iam::{ACCOUNT}:policy/{deployment.name}-boundary"}},
@@ -401,7 +401,7 @@ def proposed(calls: list[dict[str, Any]]) -> dict[str, dict[str, list[str]]]:
                 if any(fnmatchcase(action, pattern) for pattern in patterns)
             )
             lists[purpose][group].append(action)
-    # RDS makes its owner's secret with the rights of whoever makes the database.
+    # RDS makes its owner's secret with the permissions of whoever makes the database.
     lists["apply"]["owner"] = ["secretsmanager:CreateSecret", "secretsmanager:TagResource"]
     return lists
 
