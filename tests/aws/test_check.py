@@ -71,7 +71,9 @@ NOT_APPLICABLE = {
 
 def test_only_what_does_not_concern_a_profile_is_left_out(deployment, look):
     report = look(deployment)
-    left_out = {result.requirement.id for result in report.results if result.status == Status.NOT_APPLICABLE}
+    left_out = {
+        result.requirement.id for result in report.results if result.status == Status.NOT_APPLICABLE
+    }
     assert left_out == NOT_APPLICABLE[deployment.profile]
 
 
