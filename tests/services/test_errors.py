@@ -59,7 +59,7 @@ def test_waits_a_set_time_then_says_so_and_resumes_by_itself(database, tally_up)
     ("error", "status", "rule", "outcome"),
     [
         (InvalidAmount("empty", "must not be empty"), 422, "empty", None),
-        (SumOutOfRange("too much"), 422, "sum-out-of-range", None),
+        (SumOutOfRange(), 422, "sum-out-of-range", None),
         (KeyReused("used"), 422, "idempotency-key-reuse", None),
         (NotUndoable("undone"), 409, None, None),
         (QueueFull("full"), 503, None, "not stored"),
