@@ -33,7 +33,7 @@ resource "aws_instance" "bastion" {
     database_host = aws_db_instance.main.address
     secret_id     = aws_secretsmanager_secret.role["operator"].name
     log_group     = aws_cloudwatch_log_group.service["bastion"].name
-    certificates  = file("${path.module}/../src/tally/aws/rds-us-east-1.pem")
+    certificates  = file("${path.module}/../deploy/rds-us-east-1.pem")
     files         = { for path in fileset(local.bastion_files_folder, "**") : path => file("${local.bastion_files_folder}/${path}") }
   })
   tags        = { Name = "${var.name}-bastion" }

@@ -1,7 +1,7 @@
 """The certificate authorities of RDS that come with Tally are what AWS documents of them."""
 
 from datetime import UTC, datetime
-from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 from tally.aws.requirements.database import AUTHORITIES
 
-PEM = files("tally.aws").joinpath("rds-us-east-1.pem").read_bytes()
+PEM = (Path(__file__).parents[2] / "deploy/rds-us-east-1.pem").read_bytes()
 # Authority: common name, key, years it is valid for, and SHA-256 fingerprint.
 DOCUMENTED = {
     "rds-ca-rsa2048-g1": (

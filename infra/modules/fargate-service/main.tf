@@ -84,7 +84,7 @@ resource "aws_ecs_task_definition" "this" {
       # Seconds; the services stop within ten.
       stopTimeout = 30
       healthCheck = {
-        command     = ["CMD", "tally", "health", var.service]
+        command     = ["CMD", "python3", "-I", "-S", "/opt/tally/lib/tally/services/health.py", var.service]
         interval    = 10
         timeout     = 5
         retries     = 3

@@ -36,12 +36,16 @@ def check(
 
     try:
         from botocore.exceptions import BotoCoreError, ClientError
-    except ImportError as error:
-        raise Unusable("this needs boto3; install tally with its `aws` extra") from error
-    from tally.aws import report as reports
-    from tally.aws.check import check as run
-    from tally.aws.inventory import Inventory
-    from tally.aws.waivers import InvalidWaivers, read_waivers
+
+        from tally.aws import report as reports
+        from tally.aws.check import check as run
+        from tally.aws.inventory import Inventory
+        from tally.aws.waivers import InvalidWaivers, read_waivers
+    except ModuleNotFoundError as error:
+        raise Unusable(
+            "what speaks to AWS is not in this installation: in a checkout of Tally,"
+            " run pip install '.[aws]', then `tally check`"
+        ) from error
 
     if address is not None and not address.startswith("https://"):
         raise click.BadParameter("must begin with https://", param_hint="--address")

@@ -59,9 +59,9 @@ def health(service: str) -> None:
     """Ask the service at TALLY_HOST and TALLY_PORT whether it answers; exit status 1 if not."""
     from tally.services.health import NotHealthy, check
 
-    # Not under `explained`: asked every few seconds, it imports nothing of the database.
     try:
-        check(service, read_settings())
+        settings = read_settings()
+        check(service, settings.host, settings.port)
     except InvalidSetting as error:
         raise Unusable(str(error)) from error
     except NotHealthy as error:
