@@ -4,7 +4,6 @@ import gzip
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,16 +12,7 @@ from tests.support.guests import images, release, rendering
 from tests.support.guests.cloud import Cloud, cloud
 from tests.support.guests.guest import Guest, guest
 from tests.support.guests.network import network
-
-
-@dataclass(frozen=True)
-class Release:
-    """A release in the bucket."""
-
-    sources: Path
-    file: Path
-    key: str
-    sha256: str
+from tests.support.guests.release import Release
 
 
 @pytest.fixture(scope="session")
@@ -32,11 +22,10 @@ def the_cloud() -> Iterator[Cloud]:
 
 
 def _release(folder: Path, cloud: Cloud, version: str) -> Release:
-    sources = release.copy_of_sources(folder / version, cloud.authority, version)
-    file, sha256 = release.build(sources)
+    file, sha256 = release.build(release.copy_of_sources(folder / version, version))
     key = f"adder/{version}/tally.pex"
     cloud.upload(file, key)
-    return Release(sources, file, key, sha256)
+    return Release(file, key, sha256)
 
 
 @pytest.fixture(scope="session")
@@ -50,8 +39,10 @@ def new_release(the_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> R
 
 
 @pytest.fixture(scope="session")
-def user_data(old_release: Release, tmp_path_factory: pytest.TempPathFactory) -> str:
-    values = rendering.adder_of_the_guest(old_release.key, old_release.sha256)
+def user_data(
+    the_cloud: Cloud, old_release: Release, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    values = rendering.adder_of_the_guest(the_cloud.authority, old_release.key, old_release.sha256)
     return rendering.render(tmp_path_factory.mktemp("terraform"), "adder", values)
 
 

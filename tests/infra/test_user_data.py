@@ -29,6 +29,7 @@ def adder(name: str, database_host: str) -> dict[str, str]:
         "database_host": database_host,
         "log_group": f"/{name}/adder",
         "version": given["version"],
+        "certificates": (PROJECT / CERTIFICATES).read_text(),
     }
 
 

@@ -16,11 +16,11 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.deploy.conftest import Release
 from tests.support.guests import images, rendering
 from tests.support.guests.cloud import BUCKET_NAMES, Cloud
 from tests.support.guests.guest import Guest, guest, wait
 from tests.support.guests.network import METADATA
+from tests.support.guests.release import Release
 
 UNIT = "tally-adder.service"
 ENTRIES = "/adder_service/entries"
@@ -42,7 +42,7 @@ def add(guest: Guest, value: str) -> dict[str, object]:
 
 def stored(cloud: Cloud) -> list[int]:
     async def read() -> list[int]:
-        connection = await asyncpg.connect(cloud.database_url)
+        connection = await asyncpg.connect(cloud.database.admin_url)
         try:
             return [row["id"] for row in await connection.fetch("SELECT id FROM tally.entry")]
         finally:
@@ -199,7 +199,7 @@ def test_an_adder_that_keeps_failing_is_tried_less_and_less_often(running: Guest
 
 
 async def test_a_stop_answers_what_is_under_way(running: Guest, the_cloud: Cloud) -> None:
-    connection = await asyncpg.connect(the_cloud.database_url)
+    connection = await asyncpg.connect(the_cloud.database.admin_url)
     stops = running.log().count('"event":"stopping"')
     async with httpx.AsyncClient(base_url=f"http://{running.address}:8080") as http:
         async with connection.transaction():
@@ -273,7 +273,7 @@ def test_another_file_than_the_promised_one_is_not_installed(
 def test_a_machine_does_not_start_a_file_with_another_checksum(
     the_cloud: Cloud, old_release: Release, tmp_path: Path
 ) -> None:
-    values = rendering.adder_of_the_guest(old_release.key, "f" * 64)
+    values = rendering.adder_of_the_guest(the_cloud.authority, old_release.key, "f" * 64)
     rendered = rendering.render(tmp_path, "adder", values)
     with guest(the_cloud, images.ADDER, gzip.compress(rendered.encode())) as other:
         said = other.output("cat", "/var/log/cloud-init-output.log")

@@ -11,14 +11,16 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from tests.containers.conftest import (
+from tests.support.containers import (
+    HEALTH_CHECK,
     LIMITS,
     RESTRICTIONS,
     SERVICES,
     Container,
-    ManagedPostgres,
+    LedgerDatabase,
     free_port,
 )
+from tests.support.shipped import NOT_HERE
 
 ENTRIES = "/adder_service/entries"
 # The aim for the first answer. Held to the processor's time, which a busy machine hardly changes.
@@ -72,19 +74,22 @@ def test_a_container_answers_its_health_check_without_a_database(engine, images)
     )
     container = Container(engine, name, "")
     deadline = time.monotonic() + 15
-    while (asked := container.execute("tally", "health", "display")).returncode != 0:
+    while (asked := container.execute(*HEALTH_CHECK, "display")).returncode != 0:
         assert time.monotonic() < deadline, asked.stderr
     # The check that the image declares, as the engine runs it.
     assert engine.podman("healthcheck", "run", name).strip() in ("", "healthy")
-    assert container.execute("tally", "health", "reset").returncode == 1
+    wrong = container.execute(*HEALTH_CHECK, "reset")
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (1, 1)
+    assert container.execute("tally", "health", "display").returncode == 0
+    assert container.execute("tally", "check").stderr.startswith(NOT_HERE)
     assert container.stop() == 0
 
 
 def test_the_database_address_is_refused_without_its_authority(
-    engine, images, managed_postgres: ManagedPostgres, schema
+    engine, images, database: LedgerDatabase, schema
 ) -> None:
-    environment = managed_postgres.environment("tally_display")
-    environment["TALLY_DATABASE_URL"] = managed_postgres.url(
+    environment = database.environment("tally_display")
+    environment["TALLY_DATABASE_URL"] = database.url(
         "tally_display", "/etc/ssl/certs/ca-certificates.crt"
     )
     container = engine.serve(images["display"], **environment, TALLY_REQUEST_TIMEOUT="0.5")
@@ -93,13 +98,11 @@ def test_the_database_address_is_refused_without_its_authority(
     assert container.stop() == 0
 
 
-def test_a_first_answer_comes_soon(engine, images, managed_postgres, schema) -> None:
+def test_a_first_answer_comes_soon(engine, images, database, schema) -> None:
     """What the service itself takes; the time on the clock, with the engine's part, is reported."""
     for service in SERVICES:
         began = time.monotonic()
-        container = engine.serve(
-            images[service], **managed_postgres.environment(f"tally_{service}")
-        )
+        container = engine.serve(images[service], **database.environment(f"tally_{service}"))
         waited = time.monotonic() - began
         worked = container.processor_seconds()
         assert container.stop() == 0
@@ -108,12 +111,12 @@ def test_a_first_answer_comes_soon(engine, images, managed_postgres, schema) -> 
 
 
 def test_its_log_is_json_and_holds_no_secret(
-    containers: dict[str, Container], managed_postgres: ManagedPostgres
+    containers: dict[str, Container], database: LedgerDatabase
 ) -> None:
     for service, container in containers.items():
         httpx.get(f"{container.url}/{service}_service/readyz")
         lines = container.logs()
-        assert managed_postgres.passwords[f"tally_{service}"] not in lines
+        assert database.passwords[f"tally_{service}"] not in lines
         events = [json.loads(line)["event"] for line in lines.splitlines() if line[:1] == "{"]
         assert events[0] == "start"
 

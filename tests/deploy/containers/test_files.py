@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from tests.containers.conftest import CONTAINERS, ROOT, SERVICES
+from tests.support.containers import CONTAINERS, HEALTH_CHECK, ROOT, SERVICES
 
 BIN = ROOT / ".venv" / "bin"
 CONTAINERFILE = (CONTAINERS / "Containerfile").read_text()
@@ -60,6 +60,12 @@ def test_each_service_is_built_from_its_target(service: str) -> None:
     assert re.search(rf"^FROM runtime AS {service}$", CONTAINERFILE, re.MULTILINE)
     # The image's own command and health check serve; the compose file overrides neither.
     assert not described.keys() & {"command", "entrypoint", "healthcheck", "user", "ports"}
+
+
+def test_the_health_check_on_aws_is_that_of_the_images() -> None:
+    module = (ROOT / "infra/modules/fargate-service/main.tf").read_text()
+    words = ", ".join(f'"{word}"' for word in ("CMD", *HEALTH_CHECK))
+    assert re.findall(r"healthCheck = {\s+command += \[(.+)\]", module) == [f"{words}, var.service"]
 
 
 @pytest.mark.parametrize("name", [*SERVICES, "schema", "balancer"])

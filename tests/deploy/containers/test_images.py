@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers.conftest import BASE, REVISION, ROOT, SERVICES, Engine
+from tests.support.containers import BASE, HEALTH_CHECK, REVISION, ROOT, SERVICES, Engine
+from tests.support.shipped import PACKAGES, packages
 
 MEGABYTE = 1_000_000
 # The packages are compiled code for the most part; twice as much would be something else.
@@ -46,7 +47,7 @@ def test_an_image_says_what_it_is_and_runs(engine, images, service: str) -> None
     assert config["Cmd"] == ["serve", service]
     assert config["User"] == "10001:10001"
     assert config["ExposedPorts"] == {"8080/tcp": {}}
-    assert image["Healthcheck"]["Test"] == ["CMD", "tally", "health", service]
+    assert image["Healthcheck"]["Test"] == ["CMD", *HEALTH_CHECK, service]
     labels = {
         key.removeprefix("org.opencontainers.image."): value
         for key, value in config["Labels"].items()
@@ -102,6 +103,13 @@ def test_packages_are_those_of_the_services(root: Path) -> None:
         assert not list(root.rglob(f"{absent}*/__init__.py")), absent
 
 
+def test_of_tally_there_are_the_services_alone(root: Path) -> None:
+    library = root / "opt/tally/lib"
+    assert not [name for name in ("bench", "faults", "tests") if (library / name).exists()]
+    files = (f"{path.relative_to(library)}" for path in library.glob("tally/**/*"))
+    assert packages(files) == PACKAGES
+
+
 def test_no_tools_to_build_with(files: list[Path]) -> None:
     names = {path.name for path in files if path.parent.name in ("bin", "sbin")}
     assert "python3.11" in names
@@ -146,7 +154,7 @@ def test_no_secret_and_no_address_of_the_build_in_its_record(engine, images, whe
 def test_certificate_authorities_stand_beside_the_code(root: Path) -> None:
     name = "rds-us-east-1.pem"
     assert [path.name for path in (root / "opt/tally").glob("*.pem")] == [name]
-    kept = (ROOT / "src/tally/aws" / name).read_bytes()
+    kept = (ROOT / "deploy" / name).read_bytes()
     assert (root / "opt/tally" / name).read_bytes() == kept
 
 

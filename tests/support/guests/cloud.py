@@ -3,8 +3,6 @@
 import contextlib
 import json
 import os
-import secrets
-import signal
 import subprocess
 import sys
 import tempfile
@@ -12,14 +10,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import boto3
-import pytest
-import trustme
 
 from tests.support.guests.network import METADATA, Network
-from tests.support.postgres import execute
+from tests.support.managed_postgres import Certificates, ManagedPostgres, managed_postgres
 
 REGION = "us-east-1"
 BUCKET = "tally-release"
@@ -35,16 +31,19 @@ NAMES = (
     f"secretsmanager.{REGION}.amazonaws.com",
     DATABASE_HOST,
 )
-_NOBODY = 65534  # PostgreSQL refuses to run as root
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """The running emulator and database; `authority`, a file of PEM, vouches for both."""
+    """The running emulator and database."""
 
     network: Network
-    authority: Path
-    database_url: str
+    database: ManagedPostgres
+
+    @property
+    def authority(self) -> Path:
+        """A file of PEM that vouches for both."""
+        return self.database.authority
 
     def client(self, service: str) -> Any:
         return boto3.client(
@@ -61,15 +60,13 @@ class Cloud:
 
     def change_password(self, role: str) -> None:
         """Give a role another password, in the database and in its secret."""
-        password = secrets.token_urlsafe()
-        execute(self.database_url, f"ALTER ROLE {role} PASSWORD '{password}'")
+        password = self.database.set_password(role)
         self.client("secretsmanager").put_secret_value(
             SecretId=SECRETS[role],
             SecretString=json.dumps({"username": role, "password": password}),
         )
 
     def password(self, role: str) -> str:
-        """Return a role's password."""
         secret = self.client("secretsmanager").get_secret_value(SecretId=SECRETS[role])
         return json.loads(secret["SecretString"])["password"]
 
@@ -77,31 +74,29 @@ class Cloud:
 @contextlib.contextmanager
 def cloud(network: Network) -> Iterator[Cloud]:
     """Run all of it: an empty release bucket, a migrated database, the roles' secrets."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not programs:
-        pytest.skip("no PostgreSQL of the distribution's is installed: apt install postgresql")
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tally-cloud-")))
-        os.chown(folder, _NOBODY, _NOBODY)
-        authority, certificate, key = _certificates(folder, network)
+        certificates = Certificates.issue(folder, *NAMES, network.cloud_address)
         emulator = [sys.executable, "-m", "moto.server"]
-        tls = ["-s", "-c", str(certificate), "-k", str(key)]
+        tls = ["-s", "-c", str(certificates.certificate), "-k", str(certificates.key)]
         log = stack.enter_context((folder / "emulator.log").open("w"))
         for arguments in (["-H", "0.0.0.0", "-p", "443", *tls], ["-H", METADATA, "-p", "80"]):
             command = network.in_cloud(*emulator, *arguments)
-            stack.enter_context(_running(command, log, signal.SIGTERM))
-        url = stack.enter_context(_postgres(programs[-1], folder, certificate, key, network))
+            stack.enter_context(_running(command, log))
+        database = stack.enter_context(
+            managed_postgres(folder, certificates, network.cloud_address, enter=network.in_cloud)
+        )
         for address in ((network.cloud_address, 443), (METADATA, 80)):
             _wait_for(network.in_cloud("bash", "-c", "</dev/tcp/{}/{}".format(*address)))
 
         migrate = [sys.executable, "-m", "tally", "migrate"]
         subprocess.run(
             migrate,
-            env={**os.environ, "TALLY_DATABASE_URL": url},
+            env={**os.environ, "TALLY_DATABASE_URL": database.admin_url},
             check=True,
             stdout=subprocess.DEVNULL,
         )
-        made = Cloud(network, authority, url)
+        made = Cloud(network, database)
         made.client("s3").create_bucket(Bucket=BUCKET)
         for role, secret in SECRETS.items():
             made.client("secretsmanager").create_secret(Name=secret)
@@ -109,62 +104,13 @@ def cloud(network: Network) -> Iterator[Cloud]:
         yield made
 
 
-def _certificates(folder: Path, network: Network) -> tuple[Path, Path, Path]:
-    authority = trustme.CA()
-    issued = authority.issue_cert(*NAMES, network.cloud_address)
-    files = folder / "authority.pem", folder / "certificate.pem", folder / "key.pem"
-    authority.cert_pem.write_to_path(files[0])
-    issued.cert_chain_pems[0].write_to_path(files[1])
-    issued.private_key_pem.write_to_path(files[2])
-    files[2].chmod(0o600)
-    os.chown(files[2], _NOBODY, _NOBODY)
-    return files
-
-
 @contextlib.contextmanager
-def _running(command: list[str], log: Any, end: signal.Signals) -> Iterator[None]:
+def _running(command: list[str], log: TextIO) -> Iterator[None]:
     with subprocess.Popen(command, stdout=log, stderr=log, cwd="/") as process:
         try:
             yield
         finally:
-            process.send_signal(end)
-
-
-@contextlib.contextmanager
-def _postgres(
-    programs: Path, folder: Path, certificate: Path, key: Path, network: Network
-) -> Iterator[str]:
-    """Give the superuser's address; others get in with TLS and their password only."""
-    nobody = ["setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups"]
-    data = folder / "data"
-    subprocess.run(
-        [*nobody, programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8"],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        cwd="/",
-    )
-    (data / "pg_hba.conf").write_text(
-        "local all postgres trust\nhostssl all all 0.0.0.0/0 scram-sha-256\n"
-    )
-    settings = {
-        "listen_addresses": network.cloud_address,
-        "unix_socket_directories": folder,
-        "ssl": "on",
-        "ssl_cert_file": certificate,
-        "ssl_key_file": key,
-    }
-    command = [*nobody, str(programs / "postgres"), "-D", str(data)]
-    for name, value in settings.items():
-        command += ["-c", f"{name}={value}"]
-    with (
-        (folder / "postgres.log").open("w") as log,
-        # SIGINT to PostgreSQL: end now, whoever is connected.
-        _running(network.in_cloud(*command), log, signal.SIGINT),
-    ):
-        _wait_for([str(programs / "pg_isready"), "-q", "-h", str(folder)])
-        server = f"?host={folder}"
-        execute(f"postgresql://postgres@/postgres{server}", "CREATE DATABASE tally")
-        yield f"postgresql://postgres@/tally{server}"
+            process.terminate()
 
 
 def _wait_for(probe: list[str], seconds: float = 30) -> None:

@@ -4,20 +4,27 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 PROJECT = Path(__file__).parents[3]
 _PARTS = ("LICENSE", "README.md", "pyproject.toml", "requirements", "scripts", "src")
-CERTIFICATES = "src/tally/aws/rds-us-east-1.pem"
+CERTIFICATES = "deploy/rds-us-east-1.pem"
 
 
-def copy_of_sources(folder: Path, authority: Path, version: str) -> Path:
-    """Copy what a release is built from, with a version, trusting what `authority` vouches for.
+@dataclass(frozen=True)
+class Release:
+    """A release in the bucket."""
 
-    Nobody but Amazon has a key to show that RDS's own authorities are trusted.
-    """
+    file: Path
+    key: str
+    sha256: str
+
+
+def copy_of_sources(folder: Path, version: str) -> Path:
+    """Copy what a release is built from, with a version."""
     folder.mkdir()
     for part in _PARTS:
         source = PROJECT / part
@@ -28,8 +35,6 @@ def copy_of_sources(folder: Path, authority: Path, version: str) -> Path:
         else:
             shutil.copy(source, folder / part)
     (folder / ".venv").symlink_to(PROJECT / ".venv")
-    (folder / CERTIFICATES).parent.mkdir(exist_ok=True)
-    shutil.copy(authority, folder / CERTIFICATES)
     module = folder / "src/tally/__init__.py"
     text = re.sub('__version__ = ".*"', f'__version__ = "{version}"', module.read_text())
     module.write_text(text)

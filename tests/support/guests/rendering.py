@@ -27,8 +27,12 @@ locals {
 """
 
 
-def adder_of_the_guest(key: str, sha256: str) -> dict[str, str]:
-    """Give the template's variables for an adder's machine in the test's own cloud."""
+def adder_of_the_guest(authority: Path, key: str, sha256: str) -> dict[str, str]:
+    """Give the template's variables for an adder's machine in the test's own cloud.
+
+    It trusts what `authority` vouches for: nobody but Amazon has a key to show that RDS's own
+    authorities are trusted.
+    """
     return {
         "name": "tally",
         "region": clouds.REGION,
@@ -38,6 +42,7 @@ def adder_of_the_guest(key: str, sha256: str) -> dict[str, str]:
         "secret_id": clouds.SECRETS["tally_adder"],
         "database_host": clouds.DATABASE_HOST,
         "log_group": "tally-adder",
+        "certificates": authority.read_text(),
         "version": "0123456789abcdef0123456789abcdef01234567",
     }
 
