@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.guests.cloud import Cloud
+
 PROJECT = Path(__file__).parents[3]
 _PARTS = ("LICENSE", "README.md", "pyproject.toml", "requirements", "scripts", "src")
 CERTIFICATES = "deploy/rds-us-east-1.pem"
@@ -50,3 +52,11 @@ def build(sources: Path) -> tuple[Path, str]:
     )
     sha256, file = done.stdout.split()
     return sources / file, sha256
+
+
+def publish(folder: Path, cloud: Cloud, version: str) -> Release:
+    """Build a release of this version, and put it into the bucket."""
+    file, sha256 = build(copy_of_sources(folder / version, version))
+    key = f"adder/{version}/tally.pex"
+    cloud.upload(file, key)
+    return Release(file, key, sha256)
