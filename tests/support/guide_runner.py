@@ -96,7 +96,7 @@ def _check_out(folder: Path) -> None:
         ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
     )
     for path in filter(None, tracked.stdout.split("\0")):
-        if path.startswith(("infra/", "deploy/", "src/tally/aws/rds-")):
+        if path.startswith(("infra/", "deploy/")):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / path, folder / path)
     (folder / ".venv").symlink_to(ROOT / ".venv")
