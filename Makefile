@@ -52,7 +52,7 @@ pin: .venv/installed-dev ## Compile the hash-pinned requirements (ARGS=--upgrade
 bench: .venv/installed-bench ## Measure Tally beside its peers (QUICK=1: two minutes; ARGS="--only adds")
 	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(ARGS)
 
-faults: .venv/installed-dev ## Break everything under load and judge it (SECONDS=600, SEED=)
+faults: .venv/installed-dev ## Inject faults under load and check every answer (SECONDS=600, SEED=)
 	@$(BIN)/python -m faults --seconds "$(SECONDS)" $(if $(SEED),--seed "$(SEED)") $(ARGS)
 
 ##@ Build

@@ -52,10 +52,10 @@ def running_tally() -> Iterator[str]:
 
 def add_a_day_of_sales(address: str) -> None:
     """Add takings and refunds at an uneven pace, so that the picture has a shape."""
-    dice = random.Random(7)
+    generator = random.Random(7)
     with httpx.Client(base_url=address) as client:
         for number in range(240):
-            cents = dice.choice((250, 380, 420, 1290, 1890, 3450)) * dice.randint(1, 4)
+            cents = generator.choice((250, 380, 420, 1290, 1890, 3450)) * generator.randint(1, 4)
             if number % 17 == 16:
                 cents = -cents * 6
             value = f"{cents / 100:.2f}"

@@ -67,5 +67,5 @@ def test_all_tiers_are_run_once() -> None:
 def test_a_module_belongs_to_the_tier_of_what_it_asks_for() -> None:
     assert tier_of(TESTS / "test_amount.py") == "fast"
     assert tier_of(TESTS / "ledger/test_writer.py") == "core"
-    assert tier_of(TESTS / "e2e/test_browser.py") == "browser"
+    assert tier_of(TESTS / "pages/test_browser.py") == "browser"
     assert tier_of(TESTS / "infra/test_apply.py") == "deployment"

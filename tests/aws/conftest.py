@@ -20,7 +20,7 @@ def session():
 
 @pytest.fixture
 def look(session, monkeypatch):
-    """Checks the deployment of a stand, as it is or in a copy of its emulator."""
+    """Checks a deployment, as it is or in a copy of its emulator."""
 
     def look(deployment, emulator=None, waivers=None):
         monkeypatch.setenv("AWS_ENDPOINT_URL", (emulator or deployment.emulator).url)
@@ -32,7 +32,7 @@ def look(session, monkeypatch):
 
 @pytest.fixture
 def cloud(session):
-    """Gives a stand's deployment in a copy of its emulator, to be changed."""
+    """Gives a deployment in a copy of its emulator, to be changed."""
 
     def cloud(deployment, emulator):
         @cache
@@ -46,7 +46,7 @@ def cloud(session):
 
 @pytest.fixture
 def emulator_of():
-    """Copies a stand's emulator; the copies end with the test."""
+    """Copies a deployment's emulator; the copies end with the test."""
     copies = []
 
     def emulator_of(deployment):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.conftest import execute
+from tests.support.postgres import execute
 
 _NOBODY = 65534  # PostgreSQL refuses to run as root
 _AS_NOBODY = ("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups")

@@ -111,7 +111,7 @@ def check(
     today: date | None = None,
     progress: Callable[[str], None] = lambda title: None,
 ) -> Report:
-    """Look for every requirement. Raises botocore's errors where AWS can't be asked at all."""
+    """Look for every requirement. Raises botocore's errors if it can't reach AWS at all."""
     today = today or datetime.now(UTC).date()
     number = aws.id
     results = []
@@ -143,7 +143,7 @@ def _look(requirement: Requirement, aws: Inventory) -> tuple[Status, tuple[Evide
     except NotFound as missing:
         return Status.FAIL, (Evidence("-", False, f"there should be {missing}"),)
     except ClientError as error:
-        # Not being allowed to look is no proof; an account that can't be asked fails before.
+        # Not being allowed to look is no proof; an unreachable account fails before.
         return Status.FAIL, (Evidence("-", False, f"can't be read: {error}"),)
     if not seen:
         return Status.FAIL, (Evidence("-", False, "nothing was found to which this applies"),)

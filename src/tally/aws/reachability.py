@@ -1,4 +1,4 @@
-"""Who can open which port of whom, computed from groups, routes and path rules as found."""
+"""Reachable ports, computed from security groups, routes and path rules as found."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ OUTSIDE: Final = (INTERNET, ALLOWED, CLOUDFRONT, S3)
 # AWS's own lists of addresses.
 _LISTS: Final = {"com.amazonaws.global.cloudfront.origin-facing": CLOUDFRONT}
 
-# Who is to open which port of whom, and nobody else anything else. What stands in brackets is
+# The ports that each is to reach, and nobody anything else. What stands in brackets is
 # there only with a domain, or only without one, or only where SSH is allowed.
 _BALANCED: Final = {("load balancer", service): {"8080"} for service in SERVICES}
 _QUERYING: Final = {(caller, "database"): {"5432"} for caller in (*SERVICES, "bastion")}
@@ -300,7 +300,7 @@ def _owner(aws: Inventory, target_group: str) -> str:
     return target_group.rpartition(":")[2]
 
 
-@concern.requires("reachability-ports", "Who can open which port of whom is as declared")
+@concern.requires("reachability-ports", "Only the declared ports can be reached")
 def _ports(aws: Inventory) -> Iterator[Evidence]:
     found = matrix(aws)
     for pair in sorted({*found.found, *found.declared}):

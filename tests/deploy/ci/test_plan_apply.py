@@ -66,7 +66,7 @@ def deployed(account: Deployment) -> str:
 
 
 def refusal(machine: Runner, job: str = "apply") -> str:
-    """Why the job stopped; whatever comes after the refusal would be a defect."""
+    """Why the job stopped; whatever comes after the refusal would be a bug."""
     with pytest.raises(StepFailed) as failed:
         machine.run(job)
     said = [line for line in str(failed.value).splitlines() if line.startswith("Refused: ")]

@@ -20,7 +20,6 @@ from typing import Any
 import pip
 import pytest
 
-from tests.conftest import execute
 from tests.support import debian
 from tests.support.containers import (
     BASE,
@@ -39,6 +38,7 @@ from tests.support.containers import (
     wait_until_answered,
 )
 from tests.support.managed_postgres import Certificates, managed_postgres
+from tests.support.postgres import execute
 
 CACHE = ROOT / ".cache" / "containers"
 TOOLS = ("buildah", "haproxy", "podman", "runc")

@@ -122,14 +122,14 @@ def _ci_plan(aws: Inventory) -> Iterator[Evidence]:
         )
 
 
-# With these a role gets rights, which is good for one that has the boundary.
+# With these a role gets permissions, which is good for one that has the boundary.
 _GIVE: Final = {
     "iam:AttachRolePolicy",
     "iam:CreateRole",
     "iam:PutRolePermissionsBoundary",
     "iam:PutRolePolicy",
 }
-# With these no role gets rights.
+# With these no role gets permissions.
 _DO_NOT_GIVE: Final = {
     "iam:AddRoleToInstanceProfile",
     "iam:CreateInstanceProfile",
@@ -175,7 +175,7 @@ def _boundary(aws: Inventory) -> Iterator[Evidence]:
 
 
 def _beyond(statement: Resource, aws: Inventory, boundary: str) -> set[str]:
-    """What a statement allows that could give somebody rights past the boundary."""
+    """What a statement allows that could give somebody permissions past the boundary."""
     allowed = _on_identities([statement])
     asked = statement.get("Condition", {}).get("StringEquals", {}).get("iam:PermissionsBoundary")
     bounded = asked in (boundary, [boundary])
@@ -187,7 +187,7 @@ def _beyond(statement: Resource, aws: Inventory, boundary: str) -> set[str]:
         for resource in statement.get("Resource", ["NotResource"])
     )
     good = (_GIVE if bounded else _DO_NOT_GIVE) if own else set()
-    # A service's own role has the rights that AWS gives it.
+    # A service's own role has the permissions that AWS gives it.
     return allowed - good - {"iam:CreateServiceLinkedRole"}
 
 

@@ -1,4 +1,4 @@
-"""Denied traffic: who was refused."""
+"""Flow logs: who was refused."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from tally.aws.inventory import Inventory
 from tally.aws.requirement import Concern, Evidence
 from tally.aws.requirements import storage
 
-concern = Concern("Denied traffic")
+concern = Concern("Flow logs")
 
 
 def _bucket(aws: Inventory) -> str | None:

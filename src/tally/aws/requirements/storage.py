@@ -18,7 +18,7 @@ def versioned(aws: Inventory, bucket: str) -> Evidence:
 
 
 @concern.requires(
-    "storage-buckets", "There are buckets for access logs, denied traffic, state and releases"
+    "storage-buckets", "There are buckets for access logs, flow logs, state and releases"
 )
 def _buckets(aws: Inventory) -> Iterator[Evidence]:
     wanted = {
