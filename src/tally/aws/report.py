@@ -72,7 +72,7 @@ def _matrix_lines(report: Report) -> Iterator[str]:
     matrix = report.matrix
     if matrix is None:
         return
-    yield "Reachability: the ports that each (left) can reach of each (top); ! where not as declared"
+    yield "Reachability: the ports that each (left) reaches of each (top); ! where not declared"
     targets = [name for name in matrix.names if any(pair[1] == name for pair in _pairs(report))]
     sources = [name for name in matrix.names if any(pair[0] == name for pair in _pairs(report))]
     table = [["", *targets]]
