@@ -97,12 +97,10 @@ class Inventory:
         return self._session.client(service, region_name=REGION, config=_CONFIG)
 
     def new_trust(self) -> ssl.SSLContext:
-        """Whose certificates are believed at the public address."""
         return ssl.create_default_context(cafile=self._authorities)
 
     @cached_property
     def id(self) -> str:
-        """The account's number."""
         return str(self.client("sts").get_caller_identity()["Account"])
 
     @cached_property

@@ -10,6 +10,5 @@ class ACM(Service):
     api = "acm"
 
     def certificate(self, arn: str) -> Resource:
-        """A certificate, with its state."""
         answer = self.client.describe_certificate(CertificateArn=arn)
         return cast("Resource", answer["Certificate"])

@@ -1,4 +1,4 @@
-"""Application Auto Scaling: how the containers scale."""
+"""Application Auto Scaling: by what the containers scale, and between which bounds."""
 
 from functools import cached_property
 
@@ -11,7 +11,6 @@ class ApplicationAutoScaling(Service):
 
     @cached_property
     def scalable_targets(self) -> list[Resource]:
-        """What is scaled between two bounds, among the containers."""
         found = self.all(
             "describe_scalable_targets",
             "ScalableTargets",
@@ -21,7 +20,6 @@ class ApplicationAutoScaling(Service):
 
     @cached_property
     def scaling_policies(self) -> list[Resource]:
-        """By what the containers are scaled."""
         found = self.all(
             "describe_scaling_policies",
             "ScalingPolicies",

@@ -11,13 +11,11 @@ class AutoScaling(Service):
 
     @cached_property
     def groups(self) -> list[Resource]:
-        """Auto scaling groups."""
         found = self.all("describe_auto_scaling_groups", "AutoScalingGroups")
         return self.own(found, "AutoScalingGroupName")
 
     @cached_property
     def adder_group(self) -> Resource:
-        """The adder's auto scaling group."""
         return the_one(
             (it for it in self.groups if it["AutoScalingGroupName"].endswith("-adder")),
             f"auto scaling group {self.aws.name}-adder",

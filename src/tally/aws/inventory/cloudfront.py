@@ -12,7 +12,6 @@ class CloudFront(Service):
 
     @cached_property
     def distribution(self) -> Resource | None:
-        """The CloudFront distribution in front of the load balancer, with its settings."""
         for listed in self._distributions():
             origins = listed["Origins"]["Items"]
             if any(it["DomainName"] == self.aws.elbv2.load_balancer["DNSName"] for it in origins):
@@ -25,7 +24,6 @@ class CloudFront(Service):
         return [it for page in pages for it in page["DistributionList"].get("Items", [])]
 
     def vpc_origin(self, identifier: str) -> Resource:
-        """An entrance of CloudFront into the network."""
         answer = self.client.get_vpc_origin(Id=identifier)
         return cast("Resource", answer["VpcOrigin"])
 

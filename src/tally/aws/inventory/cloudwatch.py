@@ -12,7 +12,6 @@ class CloudWatch(Service):
 
     @cached_property
     def alarms(self) -> list[Resource]:
-        """Alarms."""
         found = self.all("describe_alarms", "MetricAlarms")
         return self.own(found, "AlarmName")
 

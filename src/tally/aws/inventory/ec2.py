@@ -14,13 +14,11 @@ class EC2(Service):
 
     @cached_property
     def vpcs(self) -> list[Resource]:
-        """The deployment's networks."""
         tagged = [{"Name": "tag:Deployment", "Values": [self.aws.name]}]
         return self.all("describe_vpcs", "Vpcs", Filters=tagged)
 
     @cached_property
     def vpc(self) -> Resource:
-        """The deployment's one network."""
         if len(self.vpcs) != 1:
             found = ", ".join(vpc["VpcId"] for vpc in self.vpcs) or "none"
             raise NotFound(f"one VPC tagged Deployment={self.aws.name} (found: {found})")
@@ -28,12 +26,10 @@ class EC2(Service):
 
     @cached_property
     def subnets(self) -> dict[str, Resource]:
-        """Subnets by id."""
         return {it["SubnetId"]: it for it in self._in_vpc("describe_subnets", "Subnets")}
 
     @cached_property
     def route_tables(self) -> list[Resource]:
-        """Route tables."""
         return self._in_vpc("describe_route_tables", "RouteTables")
 
     def routes(self, subnet: str) -> list[Resource]:
@@ -58,23 +54,19 @@ class EC2(Service):
 
     @cached_property
     def network_acls(self) -> list[Resource]:
-        """Network access lists."""
         return self._in_vpc("describe_network_acls", "NetworkAcls")
 
     @cached_property
     def security_groups(self) -> dict[str, Resource]:
-        """Security groups by id."""
         groups = self._in_vpc("describe_security_groups", "SecurityGroups")
         return {group["GroupId"]: group for group in groups}
 
     @cached_property
     def vpc_endpoints(self) -> list[Resource]:
-        """Endpoints of AWS services inside the network."""
         return self._in_vpc("describe_vpc_endpoints", "VpcEndpoints")
 
     @cached_property
     def nat_gateways(self) -> list[Resource]:
-        """NAT gateways that stand."""
         found = self.all(
             "describe_nat_gateways",
             "NatGateways",
@@ -84,12 +76,10 @@ class EC2(Service):
 
     @cached_property
     def network_interfaces(self) -> list[Resource]:
-        """Network interfaces: whatever has an address in the network."""
         return self._in_vpc("describe_network_interfaces", "NetworkInterfaces")
 
     @cached_property
     def vpc_peerings(self) -> list[Resource]:
-        """Peerings of the network with others, from either side."""
         own = [self.vpc["VpcId"]]
         sides = ("requester-vpc-info.vpc-id", "accepter-vpc-info.vpc-id")
         found = {
@@ -106,7 +96,6 @@ class EC2(Service):
 
     @cached_property
     def flow_logs(self) -> list[Resource]:
-        """Flow logs of the network."""
         filters = [{"Name": "resource-id", "Values": [self.vpc["VpcId"]]}]
         return self.all("describe_flow_logs", "FlowLogs", Filter=filters)
 
@@ -118,7 +107,6 @@ class EC2(Service):
 
     @cached_property
     def instances(self) -> list[Resource]:
-        """Machines that are not gone."""
         found = self._in_vpc("describe_instances", "Reservations")
         return [
             instance
@@ -129,21 +117,18 @@ class EC2(Service):
 
     @cached_property
     def bastions(self) -> list[Resource]:
-        """Machines that are named as the bastion."""
         return [
             it for it in self.instances if tags_of(it).get("Name") == f"{self.aws.name}-bastion"
         ]
 
     @cached_property
     def volumes(self) -> list[Resource]:
-        """Disks of the machines."""
         ids = [it["InstanceId"] for it in self.instances]
         if not ids:
             return []
         return self._filtered("describe_volumes", "Volumes", **{"attachment.instance_id": ids})
 
     def user_data(self, instance: str) -> str:
-        """What a machine was started with, as text."""
         answer = self.client.describe_instance_attribute(InstanceId=instance, Attribute="userData")
         return user_data_text(answer["UserData"].get("Value", ""))
 

@@ -13,7 +13,6 @@ class ECR(Service):
 
     @cached_property
     def repositories(self) -> list[Resource]:
-        """Image repositories."""
         found = self.all("describe_repositories", "repositories")
         return self.own(found, "repositoryName")
 

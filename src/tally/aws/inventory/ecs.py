@@ -15,7 +15,6 @@ class ECS(Service):
 
     @cached_property
     def clusters(self) -> list[Resource]:
-        """ECS clusters."""
         arns = self.all("list_clusters", "clusterArns")
         wanted = f"{self.aws.name}-containers"
         named = [arn for arn in cast("list[str]", arns) if arn.rpartition("/")[2] == wanted]

@@ -12,18 +12,15 @@ class ELBv2(Service):
 
     @cached_property
     def load_balancers(self) -> list[Resource]:
-        """Load balancers of the network."""
         found = self.all("describe_load_balancers", "LoadBalancers")
         return [it for it in found if it.get("VpcId") == self.aws.ec2.vpc["VpcId"]]
 
     @cached_property
     def load_balancer(self) -> Resource:
-        """The one load balancer."""
         return the_one(self.load_balancers, f"load balancer in {self.aws.ec2.vpc['VpcId']}")
 
     @cached_property
     def load_balancer_attributes(self) -> dict[str, str]:
-        """The load balancer's settings."""
         answer = self.client.describe_load_balancer_attributes(
             LoadBalancerArn=self.load_balancer["LoadBalancerArn"]
         )
@@ -47,18 +44,15 @@ class ELBv2(Service):
 
     @cached_property
     def target_groups(self) -> dict[str, Resource]:
-        """The load balancer's target groups by ARN."""
         found = self.all("describe_target_groups", "TargetGroups")
         return {
             it["TargetGroupArn"]: it for it in found if it.get("VpcId") == self.aws.ec2.vpc["VpcId"]
         }
 
     def target_group_attributes(self, arn: str) -> dict[str, str]:
-        """A target group's settings."""
         answer = self.client.describe_target_group_attributes(TargetGroupArn=arn)
         return {it["Key"]: it["Value"] for it in answer["Attributes"]}
 
     def target_health(self, arn: str) -> list[str]:
-        """How each of a target group's targets is."""
         answer = self.client.describe_target_health(TargetGroupArn=arn)
         return [it["TargetHealth"]["State"] for it in answer["TargetHealthDescriptions"]]

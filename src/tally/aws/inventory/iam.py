@@ -69,7 +69,6 @@ class IAM(Service):
 
     @cached_property
     def identity_providers(self) -> dict[str, Resource]:
-        """OpenID Connect providers of the account, by ARN."""
         found = self.all("list_open_id_connect_providers", "OpenIDConnectProviderList")
         return {
             it["Arn"]: self.client.get_open_id_connect_provider(OpenIDConnectProviderArn=it["Arn"])
@@ -78,5 +77,4 @@ class IAM(Service):
 
     @cached_property
     def users(self) -> list[Resource]:
-        """IAM users whose name begins with the deployment's."""
         return self.own(self.all("list_users", "Users"), "UserName")

@@ -27,7 +27,6 @@ class Logs(Service):
         }
 
     def tags(self, name: str) -> dict[str, str]:
-        """A log group's tags."""
         arn = self.log_groups[name]["arn"].removesuffix(":*")
         answer = self.client.list_tags_for_resource(resourceArn=arn)
         return cast("dict[str, str]", answer["tags"])

@@ -11,18 +11,15 @@ class RDS(Service):
 
     @cached_property
     def databases(self) -> list[Resource]:
-        """Database machines."""
         found = self.all("describe_db_instances", "DBInstances")
         return self.own(found, "DBInstanceIdentifier")
 
     @cached_property
     def database(self) -> Resource:
-        """The one database."""
         return the_one(self.databases, f"database {self.aws.name}-...")
 
     @cached_property
     def parameters(self) -> dict[str, str]:
-        """The settings that the database's parameter groups give."""
         return {
             parameter["ParameterName"]: parameter["ParameterValue"]
             for group in self.database["DBParameterGroups"]

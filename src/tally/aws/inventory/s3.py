@@ -18,7 +18,6 @@ class S3(Service):
 
     @cached_property
     def buckets(self) -> list[str]:
-        """Names of the buckets."""
         found = self.all("list_buckets", "Buckets")
         return [it["Name"] for it in self.own(found, "Name")]
 
@@ -34,6 +33,5 @@ class S3(Service):
             raise
 
     def policy(self, bucket: str) -> list[Resource]:
-        """The statements of a bucket's policy."""
         text = self.setting("get_bucket_policy", bucket).get("Policy")
         return statements(json.loads(text)) if text else []
