@@ -1,1 +1,1 @@
-"""A rig that breaks every part of a running Tally under load, and the judge of what happened."""
+"""Injects faults into a running Tally under load, and checks the history of what happened."""

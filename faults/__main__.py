@@ -1,4 +1,4 @@
-"""`python -m faults`: break everything for a while, then let the judge decide."""
+"""`python -m faults`: inject faults for a while, then check the history."""
 
 import argparse
 import asyncio
@@ -13,17 +13,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import tally
-from faults import report
+from faults import checkers, report
+from faults.faults import FULL_DISK
+from faults.generator import draw
+from faults.history import History
 from faults.misbehaving import raise_descriptor_limit
-from faults.rig import Outcome, Run
-from faults.schedule import FULL_DISK, draw
-from faults.stack import NotReady, Stack
+from faults.recorder import Recorder
+from faults.runner import Runner
+from faults.service import NotReady
+from faults.system import System
 from faults.volume import NoVolume, Volume
 from tally.embedded.postgres import EmbeddedError
 
 
 def main() -> int:
-    """Run; return 0 if the judge found nothing, 1 if it did, 2 if the run came to no end."""
+    """Run; return 0 if the checkers found nothing, 1 if they did, 2 if the run came to no end."""
     arguments = _arguments()
     if not sys.platform.startswith("linux"):
         sys.exit("faults: this needs Linux, whose /proc tells what a process holds")
@@ -33,16 +37,17 @@ def main() -> int:
     document: Path = arguments.report or out / "faults.md"
     picture = document.parent / "pictures" / f"{document.stem}.svg"
     picture.parent.mkdir(parents=True, exist_ok=True)
+    history = History()
     try:
-        outcome = asyncio.run(_run(arguments.seed, arguments.seconds, out))
+        postgres_version = asyncio.run(_run(arguments.seed, arguments.seconds, out, history))
     except asyncio.CancelledError:
         _say("faults: stopped before the end")
         return 2
     except (EmbeddedError, NotReady, NoVolume) as error:
         _say(f"faults: {error}")
         return 2
-    outcome.history.write(out / "history.jsonl")
-    verdicts = outcome.judge()
+    history.write(out / "history.jsonl")
+    verdicts = checkers.check(history)
     report.write(
         document,
         picture,
@@ -50,12 +55,11 @@ def main() -> int:
         seconds=arguments.seconds,
         versions={
             "Tally": tally.__version__,
-            "PostgreSQL": outcome.postgres_version,
+            "PostgreSQL": postgres_version,
             "Python": platform.python_version(),
             "Linux": platform.release(),
         },
-        history=outcome.history,
-        final=outcome.final,
+        history=history,
         verdicts=verdicts,
     )
     _say(f"report: {document}")
@@ -80,15 +84,17 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def _run(seed: int, seconds: float, out: Path) -> Outcome:
+async def _run(seed: int, seconds: float, out: Path, history: History) -> str:
     _end_by_signal()
     with _folder() as folder, _volume(folder) as volume:
         plan = draw(seed, seconds, frozenset() if volume else frozenset({FULL_DISK}))
         _say(f"seed {seed}: {len(plan)} faults in about {seconds:.0f} s")
         for planned in plan:
             _say(f"  {planned.calm} s, then {planned}")
-        stack = Stack(volume.folder if volume else folder / "data", out, _say)
-        return await Run(stack, volume, seed, _say).carry_out(plan)
+        recorder = Recorder(history)
+        data = volume.folder if volume else folder / "data"
+        system = System(data, out, _say, recorder)
+        return await Runner(system, recorder, volume, seed, _say).run(plan)
 
 
 def _end_by_signal() -> None:

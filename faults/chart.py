@@ -8,7 +8,7 @@ from math import ceil, inf
 from typing import Final
 from xml.sax.saxutils import escape
 
-from faults.history import Fault, Record
+from faults.history import Attempt, Fault
 from faults.timeline import CREATED
 
 _WIDTH: Final = 900
@@ -31,12 +31,8 @@ _ADDS, _REFUSED, _UNANSWERED = "#2f6fb5", "#d98e04", "#b42318"
 _BROKEN, _COMING_BACK, _BAND = "#7b3fa0", "#c9a7dd", "#f3ebf8"
 
 
-@dataclass(frozen=True, slots=True)
-class Struck:
-    """A fault, and the seconds from its end until service was back; None if it never was."""
-
-    fault: Fault
-    back: float | None
+# A fault, and the seconds from its healing until service was back; None if it never was.
+Injected = tuple[Fault, float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +47,17 @@ class _Rates:
     unanswered: list[float]
 
 
-def draw(records: Iterable[Record], struck: Sequence[Struck]) -> str:
+def draw(attempts: Iterable[Attempt], injected: Sequence[Injected]) -> str:
     """Draw a run. Raises `ValueError` for one of less than a second."""
-    rates = _rates(records)
-    names = list(dict.fromkeys(one.fault.name for one in struck))
+    rates = _rates(attempts)
+    names = list(dict.fromkeys(fault.name for fault, _ in injected))
     adds_top = _TOP
     failures_top = adds_top + _ADDS_HEIGHT + _GAP
     lanes_top = failures_top + _FAILURES_HEIGHT + _GAP
     bottom = lanes_top + _LANE * len(names)
     scale = _PLOT / rates.seconds
     body = chain(
-        _bands(struck, rates.began, scale, adds_top, bottom),
+        _bands(injected, rates.began, scale, adds_top, bottom),
         _heading(),
         _panel(
             "Adds acknowledged, per second", [(_ADDS, rates.adds)], rates, adds_top, _ADDS_HEIGHT
@@ -76,7 +72,7 @@ def draw(records: Iterable[Record], struck: Sequence[Struck]) -> str:
         _key(failures_top - 9, ((_REFUSED, "503"), (_UNANSWERED, "no answer"))),
         [_text(_LEFT, lanes_top - 9, "Faults", weight=600)],
         _key(lanes_top - 9, ((_BROKEN, "broken"), (_COMING_BACK, "until service is back"))),
-        _lanes(struck, names, rates.began, scale, lanes_top),
+        _lanes(injected, names, rates.began, scale, lanes_top),
         _time_axis(rates.seconds, scale, bottom),
     )
     height = bottom + _AXIS
@@ -91,8 +87,8 @@ def draw(records: Iterable[Record], struck: Sequence[Struck]) -> str:
     ])  # fmt: skip
 
 
-def _rates(records: Iterable[Record]) -> _Rates:
-    outcomes = [(record.ended, _outcome(record)) for record in records if record.ended is not None]
+def _rates(attempts: Iterable[Attempt]) -> _Rates:
+    outcomes = [(attempt.ended, _outcome(attempt)) for attempt in attempts]
     began = min((moment for moment, _ in outcomes), default=0.0)
     seconds = max((moment for moment, _ in outcomes), default=0.0) - began
     bar_seconds = max(1, ceil(seconds * _BAR_PIXELS / _PLOT))
@@ -110,12 +106,12 @@ def _rates(records: Iterable[Record]) -> _Rates:
     return _Rates(began, seconds, bar_seconds, adds, unavailable, unanswered)
 
 
-def _outcome(record: Record) -> str:
-    if record.status is None:
+def _outcome(attempt: Attempt) -> str:
+    if attempt.status is None:
         return "unanswered"
-    if record.status >= 500:
+    if attempt.status >= 500:
         return "unavailable"
-    return "added" if record.kind == "add" and record.status == CREATED else "other"
+    return "added" if attempt.kind == "add" and attempt.status == CREATED else "other"
 
 
 def _heading() -> Iterator[str]:
@@ -151,28 +147,28 @@ def _panel(
 
 
 def _bands(
-    struck: Iterable[Struck], began: float, scale: float, top: float, bottom: float
+    injected: Iterable[Injected], began: float, scale: float, top: float, bottom: float
 ) -> Iterator[str]:
-    for one in struck:
-        x = _LEFT + (one.fault.began - began) * scale
-        width = max((one.fault.ended - one.fault.began) * scale, _MARK_PIXELS)
+    for fault, _ in injected:
+        x = _LEFT + (fault.began - began) * scale
+        width = max((fault.healed - fault.began) * scale, _MARK_PIXELS)
         yield _rect(x, top, width, bottom - top, _BAND)
 
 
 def _lanes(
-    struck: Iterable[Struck], names: list[str], began: float, scale: float, top: float
+    injected: Iterable[Injected], names: list[str], began: float, scale: float, top: float
 ) -> Iterator[str]:
     """Draw a row for each kind of fault, so that each can be named in full."""
     for place, name in enumerate(names):
         y = top + _LANE * (place + 1)
         yield _line(_LEFT, y, _LEFT + _PLOT, y, _GRID)
         yield _text(_LEFT - 8, y - 4, name, anchor="end")
-    for one in struck:
-        y = top + _LANE * names.index(one.fault.name) + 3
-        x = _LEFT + (one.fault.began - began) * scale
-        width = max((one.fault.ended - one.fault.began) * scale, _MARK_PIXELS)
-        if one.back is not None:
-            yield _rect(x + width, y, one.back * scale, _LANE - 6, _COMING_BACK)
+    for fault, back in injected:
+        y = top + _LANE * names.index(fault.name) + 3
+        x = _LEFT + (fault.began - began) * scale
+        width = max((fault.healed - fault.began) * scale, _MARK_PIXELS)
+        if back is not None:
+            yield _rect(x + width, y, back * scale, _LANE - 6, _COMING_BACK)
         yield _rect(x, y, width, _LANE - 6, _BROKEN)
 
 

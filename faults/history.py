@@ -1,40 +1,36 @@
-"""What the clients saw and when the faults struck: the judge's evidence.
+"""The history of a run: every operation, in the order in which they ended. Checkers read only this.
 
-A run sees hundreds of thousands of requests, so records are kept packed: about 50 bytes each.
+A run sees hundreds of thousands of attempts, so operations are kept packed: about 50 bytes each.
+Times are seconds of `time.monotonic`.
 """
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, TypeVar
 
 import msgspec
 
 Kind = Literal["add", "total", "entries", "reset", "undo", "resets"]
-Resource = Literal["memory", "descriptors"]
 
 # Packing this much takes a few milliseconds, which the clients' event loop can spare.
 _PIECE_BYTES: Final = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One request and what came of it. Times are seconds of `time.monotonic`.
+class Attempt(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """One request of a client and its answer or error.
 
-    `sent` is just before the request was sent, `ended` when its answer or its error came.
-    `values` are an add's, as sent; an undo may put the reset's id there. `status` and `answer` are
-    None where no answer came; an answer is any JSON, which nobody has checked. `replayed` is
-    whether it had the header Idempotency-Replayed, and `never_sent` says that the connection was
-    refused: certainly nothing was stored.
-    `entries` and `resets` are reads of the newest page.
+    `values` are an add's, as sent; an undo has its reset's id there. `status` and `answer` are None
+    where no answer came; an answer is any JSON, not yet checked. `replayed` is whether it had the
+    header Idempotency-Replayed. `never_sent`: the service never got all of the request, so nothing
+    was stored. `entries` and `resets` read the newest page.
     """
 
     client: int
     kind: Kind
     service: str
     sent: float
-    ended: float | None = None
+    ended: float
     key: str | None = None
     values: tuple[str, ...] = ()
     batch: bool = False
@@ -45,81 +41,117 @@ class Record:
     never_sent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something that was broken on purpose, from `began` to `ended` (`time.monotonic`)."""
+class Fault(msgspec.Struct, frozen=True, tag=True):
+    """A fault, injected at `began`.
+
+    It was held until `healed`. A request sent after `over` and answered shows that its service is
+    back. `error` says why it could not be injected.
+    """
 
     name: str
     began: float
-    ended: float
+    healed: float
+    over: float
     detail: str = ""
+    error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FinalState:
-    """What was found when all had come to rest.
+class Start(msgspec.Struct, frozen=True, tag=True):
+    """A process of a service was started."""
 
-    `entries` are (id, value, sum_after) in the order of ids, `total` and each of `resets` a row by
-    its columns' names, amounts as text. `back` is, for each fault, the seconds from its end until
-    the service was seen to work, or None if that never came. `resources` are (process, kind,
-    before, after), memory in bytes.
+    service: str
+    at: float
+
+
+class Exit(msgspec.Struct, frozen=True, tag=True):
+    """A process of a service ended.
+
+    A negative status is the signal that killed it. `signal` is what the run sent it, at `asked`.
+    """
+
+    service: str
+    at: float
+    status: int
+    signal: int | None = None
+    asked: float = 0.0
+
+
+class Usage(msgspec.Struct, frozen=True, tag=True):
+    """Resident memory in bytes and open descriptors of a service's process."""
+
+    service: str
+    at: float
+    memory: int
+    descriptors: int
+
+
+class Command(msgspec.Struct, frozen=True, tag=True):
+    """A run of `tally migrate` or `tally audit`, with all that it printed."""
+
+    name: str
+    sent: float
+    ended: float
+    status: int
+    output: str
+
+
+class FinalState(msgspec.Struct, frozen=True, tag=True):
+    """The rows of the ledger once nothing changes it any more.
+
+    `entries` are (id, value, sum_after) in the order of ids; `total` and each of `resets` a row by
+    its columns' names, amounts as text.
     """
 
     entries: list[tuple[int, str, str]]
     total: dict[str, Any]
-    resets: list[dict[str, Any]] = field(default_factory=list)
-    audit_status: int = 0
-    audit_output: str = ""
-    back: list[tuple[str, float | None]] = field(default_factory=list)
-    resources: list[tuple[str, Resource, int, int]] = field(default_factory=list)
+    resets: list[dict[str, Any]] = []
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A line of the file: either the one or the other."""
+Operation = Attempt | Fault | Start | Exit | Usage | Command | FinalState
+_O = TypeVar("_O", bound=Operation)
 
-    record: Record | None = None
-    fault: Fault | None = None
-
-
-_encode: Final = msgspec.json.Encoder().encode
-_decode: Final = msgspec.json.Decoder(_Line).decode
+_encode: Final = msgspec.json.Encoder(enc_hook=str).encode
+_decode: Final = msgspec.json.Decoder(Operation).decode
 
 
 class History:
-    """All records and faults, in the order in which they ended."""
+    """Operations, in the order in which they were added."""
 
     def __init__(self) -> None:
-        """Begin empty."""
         self._packed: list[bytes] = []
         self._open = bytearray()
-        self._records = 0
-        self.faults: list[Fault] = []
+        # All but the attempts are few, and are kept as they are, too.
+        self._few: list[Operation] = []
 
-    def __len__(self) -> int:
-        """Count the records."""
-        return self._records
+    def add(self, operation: Operation) -> None:
+        """Append an operation that has ended."""
+        if not isinstance(operation, Attempt):
+            self._few.append(operation)
+        self._open += _encode(operation) + b"\n"
+        if len(self._open) >= _PIECE_BYTES:
+            self._packed.append(zlib.compress(self._open, 1))
+            self._open = bytearray()
 
-    def add(self, record: Record) -> None:
-        """Note a request that has ended."""
-        self._records += 1
-        self._append(_Line(record=record))
-
-    def mark(self, fault: Fault) -> None:
-        """Note a fault that has ended."""
-        self.faults.append(fault)
-        self._append(_Line(fault=fault))
-
-    def records(self) -> Iterator[Record]:
-        """Unpack the records, one at a time."""
+    def attempts(self) -> Iterator[Attempt]:
+        """Unpack the attempts, one at a time."""
         for piece in self._pieces():
             for line in piece.splitlines():
-                record = _decode(line).record
-                if record is not None:
-                    yield record
+                operation = _decode(line)
+                if isinstance(operation, Attempt):
+                    yield operation
+
+    def all(self, kind: type[_O]) -> list[_O]:
+        """List the operations of any kind but attempts."""
+        return [operation for operation in self._few if isinstance(operation, kind)]
+
+    @property
+    def final(self) -> FinalState:
+        """The final state. Raises ValueError where the run came to no end."""
+        (state,) = self.all(FinalState)
+        return state
 
     def write(self, path: Path) -> None:
-        """Write everything to a file, one JSON object a line."""
+        """Write a file with one JSON object a line."""
         with path.open("wb") as file:
             file.writelines(self._pieces())
 
@@ -128,19 +160,9 @@ class History:
         """Read a file that `write` wrote. Raises `msgspec.DecodeError` for any other."""
         history = cls()
         with path.open("rb") as file:
-            for text in file:
-                line = _decode(text)
-                if line.record is not None:
-                    history.add(line.record)
-                if line.fault is not None:
-                    history.mark(line.fault)
+            for line in file:
+                history.add(_decode(line))
         return history
-
-    def _append(self, line: _Line) -> None:
-        self._open += _encode(line) + b"\n"
-        if len(self._open) >= _PIECE_BYTES:
-            self._packed.append(zlib.compress(self._open, 1))
-            self._open = bytearray()
 
     def _pieces(self) -> Iterator[bytes]:
         yield from map(zlib.decompress, self._packed)

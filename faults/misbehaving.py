@@ -1,17 +1,18 @@
-"""Clients that break off: each opens connections of its own and notes what it sent, if anything."""
+"""Clients that break off: each opens its own connections and records what it sent."""
 
 import asyncio
 import random
 import resource
 import socket
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-from faults.clients import ADD, Addition, Additions, Books, described
-from faults.history import Record
+from faults.clients import ADD, Addition, Additions, described
+from faults.history import Attempt
 from faults.httpclient import Address, encode
+from faults.recorder import Recorder
 
 # Besides the idle connections: the clients' own, files, pipes.
 _RESERVED_DESCRIPTORS: Final = 500
@@ -27,59 +28,64 @@ class Misbehaving:
     def __init__(
         self,
         number: int,
-        books: Books,
-        dice: random.Random,
+        recorder: Recorder,
+        rng: random.Random,
         additions: Additions,
         adders: Sequence[Address],
     ) -> None:
-        """Nothing is sent yet."""
         self._number = number
-        self._books = books
-        self._dice = dice
+        self._recorder = recorder
+        self._rng = rng
         self._additions = additions
         self._adders = adders
 
     async def hang_up(self, count: int) -> None:
         """Send `count` adds and close each connection without waiting for the answer."""
         for _ in range(count):
-            addition, adder = self._additions.new(), self._dice.choice(self._adders)
+            addition, adder = self._additions.new(), self._rng.choice(self._adders)
             sent = time.monotonic()
             try:
                 writer = await _connect(adder)
             except OSError as error:
-                self._note(addition, adder, sent, str(error), never_sent=True)
+                self._record(addition, adder, sent, str(error), never_sent=True)
                 continue
             writer.write(_encoded(addition))
             # At once, early in the work on it, or about when it is committed.
-            await asyncio.sleep(self._dice.choice((0, 0.001, 0.005)))
-            if self._dice.random() < 0.5:
+            await asyncio.sleep(self._rng.choice((0, 0.001, 0.005)))
+            if self._rng.random() < 0.5:
                 writer.transport.abort()
             else:
                 writer.close()
-            self._note(addition, adder, sent, "the client hung up", never_sent=False)
+            self._record(addition, adder, sent, "the client hung up", never_sent=False)
             if addition.key is not None:
-                self._books.given_up.append(addition)
+                self._additions.given_up.append(addition)
 
-    async def send_half_a_body(self, count: int, seconds: float) -> None:
-        """Begin `count` adds, send half of each body, wait, and hang up: nothing may be stored."""
+    @asynccontextmanager
+    async def half_bodies(self, count: int) -> AsyncIterator[None]:
+        """Begin `count` adds, send half of each body, and hang up after the block.
+
+        Nothing may be stored.
+        """
         opened: list[asyncio.StreamWriter] = []
         for _ in range(count):
-            addition, adder = self._additions.new(), self._dice.choice(self._adders)
+            addition, adder = self._additions.new(), self._rng.choice(self._adders)
             sent = time.monotonic()
             with suppress(OSError):  # then not even half of it was sent
                 writer = await _connect(adder)
                 writer.write(_encoded(addition)[: -len(addition.body) // 2])
                 opened.append(writer)
-            self._note(addition, adder, sent, "the client sent half a body", never_sent=True)
-        await asyncio.sleep(seconds)
-        for writer in opened:
-            writer.transport.abort()
+            self._record(addition, adder, sent, "the client sent half a body", never_sent=True)
+        try:
+            yield
+        finally:
+            for writer in opened:
+                writer.transport.abort()
 
-    def _note(
+    def _record(
         self, addition: Addition, adder: Address, sent: float, error: str, *, never_sent: bool
     ) -> None:
-        self._books.note(
-            Record(
+        self._recorder.record(
+            Attempt(
                 client=self._number,
                 service=adder.name,
                 sent=sent,
@@ -101,8 +107,9 @@ def _encoded(addition: Addition) -> bytes:
     return encode("POST", ADD, addition.body, addition.key)
 
 
-async def idle(addresses: Sequence[Address], count: int, seconds: float) -> int:
-    """Open up to `count` connections that send nothing, hold and close them; return how many."""
+@asynccontextmanager
+async def idle(addresses: Sequence[Address], count: int) -> AsyncIterator[int]:
+    """Hold up to `count` connections that send nothing for the block; give how many."""
     count = min(count, raise_descriptor_limit() - _RESERVED_DESCRIPTORS)
     opened: list[socket.socket] = []
     try:
@@ -115,11 +122,10 @@ async def idle(addresses: Sequence[Address], count: int, seconds: float) -> int:
                 ),
             )
             await asyncio.sleep(_LOT_PAUSE)
-        await asyncio.sleep(seconds)
+        yield len(opened)
     finally:
         for connection in opened:
             connection.close()
-    return len(opened)
 
 
 async def _open_idle(address: Address) -> socket.socket | None:

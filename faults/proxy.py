@@ -11,6 +11,8 @@ PostgreSQL is at it, or after the commit.
 import asyncio
 import enum
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -92,6 +94,16 @@ class Proxy:
         """Lose every open connection."""
         for session in tuple(self._sessions):
             session.cut()
+
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Lose every open connection and refuse new ones, for the block."""
+        self.refuse = True
+        self.cut_all()
+        try:
+            yield
+        finally:
+            self.refuse = False
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.refuse:

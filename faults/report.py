@@ -1,16 +1,24 @@
 """What a run showed, for people: a Markdown document and a picture beside it."""
 
 import os
-from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from pathlib import Path
 from typing import Final
 
-from faults.chart import Struck, draw
-from faults.checkers import BACK_WITHIN, DESCRIPTORS, MEMORY_BYTES, MEMORY_FACTOR, Verdict
-from faults.history import FinalState, History, Record
-from faults.schedule import KINDS
+from faults.chart import Injected, draw
+from faults.checkers.processes import (
+    BACK_WITHIN,
+    DESCRIPTORS,
+    MEMORY_BYTES,
+    MEMORY_FACTOR,
+    seconds_until_back,
+    usage,
+)
+from faults.checkers.verdict import Verdict
+from faults.faults import FAULTS
+from faults.history import Attempt, Fault, History
 from faults.timeline import known_without_effect
 
 _OUTCOMES: Final = ("answered", "replayed", "refused", "unknown (5xx)", "no answer", "not sent")
@@ -24,7 +32,6 @@ def write(
     seconds: float,
     versions: Mapping[str, str],
     history: History,
-    final: FinalState,
     verdicts: Sequence[Verdict],
 ) -> None:
     """Write the report and its picture, in folders that exist.
@@ -32,44 +39,37 @@ def write(
     `seconds` is how long the run was asked to take; `versions` are of what took part, by name.
     Raises `OSError`, and `ValueError` for a run of less than a second.
     """
-    struck = list(_struck(history, final))
-    picture.write_text(draw(history.records(), struck), encoding="utf-8")
+    injected = seconds_until_back(history)
+    picture.write_text(draw(history.attempts(), injected), encoding="utf-8")
     link = Path(os.path.relpath(picture, document.parent)).as_posix()
     lines = [
-        *_introduction(seed, seconds, versions, history, final),
+        *_introduction(seed, seconds, versions, history),
         f"![Requests and faults over time]({link})",
         "",
         *_findings(verdicts),
         *_promises(verdicts),
-        *_faults(struck),
-        *_requests(history.records()),
-        *_resources(final),
+        *_faults(injected),
+        *_requests(history.attempts()),
+        *_usage(history),
     ]
     document.write_text("\n".join(lines), encoding="utf-8")
 
 
-def _struck(history: History, final: FinalState) -> Iterator[Struck]:
-    """Pair each fault with its seconds until service was back, which come in the same order."""
-    back: dict[str, deque[float | None]] = defaultdict(deque)
-    for name, seconds in final.back:
-        back[name].append(seconds)
-    for fault in history.faults:
-        yield Struck(fault, back[fault.name].popleft() if back[fault.name] else None)
-
-
 def _introduction(
-    seed: int, seconds: float, versions: Mapping[str, str], history: History, final: FinalState
+    seed: int, seconds: float, versions: Mapping[str, str], history: History
 ) -> list[str]:
+    attempts = sum(1 for _ in history.attempts())
+    faults = sum(fault.error is None for fault in history.all(Fault))
     named = ", ".join(f"{name} {version}" for name, version in versions.items())
     return [
         "# Faults",
         "",
-        "Real processes serve real clients while everything is broken that can be. Each request",
-        "and its answer is kept. In the end a judge, which uses none of Tally's own code, compares",
-        "what the clients were told with what PostgreSQL holds.",
+        "Real processes serve real clients while faults are injected. A history records every",
+        "operation. Checkers, which use none of Tally's own code, then compare what the clients",
+        "were told with what PostgreSQL holds.",
         "",
-        f"This run: {len(history):,} requests, {len(final.entries):,} entries and"
-        f" {len(history.faults)} faults in {_length(history):.0f} seconds. {named}.",
+        f"This run: {attempts:,} requests, {len(history.final.entries):,} entries and {faults}"
+        f" faults in {_length(history):.0f} seconds. {named}.",
         "",
         "The same faults in the same order again:",
         "",
@@ -83,9 +83,9 @@ def _introduction(
 def _length(history: History) -> float:
     """Take the seconds from the first request to the last answer."""
     began, ended = inf, -inf
-    for record in history.records():
-        began = min(began, record.sent)
-        ended = max(ended, record.sent if record.ended is None else record.ended)
+    for attempt in history.attempts():
+        began = min(began, attempt.sent)
+        ended = max(ended, attempt.ended)
     return ended - began
 
 
@@ -112,18 +112,21 @@ def _promises(verdicts: Sequence[Verdict]) -> list[str]:
     )
 
 
-def _faults(struck: Iterable[Struck]) -> list[str]:
+def _faults(injected: Iterable[Injected]) -> list[str]:
     seconds: dict[str, list[float | None]] = defaultdict(list)
-    for one in struck:
-        seconds[one.fault.name].append(one.back)
-    unseen = ", ".join(sorted(KINDS.keys() - seconds.keys()))
+    for fault, back in injected:
+        seconds[fault.name].append(back)
+    left_out = ", ".join(sorted(FAULTS.keys() - seconds.keys()))
     return _table(
         "Faults",
-        ("fault", "times struck", "longest until back, in seconds"),
-        ((name, str(len(back)), _longest(back)) for name, back in sorted(seconds.items())),
+        ("fault", "what is done", "times", "longest until back, in seconds"),
+        (
+            (name, FAULTS[name].sentence, str(len(back)), _longest(back))
+            for name, back in sorted(seconds.items())
+        ),
         "Back is when every service has answered a request that was sent after the fault:"
         f" within {BACK_WITHIN:g} seconds."
-        + (f" Left out of this run: {unseen}." if unseen else ""),
+        + (f" Left out of this run: {left_out}." if left_out else ""),
     )
 
 
@@ -132,8 +135,8 @@ def _longest(back: Sequence[float | None]) -> str:
     return f"{max(seen):.2f}" if len(seen) == len(back) else "never"
 
 
-def _requests(records: Iterable[Record]) -> list[str]:
-    counts = Counter((record.kind, _outcome(record)) for record in records)
+def _requests(attempts: Iterable[Attempt]) -> list[str]:
+    counts = Counter((attempt.kind, _outcome(attempt)) for attempt in attempts)
     kinds = dict.fromkeys(kind for kind, _ in counts)
     return _table(
         "Requests",
@@ -142,41 +145,34 @@ def _requests(records: Iterable[Record]) -> list[str]:
     )
 
 
-def _outcome(record: Record) -> str:
-    if record.never_sent:
+def _outcome(attempt: Attempt) -> str:
+    if attempt.never_sent:
         return "not sent"
-    if record.status is None:
+    if attempt.status is None:
         return "no answer"
-    if known_without_effect(record):
+    if known_without_effect(attempt):
         return "refused"
-    if record.status >= 500:
+    if attempt.status >= 500:
         return "unknown (5xx)"
-    return "replayed" if record.replayed else "answered"
+    return "replayed" if attempt.replayed else "answered"
 
 
-def _resources(final: FinalState) -> list[str]:
-    found: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
-    for process, kind, before, after in final.resources:
-        found[process][kind] = before, after
+def _usage(history: History) -> list[str]:
     return _table(
         "Processes",
         ("process", "memory in MB", "open descriptors"),
         (
             (
-                process,
-                _change(kinds.get("memory"), 10**6),
-                _change(kinds.get("descriptors"), 1),
+                service,
+                f"{before.memory // 10**6} → {after.memory // 10**6}",
+                f"{before.descriptors} → {after.descriptors}",
             )
-            for process, kinds in found.items()
+            for service, (before, after) in usage(history).items()
         ),
         "After the warm-up, and at the end: memory at most"
         f" {MEMORY_FACTOR:g} times as much and {MEMORY_BYTES // 10**6} MB, and at most"
         f" {DESCRIPTORS} descriptors more.",
     )
-
-
-def _change(found: tuple[int, int] | None, unit: int) -> str:
-    return "not known" if found is None else " → ".join(f"{value // unit}" for value in found)
 
 
 def _table(

@@ -25,7 +25,7 @@ from itertools import accumulate
 from math import inf
 from typing import Any, Final
 
-from faults.history import FinalState, Kind, Record
+from faults.history import Attempt, FinalState, Kind
 
 # Far more digits than any sum has, and an error rather than rounding.
 _EXACT: Final = Context(prec=100, traps=[Inexact, InvalidOperation])
@@ -49,66 +49,66 @@ def add(one: Decimal, other: Decimal) -> Decimal:
 
 @dataclass(slots=True)
 class Request:
-    """What a client asked for once, with all its tries: those of one key, or the only one."""
+    """What a client asked for once, with all its attempts: those of one key, or the only one."""
 
     key: str | None
     values: tuple[Decimal, ...]
-    tries: list[Record] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
 
     @property
     def sent(self) -> float:
-        """When the first try was sent."""
-        return min(record.sent for record in self.tries)
+        """When the first attempt was sent."""
+        return min(attempt.sent for attempt in self.attempts)
 
     @property
-    def acknowledged(self) -> list[Record]:
-        """The tries that were answered with success, in the order of their answers."""
-        return [record for record in self.tries if record.status == CREATED]
+    def acknowledged(self) -> list[Attempt]:
+        """The attempts that were answered with success, in the order of their answers."""
+        return [attempt for attempt in self.attempts if attempt.status == CREATED]
 
     @property
     def done(self) -> float:
         """When it was first known to be done; infinity if it never was."""
-        return min((_ended(record) for record in self.acknowledged), default=inf)
+        return min((attempt.ended for attempt in self.acknowledged), default=inf)
 
     @property
     def refused(self) -> bool:
-        """Whether it is known that no try had an effect."""
-        return all(known_without_effect(record) for record in self.tries)
+        """Whether it is known that no attempt had an effect."""
+        return all(known_without_effect(attempt) for attempt in self.attempts)
 
     def __str__(self) -> str:
         """Name it for people who look for it in the history."""
         shown = ", ".join(map(str, self.values[:3])) + (", ..." if len(self.values) > 3 else "")
         named = f" with key {self.key}" if self.key is not None else ""
-        return f"{self.tries[0].kind} [{shown}]{named} sent at {self.sent:.3f}"
+        return f"{self.attempts[0].kind} [{shown}]{named} sent at {self.sent:.3f}"
 
 
-def known_without_effect(record: Record) -> bool:
-    """Tell whether a try certainly changed nothing."""
-    if record.never_sent:
+def known_without_effect(attempt: Attempt) -> bool:
+    """Tell whether an attempt certainly changed nothing."""
+    if attempt.never_sent:
         return True
-    if record.status is None:
+    if attempt.status is None:
         return False
-    if record.status == _UNAVAILABLE:
-        return record.answer is not None and record.answer.get("outcome") == "not stored"
-    return 400 <= record.status < 500
+    if attempt.status == _UNAVAILABLE:
+        return attempt.answer is not None and attempt.answer.get("outcome") == "not stored"
+    return 400 <= attempt.status < 500
 
 
-def requests(records: Iterable[Record], kind: Kind) -> list[Request]:
-    """Put the tries of each request together."""
+def requests(attempts: Iterable[Attempt], kind: Kind) -> list[Request]:
+    """Put the attempts of each request together."""
     found: list[Request] = []
     keyed: dict[tuple[str, tuple[str, ...], bool], Request] = {}
-    for record in records:
-        if record.kind != kind:
+    for attempt in attempts:
+        if attempt.kind != kind:
             continue
         request = None
-        if record.key is not None:
-            request = keyed.get((record.key, record.values, record.batch))
+        if attempt.key is not None:
+            request = keyed.get((attempt.key, attempt.values, attempt.batch))
         if request is None:
-            request = Request(record.key, tuple(map(amount, record.values)))
+            request = Request(attempt.key, tuple(map(amount, attempt.values)))
             found.append(request)
-            if record.key is not None:
-                keyed[record.key, record.values, record.batch] = request
-        request.tries.append(record)
+            if attempt.key is not None:
+                keyed[attempt.key, attempt.values, attempt.batch] = request
+        request.attempts.append(attempt)
     return found
 
 
@@ -231,7 +231,3 @@ def _moves(resets: Iterable[dict[str, Any]]) -> Iterator[_LineMove]:
         yield _LineMove(reset["cleared_through"], reset["at"], False, reset)
         if reset["undone_at"] is not None:
             yield _LineMove(reset["undone_after"], reset["undone_at"], True, reset)
-
-
-def _ended(record: Record) -> float:
-    return inf if record.ended is None else record.ended

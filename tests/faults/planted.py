@@ -1,4 +1,4 @@
-"""The `tally` command with a bug, for showing that the judge finds it: `planted.py BUG serve ...`.
+"""The `tally` command with a bug, for the checkers to find: `planted.py BUG serve ...`.
 
 Bugs in the ledger's functions need no code here: they are made in the database.
 """

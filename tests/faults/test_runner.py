@@ -1,4 +1,4 @@
-"""The judge finds bugs: each is planted in the real services or in the real database.
+"""The checkers find bugs: each is planted in the real services or in the real database.
 
 The same runs without a bug are clean, so what is found is the bug and not the run.
 """
@@ -11,18 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from faults.rig import Run
-from faults.schedule import Planned
-from faults.stack import Stack
+from faults import checkers
+from faults.generator import Planned
+from faults.history import History
+from faults.recorder import Recorder
+from faults.runner import Runner
+from faults.system import System
 
 SEED = 1
 WARM_UP_SECONDS, CALM_SECONDS = 3, 2
 PLANTED = Path(__file__).with_name("planted.py")
 
 NO_FAULTS: list[Planned] = []
-LOST = [Planned("cut before commit", 0.05, {"place": place}) for place in range(3)]
+LOST = [Planned("cut before commit", 0.05, {"index": index}) for index in range(3)]
 # A blind retry doubles only what has no key, which half of the adds have: 20 cuts surely hit one.
-UNHEARD = [Planned("cut after commit", 0.05, {"place": place}) for place in range(20)]
+UNHEARD = [Planned("cut after commit", 0.05, {"index": index}) for index in range(20)]
 
 
 def altered(function, was, now):
@@ -59,30 +62,33 @@ def folder():
 
 @pytest.fixture
 def found(folder):
-    """Runs a schedule, and gives what was found, by checker."""
+    """Runs a plan, and gives what was found, by checker."""
 
-    async def found(schedule, *, planted=None, alterations=()):
+    async def found(plan, *, planted=None, alterations=()):
         program = ("-m", "tally") if planted is None else (str(PLANTED), planted)
-        stack = Stack(
+        history = History()
+        recorder = Recorder(history)
+        system = System(
             folder / "data",
             folder,
             print,
+            recorder,
             serve=(sys.executable, *program, "serve"),
             alterations=alterations,
         )
-        run = Run(stack, None, SEED, print, warm_up=WARM_UP_SECONDS, calm=CALM_SECONDS)
+        seconds = {"warm_up": WARM_UP_SECONDS, "calm": CALM_SECONDS}
+        await Runner(system, recorder, None, SEED, print, **seconds).run(plan)
         details = defaultdict(list)
-        for verdict in (await run.carry_out(schedule)).judge():
-            for finding in verdict.findings:
-                details[finding.checker].append(finding.detail)
+        for finding in checkers.findings(history):
+            details[finding.checker].append(finding.detail)
         return details
 
     return found
 
 
-@pytest.mark.parametrize("schedule", [NO_FAULTS, LOST + UNHEARD], ids=["no faults", "cuts"])
-async def test_without_a_bug_nothing_is_found(found, schedule):
-    assert await found(schedule) == {}
+@pytest.mark.parametrize("plan", [NO_FAULTS, LOST + UNHEARD], ids=["no faults", "cuts"])
+async def test_without_a_bug_nothing_is_found(found, plan):
+    assert await found(plan) == {}
 
 
 async def test_acknowledging_before_the_commit_is_found(found):

@@ -1,0 +1,155 @@
+"""Runs the system under load, injects one fault after the other, and returns the history."""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+
+from faults.clients import Load
+from faults.faults import FAULTS
+from faults.final_state import record_final_state
+from faults.generator import Planned
+from faults.history import Fault, Usage
+from faults.misbehaving import Misbehaving
+from faults.nemesis import Nemesis, NotInjected
+from faults.recorder import Recorder
+from faults.service import Service
+from faults.system import System
+from faults.volume import Volume
+
+# Under load before memory and descriptors are noted: caches are filled, connections open.
+_WARM_UP_SECONDS: Final = 5.0
+# Under load after the last fault, before they are noted again.
+_CALM_SECONDS: Final = 5.0
+# Three times what is allowed: what comes back late is told from what never does.
+_BACK_SECONDS: Final = 30.0
+_POLL_SECONDS: Final = 0.01
+
+
+class Runner:
+    """One run of a plan."""
+
+    def __init__(
+        self,
+        system: System,
+        recorder: Recorder,
+        volume: Volume | None,
+        seed: int,
+        notice: Callable[[str], None],
+        *,
+        warm_up: float = _WARM_UP_SECONDS,
+        calm: float = _CALM_SECONDS,
+    ) -> None:
+        """Use a system that is not started yet; `notice` gets a line for each fault.
+
+        `warm_up` and `calm` are the seconds of load before the first fault and after the last.
+        """
+        self._system = system
+        self._recorder = recorder
+        self._volume = volume
+        self._rng = random.Random(seed)
+        self._notice = notice
+        self._warm_up = warm_up
+        self._calm = calm
+
+    async def run(self, plan: Sequence[Planned]) -> str:
+        """Start everything, inject the faults, and record all; return PostgreSQL's version.
+
+        Raises EmbeddedError or NotReady where it does not start.
+        """
+        system = self._system
+        async with system.running():
+            load = Load(
+                self._recorder,
+                self._rng,
+                [service.address for service in system.adders],
+                [service.address for service in system.displays],
+                system.reset.address,
+            )
+            nemesis = self._nemesis(load)
+            try:
+                load.start()
+                await asyncio.sleep(self._warm_up)
+                self._record_usage()
+                began = time.monotonic()
+                for planned in plan:
+                    await asyncio.sleep(planned.calm)
+                    await self._inject(nemesis, planned, began)
+                await asyncio.sleep(self._calm)
+                self._record_usage()
+                await load.stop()
+            finally:
+                load.cancel()
+            # From here on nothing but the audit touches the ledger.
+            return await record_final_state(system.postgres.server.admin_url, self._recorder)
+
+    def _nemesis(self, load: Load) -> Nemesis:
+        misbehaving = Misbehaving(
+            load.next_number,
+            self._recorder,
+            random.Random(self._rng.random()),
+            load.additions,
+            [service.address for service in self._system.adders],
+        )
+        return Nemesis(self._system, self._recorder, misbehaving, self._volume)
+
+    async def _inject(self, nemesis: Nemesis, planned: Planned, began: float) -> None:
+        fault = await inject(nemesis, planned)
+        shown = f"{fault.began - began:7.1f} s  {fault.name}: "
+        if fault.error is not None:
+            self._notice(f"{shown}not injected, {fault.error}")
+        elif await self._is_back(fault):
+            self._notice(
+                f"{shown}{fault.detail}; back after {time.monotonic() - fault.healed:.2f} s"
+            )
+        else:
+            self._notice(f"{shown}{fault.detail}; never back")
+        self._recorder.record(fault)
+
+    async def _is_back(self, fault: Fault) -> bool:
+        """Wait until every service has answered a request that was sent after the fault."""
+        names = [service.name for service in self._system.services]
+        while not self._recorder.has_answered(names, fault.over):
+            if time.monotonic() - fault.healed > _BACK_SECONDS:
+                return False
+            await asyncio.sleep(_POLL_SECONDS)
+        return True
+
+    def _record_usage(self) -> None:
+        for service in self._system.services:
+            self._recorder.record(_usage(service))
+
+
+async def inject(nemesis: Nemesis, planned: Planned) -> Fault:
+    """Inject a fault, hold it, and heal it."""
+    began = time.monotonic()
+    parameters = dict(planned.parameters)
+    seconds = parameters.pop("seconds", 0.0)
+    try:
+        async with asynccontextmanager(FAULTS[planned.name].inject)(
+            nemesis, **parameters
+        ) as detail:
+            await asyncio.sleep(seconds)
+            healed = time.monotonic()
+    except (NotInjected, OSError, asyncpg.PostgresError) as error:
+        now = time.monotonic()
+        return Fault(planned.name, began, now, now, error=f"{type(error).__name__} {error}")
+    held = f"{detail} for {seconds} s" if seconds else detail
+    return Fault(planned.name, began, healed, time.monotonic(), held)
+
+
+def _usage(service: Service) -> Usage:
+    folder = Path(f"/proc/{service.pid}")
+    pages = int((folder / "statm").read_text().split()[1])
+    return Usage(
+        service.name,
+        time.monotonic(),
+        memory=pages * os.sysconf("SC_PAGE_SIZE"),
+        descriptors=len(list((folder / "fd").iterdir())),
+    )
