@@ -41,7 +41,8 @@ def _first_line(host: str, port: int, path: str) -> bytes:
             f"GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n".encode()
         )
         answer = b""
-        while b"\r\n" not in answer and (received := connection.recv(256)):
+        # All of a short answer: a connection closed with some of it unread is reset.
+        while b"\r\n" not in answer and (received := connection.recv(4096)):
             answer += received
     finally:
         connection.close()
