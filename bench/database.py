@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from bench.load.pgbench import pgbench
-from bench.rig import ROOT
+from bench.processes import ROOT
 from bench.rounds import Figures
 from tally.embedded import postgres
 from tally.ledger.database import Database

@@ -7,9 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 from bench.load import wrk
+from bench.processes import Missing, need
 from bench.processor import family_seconds
-from bench.rig import Missing, need
-from bench.stand import CLIENTS, ENTRIES, Stand, progress
+from bench.testbed import CLIENTS, ENTRIES, Testbed, progress
 
 # Samples a second. Each stops the process for some milliseconds, as C code is looked at too.
 _RATE = 100
@@ -34,18 +34,18 @@ _PATTERNS = {part: re.compile(pattern) for part, pattern in PARTS.items()}
 OTHER = "other"
 
 
-def run(stand: Stand) -> None:
+def run(testbed: Testbed) -> None:
     """Microseconds of processor time an add, by part of the adder, and PostgreSQL's beside it."""
-    with stand.ledger("profile") as ledger, stand.tally("adder", ledger) as adder:
+    with testbed.ledger("profile") as ledger, testbed.tally("adder", ledger) as adder:
         url = adder.url + ENTRIES
         costs = {
-            script: _cost(stand, adder.pid, script, url)
+            script: _cost(testbed, adder.pid, script, url)
             for script in ("add", "add_with_header", "add_with_key")
         }
-        samples = _record(adder.pid, url, stand.folder / "samples")
+        samples = _record(adder.pid, url, testbed.folder / "samples")
     total = sum(samples.values())
     whole = costs["add"]["adder"]
-    stand.findings.series["profile"] = {
+    testbed.findings.series["profile"] = {
         "microseconds": {part: whole * n / total for part, n in samples.most_common()},
         "PostgreSQL": costs["add"]["PostgreSQL"],
         "samples": total,
@@ -54,11 +54,11 @@ def run(stand: Stand) -> None:
     progress(f"profile: an add costs the adder {whole:.1f} us, {dict(samples)}")
 
 
-def _cost(stand: Stand, adder: int, script: str, url: str) -> dict[str, float]:
+def _cost(testbed: Testbed, adder: int, script: str, url: str) -> dict[str, float]:
     """Microseconds of processor time for one request of a script, by process."""
-    seconds = stand.pace.seconds
-    wrk.wrk(script, url, connections=CLIENTS, seconds=stand.pace.warm_up)
-    families = {"adder": adder, "PostgreSQL": stand.cluster.server.pid}
+    seconds = testbed.pace.seconds
+    wrk.wrk(script, url, connections=CLIENTS, seconds=testbed.pace.warm_up)
+    families = {"adder": adder, "PostgreSQL": testbed.cluster.server.pid}
     before = {name: family_seconds(pid) for name, pid in families.items()}
     adds = wrk.wrk(script, url, connections=CLIENTS, seconds=seconds)["rate"] * seconds
     cost = {

@@ -15,8 +15,8 @@ from bisect import bisect_left
 from time import monotonic
 
 from bench.load.pgbench import percentiles
-from bench.rig import HOST
-from bench.stand import EVENTS
+from bench.processes import HOST
+from bench.testbed import EVENTS
 
 # Viewers that connect at once: fewer than the server lets wait.
 _AT_ONCE = 100

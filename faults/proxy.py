@@ -158,7 +158,7 @@ class _Session:
             self._to_client.close()
             self._to_server.close()
         for outcome in await asyncio.gather(*pumps, return_exceptions=True):
-            # A lost connection is how sessions end here; anything else is a defect.
+            # A lost connection is how sessions end here; anything else is a bug.
             if isinstance(outcome, Exception) and not isinstance(outcome, ConnectionError):
                 raise outcome
 

@@ -92,18 +92,18 @@ def take_all(browser: Browser, address: str, scheme: str) -> None:
 @contextmanager
 def checked_deployment() -> Iterator[str]:
     """Apply to an emulated AWS, check what stands there, and give the page's address."""
-    stand = subprocess.Popen(
+    testbed = subprocess.Popen(
         [sys.executable, "-m", "tests.support.deployment"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert stand.stdout is not None
+    assert testbed.stdout is not None
     try:
         with tempfile.TemporaryDirectory(prefix="tally-pictures-") as folder:
             page = Path(folder) / "check.html"
             environment = {
-                "AWS_ENDPOINT_URL": stand.stdout.readline().strip(),
+                "AWS_ENDPOINT_URL": testbed.stdout.readline().strip(),
                 "AWS_ACCESS_KEY_ID": "stand",
                 "AWS_SECRET_ACCESS_KEY": "stand",
             }
@@ -116,8 +116,8 @@ def checked_deployment() -> Iterator[str]:
             )
             yield page.as_uri()
     finally:
-        stand.send_signal(signal.SIGINT)
-        stand.wait(timeout=30)
+        testbed.send_signal(signal.SIGINT)
+        testbed.wait(timeout=30)
 
 
 def take_check(browser: Browser, address: str) -> None:

@@ -1,4 +1,4 @@
-"""What is measured, in groups; each has a function that measures it on a stand."""
+"""What is measured, in groups; each has a function that measures it on a testbed."""
 
 from collections.abc import Callable
 
@@ -17,9 +17,9 @@ from bench.measures import (
     start,
     viewers,
 )
-from bench.stand import Stand
+from bench.testbed import Testbed
 
-GROUPS: dict[str, Callable[[Stand], None]] = {
+GROUPS: dict[str, Callable[[Testbed], None]] = {
     "adds": adds.run,
     "keys": keys.run,
     "batches": batches.run,

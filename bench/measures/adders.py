@@ -6,7 +6,7 @@ from functools import partial
 from bench.goals import Measure, at_least
 from bench.load import wrk
 from bench.rounds import Figures
-from bench.stand import CLIENTS, ENTRIES, Stand
+from bench.testbed import CLIENTS, ENTRIES, Testbed
 
 NUMBERS = (1, 2, 4)
 
@@ -18,24 +18,24 @@ TWO = Measure(
 )
 
 
-def run(stand: Stand) -> None:
+def run(testbed: Testbed) -> None:
     """The same clients, spread over so many adders."""
     with ExitStack() as stack:
-        ledger = stack.enter_context(stand.ledger("adders"))
+        ledger = stack.enter_context(testbed.ledger("adders"))
         addresses = [
-            stack.enter_context(stand.tally("adder", ledger)).url + ENTRIES
+            stack.enter_context(testbed.tally("adder", ledger)).url + ENTRIES
             for _ in range(max(NUMBERS))
         ]
-        rounds = stand.interleave(
+        rounds = testbed.interleave(
             "adders",
             {
                 str(number): partial(
-                    _all, addresses[:number], stand.pace.warm_up, stand.pace.seconds
+                    _all, addresses[:number], testbed.pace.warm_up, testbed.pace.seconds
                 )
                 for number in NUMBERS
             },
         )
-    stand.findings.add(TWO, rounds.ratio("2", "1"), rounds)
+    testbed.findings.add(TWO, rounds.ratio("2", "1"), rounds)
 
 
 def _all(addresses: list[str], warm_up: int, seconds: int) -> Figures:

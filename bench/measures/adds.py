@@ -5,9 +5,9 @@ from contextlib import ExitStack
 
 from bench.goals import Measure, at_least, at_most
 from bench.load.redis import increment, redis_server
-from bench.rig import Missing
+from bench.processes import Missing
 from bench.rounds import Figures
-from bench.stand import CLIENTS, ENTRIES, HOT_ROW_TABLES, NAIVE_TABLES, PGBENCH_TABLES, Stand
+from bench.testbed import CLIENTS, ENTRIES, HOT_ROW_TABLES, NAIVE_TABLES, PGBENCH_TABLES, Testbed
 
 RATE = Measure("adds", "single adds a second, 64 connections, one adder process", "adds/s")
 AGAINST = {
@@ -44,40 +44,40 @@ P99 = Measure(
 )
 
 
-def run(stand: Stand) -> None:
+def run(testbed: Testbed) -> None:
     """Tally beside all its peers, 64 clients each."""
     with ExitStack() as stack:
-        rounds = stand.interleave("adds", _candidates(stand, stack))
-    stand.findings.add(RATE, rounds.spread("Tally"), rounds)
+        rounds = testbed.interleave("adds", _candidates(testbed, stack))
+    testbed.findings.add(RATE, rounds.spread("Tally"), rounds)
     for peer, measure in AGAINST.items():
         if peer in rounds.figures:
-            stand.findings.add(measure, rounds.ratio("Tally", peer), rounds)
-    stand.findings.add(P99, rounds.ratio("Tally", "pgbench", "p99"), rounds)
+            testbed.findings.add(measure, rounds.ratio("Tally", peer), rounds)
+    testbed.findings.add(P99, rounds.ratio("Tally", "pgbench", "p99"), rounds)
 
 
-def _candidates(stand: Stand, stack: ExitStack) -> dict[str, Callable[[], Figures]]:
+def _candidates(testbed: Testbed, stack: ExitStack) -> dict[str, Callable[[], Figures]]:
     use = stack.enter_context
-    ledger = use(stand.ledger("adds"))
-    tally = use(stand.tally("adder", ledger))
-    no_ledger = use(stand.no_ledger(ledger))
-    naive = use(stand.flask("naive", use(stand.tables("naive", *NAIVE_TABLES))))
-    hot_row = use(stand.flask("hot_row", use(stand.tables("hot-row", *HOT_ROW_TABLES))))
-    bare = use(stand.bare())
-    tables = use(stand.tables("pgbench", *PGBENCH_TABLES))
+    ledger = use(testbed.ledger("adds"))
+    tally = use(testbed.tally("adder", ledger))
+    no_ledger = use(testbed.no_ledger(ledger))
+    naive = use(testbed.flask("naive", use(testbed.tables("naive", *NAIVE_TABLES))))
+    hot_row = use(testbed.flask("hot_row", use(testbed.tables("hot-row", *HOT_ROW_TABLES))))
+    bare = use(testbed.bare())
+    tables = use(testbed.tables("pgbench", *PGBENCH_TABLES))
     candidates: dict[str, Callable[[], Figures]] = {
-        "Tally": lambda: stand.load("add", tally.url + ENTRIES),
-        "naive": lambda: stand.load("add", f"{naive.url}/entries"),
-        "hot row": lambda: stand.load("add", f"{hot_row.url}/entries"),
-        "pgbench": lambda: stand.pgbench(tables, "insert.sql"),
-        "pgbench + total": lambda: stand.pgbench(tables, "insert_and_total.sql"),
-        "no ledger": lambda: stand.load("add", no_ledger.url + ENTRIES),
-        "bare server": lambda: stand.load("add", f"{bare.url}/"),
+        "Tally": lambda: testbed.load("add", tally.url + ENTRIES),
+        "naive": lambda: testbed.load("add", f"{naive.url}/entries"),
+        "hot row": lambda: testbed.load("add", f"{hot_row.url}/entries"),
+        "pgbench": lambda: testbed.pgbench(tables, "insert.sql"),
+        "pgbench + total": lambda: testbed.pgbench(tables, "insert_and_total.sql"),
+        "no ledger": lambda: testbed.load("add", no_ledger.url + ENTRIES),
+        "bare server": lambda: testbed.load("add", f"{bare.url}/"),
     }
     try:
-        port = stack.enter_context(redis_server(stand.folder / "redis"))
+        port = stack.enter_context(redis_server(testbed.folder / "redis"))
     except Missing as missing:
-        stand.findings.leave_out(AGAINST["Redis"].what, missing)
+        testbed.findings.leave_out(AGAINST["Redis"].what, missing)
     else:
-        requests = 30_000 * stand.pace.seconds
+        requests = 30_000 * testbed.pace.seconds
         candidates["Redis"] = lambda: increment(port, clients=CLIENTS, requests=requests)
     return candidates

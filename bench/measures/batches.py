@@ -2,7 +2,7 @@
 
 from bench.goals import Measure, at_least
 from bench.rounds import Figures
-from bench.stand import ENTRIES, PGBENCH_TABLES, Stand
+from bench.testbed import ENTRIES, PGBENCH_TABLES, Testbed
 
 VALUES = 1000  # as many as add_batch.lua sends
 # Enough that some wait while others are parsed and committed; their values fit into the queue.
@@ -14,21 +14,21 @@ AGAINST_PGBENCH = Measure(
 )
 
 
-def run(stand: Stand) -> None:
+def run(testbed: Testbed) -> None:
     """Values a second in batches, beside rows a second one by one."""
     with (
-        stand.ledger("batches") as ledger,
-        stand.tally("adder", ledger) as adder,
-        stand.tables("batches-pgbench", *PGBENCH_TABLES) as tables,
+        testbed.ledger("batches") as ledger,
+        testbed.tally("adder", ledger) as adder,
+        testbed.tables("batches-pgbench", *PGBENCH_TABLES) as tables,
     ):
 
         def batches() -> Figures:
-            figures = stand.load("add_batch", adder.url + ENTRIES, _CONNECTIONS)
+            figures = testbed.load("add_batch", adder.url + ENTRIES, _CONNECTIONS)
             return {**figures, "rate": figures["rate"] * VALUES}
 
-        rounds = stand.interleave(
+        rounds = testbed.interleave(
             "batches",
-            {"Tally": batches, "pgbench": lambda: stand.pgbench(tables, "insert.sql")},
+            {"Tally": batches, "pgbench": lambda: testbed.pgbench(tables, "insert.sql")},
         )
-    stand.findings.add(RATE, rounds.spread("Tally"), rounds)
-    stand.findings.add(AGAINST_PGBENCH, rounds.ratio("Tally", "pgbench"), rounds)
+    testbed.findings.add(RATE, rounds.spread("Tally"), rounds)
+    testbed.findings.add(AGAINST_PGBENCH, rounds.ratio("Tally", "pgbench"), rounds)

@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 
 from bench.goals import Measure, at_most
-from bench.stand import ENTRIES, NAIVE_TABLES, PGBENCH_TABLES, Stand
+from bench.testbed import ENTRIES, NAIVE_TABLES, PGBENCH_TABLES, Testbed
 
 NUMBERS = (1, 4, 16, 64, 256, 1024)
 # pgbench's clients are connections to PostgreSQL, of which it has room for so many.
@@ -17,24 +17,24 @@ ONE_CLIENT = Measure(
 )
 
 
-def run(stand: Stand) -> None:
+def run(testbed: Testbed) -> None:
     """Tally, the naive peer and pgbench at each number of clients."""
     with ExitStack() as stack:
         use = stack.enter_context
-        adds = use(stand.tally("adder", use(stand.ledger("clients")))).url + ENTRIES
-        tables = use(stand.tables("clients-naive", *NAIVE_TABLES))
-        naive = use(stand.flask("naive", tables)).url + "/entries"
-        pgbench = use(stand.tables("clients-pgbench", *PGBENCH_TABLES))
+        adds = use(testbed.tally("adder", use(testbed.ledger("clients")))).url + ENTRIES
+        tables = use(testbed.tables("clients-naive", *NAIVE_TABLES))
+        naive = use(testbed.flask("naive", tables)).url + "/entries"
+        pgbench = use(testbed.tables("clients-pgbench", *PGBENCH_TABLES))
         candidates = {}
         for number in NUMBERS:
-            candidates[f"Tally, {number}"] = lambda number=number: stand.load("add", adds, number)
+            candidates[f"Tally, {number}"] = lambda number=number: testbed.load("add", adds, number)
             if number > MOST_CONNECTIONS:
                 continue
             candidates |= {
-                f"naive, {number}": lambda number=number: stand.load("add", naive, number),
-                f"pgbench, {number}": lambda number=number: stand.pgbench(
+                f"naive, {number}": lambda number=number: testbed.load("add", naive, number),
+                f"pgbench, {number}": lambda number=number: testbed.pgbench(
                     pgbench, "insert.sql", number
                 ),
             }
-        rounds = stand.interleave("clients", candidates, stand.pace.heavy_rounds)
-    stand.findings.add(ONE_CLIENT, rounds.ratio("Tally, 1", "pgbench, 1", "p50"), rounds)
+        rounds = testbed.interleave("clients", candidates, testbed.pace.heavy_rounds)
+    testbed.findings.add(ONE_CLIENT, rounds.ratio("Tally, 1", "pgbench, 1", "p50"), rounds)

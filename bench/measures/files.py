@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.goals import Measure, at_least, at_most
-from bench.rig import HOST, ROOT, Process
+from bench.processes import HOST, ROOT, Process
 from bench.rounds import Figures, Invalid
-from bench.stand import EXPORT, Stand, progress
+from bench.testbed import EXPORT, Testbed, progress
 
 IMPORTED = 10**6
 _BUFFER = 1 << 20
@@ -38,22 +38,22 @@ class CutShort(Invalid):
     """An export ended before its end."""
 
 
-def run_export(stand: Stand) -> None:
+def run_export(testbed: Testbed) -> None:
     """The export of many entries, by HTTP and by psql."""
-    many = stand.pace.many
-    ledger = stand.filled(many)
+    many = testbed.pace.many
+    ledger = testbed.filled(many)
     copy = f"\\copy ({_SAME} ORDER BY id) TO /dev/null WITH (FORMAT csv, HEADER)"
-    with stand.tally("display", ledger) as display:
-        rounds = stand.interleave(
+    with testbed.tally("display", ledger) as display:
+        rounds = testbed.interleave(
             "export",
             {
                 "Tally": lambda: _export(display, many),
-                "psql": lambda: _timed(lambda: stand.cluster.psql(ledger, copy), many),
+                "psql": lambda: _timed(lambda: testbed.cluster.psql(ledger, copy), many),
             },
-            stand.pace.heavy_rounds,
+            testbed.pace.heavy_rounds,
         )
-    stand.findings.add(EXPORT_RATE.about(many=many), rounds.ratio("Tally", "psql"), rounds)
-    stand.findings.add(EXPORT_MEMORY, rounds.spread("Tally", "memory"), rounds)
+    testbed.findings.add(EXPORT_RATE.about(many=many), rounds.ratio("Tally", "psql"), rounds)
+    testbed.findings.add(EXPORT_MEMORY, rounds.spread("Tally", "memory"), rounds)
 
 
 _SAME = "SELECT id, value, sum_after, added_at FROM tally.entry"
@@ -81,9 +81,9 @@ def _drain(port: int) -> None:
         raise CutShort(f"the export ended with {last!r}")
 
 
-def run_import(stand: Stand) -> None:
+def run_import(testbed: Testbed) -> None:
     """The import of a file, by `tally add --file` and by psql."""
-    file = stand.folder / "values.csv"
+    file = testbed.folder / "values.csv"
     progress(f"writing a file of {IMPORTED:,} values")
     with file.open("w") as lines:
         lines.write("value\n")
@@ -91,19 +91,19 @@ def run_import(stand: Stand) -> None:
     # psql runs as whoever runs this, so it can read the file.
     copy = f"\\copy plain FROM '{file}' WITH (FORMAT csv, HEADER)"
     with (
-        stand.ledger("import") as ledger,
-        stand.tables("import-psql", "CREATE TABLE plain (value numeric NOT NULL)") as plain,
+        testbed.ledger("import") as ledger,
+        testbed.tables("import-psql", "CREATE TABLE plain (value numeric NOT NULL)") as plain,
     ):
-        rounds = stand.interleave(
+        rounds = testbed.interleave(
             "import",
             {
-                "Tally": lambda: _import(stand.cluster.url(ledger), file),
-                "psql": lambda: _timed(lambda: stand.cluster.psql(plain, copy), IMPORTED),
+                "Tally": lambda: _import(testbed.cluster.url(ledger), file),
+                "psql": lambda: _timed(lambda: testbed.cluster.psql(plain, copy), IMPORTED),
             },
-            stand.pace.heavy_rounds,
+            testbed.pace.heavy_rounds,
         )
-    stand.findings.add(IMPORT_RATE, rounds.ratio("Tally", "psql"), rounds)
-    stand.findings.add(IMPORT_MEMORY, rounds.spread("Tally", "memory"), rounds)
+    testbed.findings.add(IMPORT_RATE, rounds.ratio("Tally", "psql"), rounds)
+    testbed.findings.add(IMPORT_MEMORY, rounds.spread("Tally", "memory"), rounds)
 
 
 def _import(url: str, file: Path) -> Figures:

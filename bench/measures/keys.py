@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 from bench.filling import fill_ledger
 from bench.goals import Measure, at_least
-from bench.stand import ENTRIES, Stand, progress
+from bench.testbed import ENTRIES, Testbed, progress
 
 FEW = Measure(
     "keys",
@@ -18,31 +18,31 @@ MANY = Measure(
 _SIZE = "pg_total_relation_size('{}')"
 
 
-def run(stand: Stand) -> None:
+def run(testbed: Testbed) -> None:
     """With and without keys, on an empty ledger and on one full of keys."""
-    many = stand.pace.many
+    many = testbed.pace.many
     with ExitStack() as stack:
-        few_keys = stack.enter_context(stand.ledger("keys"))
-        many_keys = stack.enter_context(stand.ledger("many-keys"))
+        few_keys = stack.enter_context(testbed.ledger("keys"))
+        many_keys = stack.enter_context(testbed.ledger("many-keys"))
         progress(f"filling a ledger with {many:,} entries and keys")
-        fill_ledger(stand.cluster, many_keys, many, keys=True)
-        stand.findings.series["bytes"] = {
-            each: stand.cluster.value(many_keys, f"SELECT {_SIZE.format(table)} / {many}")
+        fill_ledger(testbed.cluster, many_keys, many, keys=True)
+        testbed.findings.series["bytes"] = {
+            each: testbed.cluster.value(many_keys, f"SELECT {_SIZE.format(table)} / {many}")
             for each, table in (("entry", "tally.entry"), ("key", "tally.answer"))
         }
-        few = stack.enter_context(stand.tally("adder", few_keys)).url + ENTRIES
-        full = stack.enter_context(stand.tally("adder", many_keys)).url + ENTRIES
-        rounds = stand.interleave(
+        few = stack.enter_context(testbed.tally("adder", few_keys)).url + ENTRIES
+        full = stack.enter_context(testbed.tally("adder", many_keys)).url + ENTRIES
+        rounds = testbed.interleave(
             "keys",
             {
                 # With another header in the key's place, which costs the load generator as much.
-                "without": lambda: stand.load("add_with_header", few),
-                "with": lambda: stand.load("add_with_key", few),
-                "without, many stored": lambda: stand.load("add_with_header", full),
-                "with, many stored": lambda: stand.load("add_with_key", full),
+                "without": lambda: testbed.load("add_with_header", few),
+                "with": lambda: testbed.load("add_with_key", few),
+                "without, many stored": lambda: testbed.load("add_with_header", full),
+                "with, many stored": lambda: testbed.load("add_with_key", full),
             },
         )
-    stand.findings.add(FEW, rounds.ratio("with", "without"), rounds)
-    stand.findings.add(
+    testbed.findings.add(FEW, rounds.ratio("with", "without"), rounds)
+    testbed.findings.add(
         MANY.about(count=many), rounds.ratio("with, many stored", "without, many stored"), rounds
     )

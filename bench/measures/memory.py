@@ -3,7 +3,7 @@
 from bench.goals import Measure, at_most
 from bench.load.wrk import wrk
 from bench.rounds import Rounds, Spread
-from bench.stand import ENTRIES, Stand, progress
+from bench.testbed import ENTRIES, Testbed, progress
 
 CLIENTS = 256
 ADDS = 10**6
@@ -24,19 +24,19 @@ GROWTH = Measure(
 )
 
 
-def run(stand: Stand) -> None:
+def run(testbed: Testbed) -> None:
     """Load until enough was added; memory after each stretch of it."""
     curve: list[list[float]] = []
-    with stand.ledger("memory") as ledger, stand.tally("adder", ledger) as adder:
+    with testbed.ledger("memory") as ledger, testbed.tally("adder", ledger) as adder:
         added = 0
         while added < ADDS:
             wrk("add", adder.url + ENTRIES, connections=CLIENTS, seconds=_STRETCH_SECONDS)
-            added = int(str(stand.cluster.value(ledger, "SELECT count FROM tally.total")))
+            added = int(str(testbed.cluster.value(ledger, "SELECT count FROM tally.total")))
             curve.append([added, adder.memory()])
             progress(f"memory: {added:,} adds, {curve[-1][1]:.1f} MB")
-    stand.findings.series["memory"] = curve
+    testbed.findings.series["memory"] = curve
     half = next(memory for count, memory in curve if count >= ADDS / 2)
     last = curve[-1][1]
     once = Rounds({})
-    stand.findings.add(AFTER, Spread.of([last]), once)
-    stand.findings.add(GROWTH, Spread.of([last - half]), once)
+    testbed.findings.add(AFTER, Spread.of([last]), once)
+    testbed.findings.add(GROWTH, Spread.of([last - half]), once)

@@ -6,7 +6,7 @@ from functools import partial
 
 from bench.goals import Measure, at_least, at_most
 from bench.rounds import Figures
-from bench.stand import PAGE, TOTAL, Stand, flask_workers
+from bench.testbed import PAGE, TOTAL, Testbed, flask_workers
 
 FEW = 1000
 SIZES = (10**3, 10**4, 10**5, 10**6, 10**7)
@@ -31,28 +31,30 @@ PAGE_RATE = Measure(
 PAGE_P99 = Measure("reads/page-p99", "... 99th percentile", must=at_most(1.25), aim=at_most(1.1))
 
 
-def run(stand: Stand) -> None:
+def run(testbed: Testbed) -> None:
     """Total and page, few entries and many, and the naive total of many."""
-    many = stand.pace.many
+    many = testbed.pace.many
     with ExitStack() as stack:
         use = stack.enter_context
-        naive = use(stand.flask("naive", stand.filled_naive(many)))
-        small = use(stand.tally("display", stand.filled(FEW)))
-        large = use(stand.tally("display", stand.filled(many)))
-        rounds = stand.interleave(
+        naive = use(testbed.flask("naive", testbed.filled_naive(many)))
+        small = use(testbed.tally("display", testbed.filled(FEW)))
+        large = use(testbed.tally("display", testbed.filled(many)))
+        rounds = testbed.interleave(
             "reads",
             {
-                "total, few": lambda: stand.load("get", small.url + TOTAL),
-                "total, many": lambda: stand.load("get", large.url + TOTAL),
-                "page, few": lambda: stand.load("get", small.url + PAGE),
-                "page, many": lambda: stand.load("get", large.url + PAGE),
+                "total, few": lambda: testbed.load("get", small.url + TOTAL),
+                "total, many": lambda: testbed.load("get", large.url + TOTAL),
+                "page, few": lambda: testbed.load("get", small.url + PAGE),
+                "page, many": lambda: testbed.load("get", large.url + PAGE),
                 # As many clients as workers: more would only wait, and go on being served after
                 # the load has ended.
-                "naive total, many": lambda: stand.load_slow(f"{naive.url}/total", flask_workers()),
+                "naive total, many": lambda: testbed.load_slow(
+                    f"{naive.url}/total", flask_workers()
+                ),
             },
             _PAIRS if many == SIZES[-1] else None,
         )
-    add = stand.findings.add
+    add = testbed.findings.add
     add(TOTAL_RATE.about(many=many), rounds.ratio("total, many", "total, few"), rounds)
     add(TOTAL_P99, rounds.ratio("total, many", "total, few", "p99"), rounds)
     against_naive = TOTAL_NAIVE if many == SIZES[-1] else TOTAL_NAIVE.without_goals()
@@ -61,19 +63,19 @@ def run(stand: Stand) -> None:
     add(PAGE_P99, rounds.ratio("page, many", "page, few", "p99"), rounds)
 
 
-def run_sizes(stand: Stand) -> None:
+def run_sizes(testbed: Testbed) -> None:
     """One client's latency at each size of the table, for the picture of it."""
     with ExitStack() as stack:
         use = stack.enter_context
         candidates: dict[str, Callable[[], Figures]] = {}
         for size in SIZES:
-            if size > stand.pace.many:
+            if size > testbed.pace.many:
                 break
-            display = use(stand.tally("display", stand.filled(size))).url
-            naive = use(stand.flask("naive", stand.filled_naive(size))).url
+            display = use(testbed.tally("display", testbed.filled(size))).url
+            naive = use(testbed.flask("naive", testbed.filled_naive(size))).url
             candidates |= {
-                f"total, {size}": partial(stand.load, "get", display + TOTAL, 1),
-                f"page, {size}": partial(stand.load, "get", display + PAGE, 1),
-                f"naive total, {size}": partial(stand.load_slow, f"{naive}/total", 1),
+                f"total, {size}": partial(testbed.load, "get", display + TOTAL, 1),
+                f"page, {size}": partial(testbed.load, "get", display + PAGE, 1),
+                f"naive total, {size}": partial(testbed.load_slow, f"{naive}/total", 1),
             }
-        stand.interleave("sizes", candidates, stand.pace.heavy_rounds)
+        testbed.interleave("sizes", candidates, testbed.pace.heavy_rounds)

@@ -7,9 +7,9 @@ import time
 from contextlib import closing
 
 from bench.goals import Measure, at_most
-from bench.rig import HOST, Process
+from bench.processes import HOST, Process
 from bench.rounds import Figures, Invalid
-from bench.stand import RESETS, Stand
+from bench.testbed import RESETS, Testbed
 
 FEW = 10
 
@@ -25,22 +25,22 @@ class Failed(Invalid):
     """A reset or an undo was refused."""
 
 
-def run(stand: Stand) -> None:
+def run(testbed: Testbed) -> None:
     """Resets and undoes, one after the other, on both ledgers."""
-    many, seconds = stand.pace.many, stand.pace.seconds
+    many, seconds = testbed.pace.many, testbed.pace.seconds
     with (
-        stand.tally("reset", stand.filled(FEW)) as small,
-        stand.tally("reset", stand.filled(many)) as large,
+        testbed.tally("reset", testbed.filled(FEW)) as small,
+        testbed.tally("reset", testbed.filled(many)) as large,
     ):
-        rounds = stand.interleave(
+        rounds = testbed.interleave(
             "resets",
             {
                 "few": lambda: _there_and_back(small, seconds),
                 "many": lambda: _there_and_back(large, seconds),
             },
         )
-    stand.findings.add(RESET.about(many=many), rounds.ratio("many", "few", "reset"), rounds)
-    stand.findings.add(UNDO.about(many=many), rounds.ratio("many", "few", "undo"), rounds)
+    testbed.findings.add(RESET.about(many=many), rounds.ratio("many", "few", "reset"), rounds)
+    testbed.findings.add(UNDO.about(many=many), rounds.ratio("many", "few", "undo"), rounds)
 
 
 def _there_and_back(service: Process, seconds: float) -> Figures:

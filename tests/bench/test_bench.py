@@ -15,8 +15,8 @@ from bench.database import Cluster, NotDurable
 from bench.filling import fill_ledger
 from bench.goals import Measure
 from bench.load.wrk import Refused
-from bench.rig import ROOT, Missing, NotStarted, free_port, need, running, serving
-from bench.stand import QUICK
+from bench.processes import ROOT, Missing, NotStarted, free_port, need, running, serving
+from bench.testbed import QUICK
 
 
 def test_a_run_gives_results(tmp_path):
@@ -141,12 +141,12 @@ def test_the_table():
 
 
 def test_a_failure_is_told_and_keeps_the_other_figures(monkeypatch):
-    def fail(stand):
+    def fail(testbed):
         raise Refused("1 answer was an error")
 
-    def measure_one(stand):
-        rounds = stand.interleave("one", {"it": lambda: {"rate": 1.0}})
-        stand.findings.add(Measure("one", "one"), rounds.spread("it"), rounds)
+    def measure_one(testbed):
+        rounds = testbed.interleave("one", {"it": lambda: {"rate": 1.0}})
+        testbed.findings.add(Measure("one", "one"), rounds.spread("it"), rounds)
 
     monkeypatch.setattr(main, "GROUPS", {"fail": fail, "one": measure_one})
     results = main.measure(QUICK, ["fail", "one"])

@@ -13,7 +13,7 @@ from tests.support.command import refusal, result, run
 @pytest.mark.parametrize(
     ("url", "status", "said"),
     [
-        ("mysql://root:secret@localhost/x", 2, "TALLY_DATABASE_URL must be an address"),
+        ("mysql://root:secret@localhost/x", 2, "TALLY_DATABASE_URL must be a URL"),
         ("postgresql://me:secret@127.0.0.1:1/tally", 3, "start the server or correct the URL"),
         ("postgresql://me:secret@127.0.0.1:notaport/tally", 3, "correct the URL"),
     ],

@@ -11,7 +11,7 @@ from bench.database import Cluster
 from bench.filling import fill_ledger, fill_naive
 from bench.goals import Measure, Result
 from bench.load.wrk import wrk
-from bench.rig import Process, free_port, serving
+from bench.processes import Process, free_port, serving
 from bench.rounds import Figures, Rounds, Spread, interleave
 
 CLIENTS = 64
@@ -73,7 +73,7 @@ def progress(text: str) -> None:
 
 
 @dataclass(frozen=True)
-class Stand:
+class Testbed:
     """What every measurement gets."""
 
     cluster: Cluster
