@@ -1,8 +1,7 @@
-"""Run the tests, tier beside tier, and sum up: `python -m tests [TIER ...]`; all without one.
+"""Run the tests, tier after tier, and sum up: `python -m tests [TIER ...]`; all without one.
 
-What mostly waits runs beside the rest: a process for the emulated applies, and one for everything
-else, whose tests are spread over workers. The machines and containers come after those: they need
-a whole processor.
+Tests that mostly wait are spread over workers. What injects faults and measures runs alone, and
+the emulated applies run beside each other: each of both keeps two processors busy by itself.
 """
 
 import json
@@ -10,24 +9,18 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.left_out import COUNTS, table
 from tests.support.tiers import TIERS
 
-# Tiers of one process, processes one after the other, and beside those of the other lists.
-SIDE_BY_SIDE = (
-    [("deployment",)],
-    [("fast", "core", "browser"), ("guests",)],
-)
+# The tiers of each process of pytest, one process after the other.
+PROCESSES = (("fast", "core", "browser"), ("guests",), ("proofs",), ("deployment",))
 NO_TESTS = 5  # pytest's exit status
-_printing = threading.Lock()
 
 
 @dataclass
@@ -46,13 +39,11 @@ class Run:
         return ", ".join(self.tiers)
 
     def _spread(self) -> list[str]:
-        """Over workers, a file at a time. Those of `deployment` and `guests` share what is slow."""
+        """Over workers, a file at a time. The tests of the other tiers share what is slow."""
         if not {"fast", "core", "browser"} & {*self.tiers}:
             return []
-        # More workers than processors: tests of `core` wait for PostgreSQL and for timeouts.
-        workers = "3" if "core" in self.tiers else "2"
         # In the order of the files: those with the fewest tests are the slowest.
-        return ["-n", workers, "--dist=loadfile", "--no-loadscope-reorder"]
+        return ["-n", "2", "--dist=loadfile", "--no-loadscope-reorder"]
 
     def go(self, folder: Path) -> None:
         counts = folder / f"{self.tiers[0]}.json"
@@ -77,9 +68,8 @@ class Run:
         if counts.exists():
             described = json.loads(counts.read_text())
             self.counts, self.left_out = described["counts"], described["left_out"]
-        with _printing:
-            sys.stdout.write("".join(closing))
-            sys.stdout.flush()
+        sys.stdout.write("".join(closing))
+        sys.stdout.flush()
 
     def _show_progress(self, lines: Iterator[str]) -> list[str]:
         """Print lines as they come; give those from the first failure or table on."""
@@ -88,9 +78,8 @@ class Run:
             if closing or (line.startswith("====") and "test session starts" not in line):
                 closing.append(line)
             else:
-                with _printing:
-                    sys.stdout.write(f"{self.name} | {line}")
-                    sys.stdout.flush()
+                sys.stdout.write(f"{self.name} | {line}")
+                sys.stdout.flush()
         return closing
 
 
@@ -98,17 +87,14 @@ def main(wanted: list[str]) -> int:
     if unknown := set(wanted) - set(TIERS):
         sys.stderr.write(f"no such tier: {', '.join(unknown)}; there are {', '.join(TIERS)}\n")
         return 2
-    lists = [
-        [
-            Run(asked)
-            for tiers in listed
-            if (asked := tuple(it for it in tiers if not wanted or it in wanted))
-        ]
-        for listed in SIDE_BY_SIDE
+    runs = [
+        Run(asked)
+        for tiers in PROCESSES
+        if (asked := tuple(it for it in tiers if not wanted or it in wanted))
     ]
-    with tempfile.TemporaryDirectory(prefix="tally-tests-") as folder, ThreadPoolExecutor() as pool:
-        list(pool.map(lambda runs: [run.go(Path(folder)) for run in runs], lists))
-    runs = [run for listed in lists for run in listed]
+    with tempfile.TemporaryDirectory(prefix="tally-tests-") as folder:
+        for run in runs:
+            run.go(Path(folder))
     sys.stdout.write("\n".join(summary(runs)) + "\n")
     return max(0 if run.status == NO_TESTS else abs(run.status) for run in runs)
 

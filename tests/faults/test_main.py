@@ -12,7 +12,7 @@ from faults.checkers import CHECKERS, findings
 from faults.faults import FAULTS, FULL_DISK
 from faults.history import Fault, History
 
-pytestmark = pytest.mark.core  # it runs the faults, with all that they start
+pytestmark = pytest.mark.proofs  # it runs the faults, with all that they start
 
 ROOT = Path(__file__).parents[2]
 SECONDS, SEED = 60, 1

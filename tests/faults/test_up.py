@@ -11,6 +11,8 @@ import signal
 import time
 from collections.abc import Callable
 
+import pytest
+
 from faults import checkers
 from faults.clients import Load
 from faults.final_state import record_final_state
@@ -18,6 +20,8 @@ from faults.history import Exit, Fault, History, Start
 from faults.httpclient import Address
 from faults.recorder import Recorder
 from tally.embedded import postgres
+
+pytestmark = pytest.mark.proofs  # it counts how soon the service is back
 
 SEED = 20261124
 NAME = "up-1"

@@ -24,6 +24,8 @@ NEEDS: dict[str, frozenset[str]] = {
     "deployment": frozenset({"boto3", "moto", "terraform", "tests.support.deployment.Emulator"}),
     # Machines and containers, as root.
     "guests": frozenset({"engine", "managed_postgres", "the_cloud"}),
+    # A quiet machine: faults are injected, and what comes back in time is counted.
+    "proofs": frozenset({"faults.system", "faults.runner"}),
 }
 TIERS = tuple(NEEDS)
 # The packages of the checkout whose imports are followed; what the services import is theirs.
