@@ -10,9 +10,9 @@ from bench import report
 from bench.database import NotDurable, cluster
 from bench.machine import describe
 from bench.measures import GROUPS, QUICK_GROUPS
-from bench.processes import ROOT, Missing
+from bench.process import ROOT, Missing
 from bench.rounds import Invalid
-from bench.testbed import FULL, QUICK, Findings, Pace, Testbed, progress
+from bench.runner import FULL, QUICK, Findings, Pace, Runner, progress
 
 _KEPT = ROOT / "docs" / "benchmarks.json"
 _PASSING = ROOT / ".cache" / "bench.json"
@@ -57,10 +57,10 @@ def measure(pace: Pace, names: list[str]) -> dict[str, Any]:
         progress(f"PostgreSQL's {', '.join(f'{name} {on}' for name, on in durability.items())}")
         if pace is QUICK:
             progress(f"a quick run: short rounds, and {pace.many:,} entries for 10,000,000")
-        testbed = Testbed(running, folder, pace, findings)
+        runner = Runner(running, folder, pace, findings)
         for name in names:
             try:
-                GROUPS[name](testbed)
+                GROUPS[name](runner)
             except Missing as missing:
                 findings.leave_out(name, missing)
             except Invalid as failure:

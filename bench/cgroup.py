@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.processes import Missing
+from bench.process import Missing
 
 # The kernel's own default, and what container runtimes use: a share is given out every 100 ms.
 _PERIOD_MICROSECONDS = 100_000

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from bench.load.pgbench import pgbench
-from bench.processes import ROOT
+from bench.process import ROOT
 from bench.rounds import Figures
 from tally.embedded import postgres
 from tally.ledger.database import Database
@@ -45,7 +45,6 @@ class Cluster:
         return urlunsplit(urlsplit(self.server.url(role))._replace(path=f"/{database}"))
 
     def create(self, database: str, template: str = "template0") -> None:
-        """Create a database."""
         self.execute("postgres", f'CREATE DATABASE "{database}" TEMPLATE "{template}"')
 
     def create_ledger(self, database: str) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.database import Cluster, filesystem
-from bench.processes import ROOT, Missing, need
+from bench.process import ROOT, Missing, need
 
 _PACKAGES = (
     *("uvicorn", "httptools", "uvloop", "asyncpg", "starlette", "msgspec"),

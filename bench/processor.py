@@ -14,11 +14,9 @@ class Meter:
     """Compares the machine's processor time with that of this process and all it started."""
 
     def __init__(self) -> None:
-        """Begin to measure."""
         self.restart()
 
     def restart(self) -> None:
-        """Begin again from now."""
         self._at, self._machine, self._ours = (
             time.monotonic(),
             machine_seconds(),

@@ -7,9 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 from bench.load import wrk
-from bench.processes import Missing, need
+from bench.process import Missing, need
 from bench.processor import family_seconds
-from bench.testbed import CLIENTS, ENTRIES, Testbed, progress
+from bench.runner import CLIENTS, ENTRIES, Runner, progress
 
 # Samples a second. Each stops the process for some milliseconds, as C code is looked at too.
 _RATE = 100
@@ -34,18 +34,18 @@ _PATTERNS = {part: re.compile(pattern) for part, pattern in PARTS.items()}
 OTHER = "other"
 
 
-def run(testbed: Testbed) -> None:
+def run(runner: Runner) -> None:
     """Microseconds of processor time an add, by part of the adder, and PostgreSQL's beside it."""
-    with testbed.ledger("profile") as ledger, testbed.tally("adder", ledger) as adder:
+    with runner.ledger("profile") as ledger, runner.tally("adder", ledger) as adder:
         url = adder.url + ENTRIES
         costs = {
-            script: _cost(testbed, adder.pid, script, url)
+            script: _cost(runner, adder.pid, script, url)
             for script in ("add", "add_with_header", "add_with_key")
         }
-        samples = _record(adder.pid, url, testbed.folder / "samples")
+        samples = _record(adder.pid, url, runner.folder / "samples")
     total = sum(samples.values())
     whole = costs["add"]["adder"]
-    testbed.findings.series["profile"] = {
+    runner.findings.series["profile"] = {
         "microseconds": {part: whole * n / total for part, n in samples.most_common()},
         "PostgreSQL": costs["add"]["PostgreSQL"],
         "samples": total,
@@ -54,11 +54,11 @@ def run(testbed: Testbed) -> None:
     progress(f"profile: an add costs the adder {whole:.1f} us, {dict(samples)}")
 
 
-def _cost(testbed: Testbed, adder: int, script: str, url: str) -> dict[str, float]:
+def _cost(runner: Runner, adder: int, script: str, url: str) -> dict[str, float]:
     """Microseconds of processor time for one request of a script, by process."""
-    seconds = testbed.pace.seconds
-    wrk.wrk(script, url, connections=CLIENTS, seconds=testbed.pace.warm_up)
-    families = {"adder": adder, "PostgreSQL": testbed.cluster.server.pid}
+    seconds = runner.pace.seconds
+    wrk.wrk(script, url, connections=CLIENTS, seconds=runner.pace.warm_up)
+    families = {"adder": adder, "PostgreSQL": runner.cluster.server.pid}
     before = {name: family_seconds(pid) for name, pid in families.items()}
     adds = wrk.wrk(script, url, connections=CLIENTS, seconds=seconds)["rate"] * seconds
     cost = {

@@ -11,7 +11,7 @@ from bench.goals import shown
 from bench.measures import adders, viewers
 from bench.measures.clients import NUMBERS
 from bench.measures.reads import SIZES
-from bench.processes import ROOT
+from bench.process import ROOT
 
 _BENCHMARKS = Path(__file__).with_name("document.md")
 _LIMITS = Path(__file__).with_name("limits.md")

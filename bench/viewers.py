@@ -15,8 +15,8 @@ from bisect import bisect_left
 from time import monotonic
 
 from bench.load.pgbench import percentiles
-from bench.processes import HOST
-from bench.testbed import EVENTS
+from bench.process import HOST
+from bench.runner import EVENTS
 
 # Viewers that connect at once: fewer than the server lets wait.
 _AT_ONCE = 100
@@ -34,7 +34,6 @@ class Viewer:
     """
 
     def __init__(self, port: int) -> None:
-        """Ask for the stream."""
         self.socket = socket.create_connection((HOST, port))
         self.socket.sendall(f"GET {EVENTS} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
         self.pieces: list[tuple[float, bytes]] = []
@@ -48,7 +47,6 @@ class Viewer:
 
     @property
     def has_begun(self) -> bool:
-        """Whether there was an event."""
         return any(b"data: " in piece for _, piece in self.pieces)
 
     def counts(self) -> tuple[list[int], list[float]]:

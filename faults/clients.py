@@ -91,7 +91,6 @@ class Client:
                 connection.close()
 
     async def act(self) -> None:
-        """Do one thing."""
         raise NotImplementedError
 
     async def finish(self) -> None:
@@ -194,7 +193,6 @@ class Reading(Client):
         self._displays = displays
 
     async def act(self) -> None:
-        """Read once."""
         display = self._displays[0]
         if self.rng.random() < 0.1:
             display = self.rng.choice(self._displays)
@@ -211,12 +209,10 @@ class Listing(Client):
     def __init__(
         self, number: int, recorder: Recorder, rng: random.Random, service: Address
     ) -> None:
-        """List them at this service."""
         super().__init__(number, recorder, rng)
         self._service = service
 
     async def act(self) -> None:
-        """List once."""
         path = f"{_RESETS}?limit={self.rng.choice((1, 10, 50))}"
         await self.send(self._service, encode("GET", path), kind="resets")
 
@@ -227,7 +223,6 @@ class Resetting(Client):
     def __init__(
         self, number: int, recorder: Recorder, rng: random.Random, service: Address
     ) -> None:
-        """Reset at this service."""
         super().__init__(number, recorder, rng)
         self._service = service
         self._keys = itertools.count(1)
@@ -308,7 +303,6 @@ class Load:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Let all clients begin."""
         self._tasks = [asyncio.create_task(client.run()) for client in self._clients]
 
     async def stop(self) -> None:
@@ -318,7 +312,6 @@ class Load:
         await asyncio.gather(*self._tasks)
 
     def cancel(self) -> None:
-        """End all clients where they are."""
         for task in self._tasks:
             task.cancel()
 

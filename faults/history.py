@@ -124,7 +124,6 @@ class History:
         self._few: list[Operation] = []
 
     def add(self, operation: Operation) -> None:
-        """Append an operation that has ended."""
         if not isinstance(operation, Attempt):
             self._few.append(operation)
         self._open += _encode(operation) + b"\n"

@@ -51,7 +51,6 @@ class Connection:
     """A connection to one service process, opened when needed; one request at a time."""
 
     def __init__(self, address: Address) -> None:
-        """Remember the address; nothing connects yet."""
         self._address = address
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
@@ -72,7 +71,6 @@ class Connection:
         return answer
 
     def close(self) -> None:
-        """Hang up."""
         if self._streams is not None:
             self._streams[1].transport.abort()
             self._streams = None

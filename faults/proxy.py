@@ -57,7 +57,6 @@ class Proxy:
 
     @property
     def port(self) -> int:
-        """The port listened on."""
         assert self._server is not None, "start the proxy first"  # noqa: S101
         port: int = self._server.sockets[0].getsockname()[1]
         return port
@@ -76,7 +75,6 @@ class Proxy:
         return happened
 
     def disarm(self) -> None:
-        """Cut nothing after all."""
         self._armed = None
 
     @property
@@ -91,7 +89,6 @@ class Proxy:
             self._armed = None
 
     def cut_all(self) -> None:
-        """Lose every open connection."""
         for session in tuple(self._sessions):
             session.cut()
 

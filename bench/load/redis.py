@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.processes import free_port, need, running
+from bench.process import free_port, need, running
 from bench.rounds import Figures
 
 _OPTIONS = ("--appendonly", "yes", "--appendfsync", "always", "--save", "", "--daemonize", "no")

@@ -5,7 +5,7 @@ import subprocess
 import uuid
 from pathlib import Path
 
-from bench.processes import need
+from bench.process import need
 from bench.rounds import Figures, Invalid
 
 _SCRIPTS = Path(__file__).parent

@@ -1,4 +1,4 @@
-"""What is measured, in groups; each has a function that measures it on a testbed."""
+"""What is measured, in groups; each has a function that measures it by a runner."""
 
 from collections.abc import Callable
 
@@ -17,9 +17,9 @@ from bench.measures import (
     start,
     viewers,
 )
-from bench.testbed import Testbed
+from bench.runner import Runner
 
-GROUPS: dict[str, Callable[[Testbed], None]] = {
+GROUPS: dict[str, Callable[[Runner], None]] = {
     "adds": adds.run,
     "keys": keys.run,
     "batches": batches.run,

@@ -6,7 +6,7 @@ from functools import partial
 from bench.goals import Measure, at_least
 from bench.load import wrk
 from bench.rounds import Figures
-from bench.testbed import CLIENTS, ENTRIES, Testbed
+from bench.runner import CLIENTS, ENTRIES, Runner
 
 NUMBERS = (1, 2, 4)
 
@@ -18,24 +18,24 @@ TWO = Measure(
 )
 
 
-def run(testbed: Testbed) -> None:
+def run(runner: Runner) -> None:
     """The same clients, spread over so many adders."""
     with ExitStack() as stack:
-        ledger = stack.enter_context(testbed.ledger("adders"))
+        ledger = stack.enter_context(runner.ledger("adders"))
         addresses = [
-            stack.enter_context(testbed.tally("adder", ledger)).url + ENTRIES
+            stack.enter_context(runner.tally("adder", ledger)).url + ENTRIES
             for _ in range(max(NUMBERS))
         ]
-        rounds = testbed.interleave(
+        rounds = runner.interleave(
             "adders",
             {
                 str(number): partial(
-                    _all, addresses[:number], testbed.pace.warm_up, testbed.pace.seconds
+                    _all, addresses[:number], runner.pace.warm_up, runner.pace.seconds
                 )
                 for number in NUMBERS
             },
         )
-    testbed.findings.add(TWO, rounds.ratio("2", "1"), rounds)
+    runner.findings.add(TWO, rounds.ratio("2", "1"), rounds)
 
 
 def _all(addresses: list[str], warm_up: int, seconds: int) -> Figures:

@@ -5,9 +5,9 @@ from contextlib import ExitStack
 
 from bench.goals import Measure, at_least, at_most
 from bench.load.redis import increment, redis_server
-from bench.processes import Missing
+from bench.process import Missing
 from bench.rounds import Figures
-from bench.testbed import CLIENTS, ENTRIES, HOT_ROW_TABLES, NAIVE_TABLES, PGBENCH_TABLES, Testbed
+from bench.runner import CLIENTS, ENTRIES, HOT_ROW_TABLES, NAIVE_TABLES, PGBENCH_TABLES, Runner
 
 RATE = Measure("adds", "single adds a second, 64 connections, one adder process", "adds/s")
 AGAINST = {
@@ -44,40 +44,40 @@ P99 = Measure(
 )
 
 
-def run(testbed: Testbed) -> None:
+def run(runner: Runner) -> None:
     """Tally beside all its peers, 64 clients each."""
     with ExitStack() as stack:
-        rounds = testbed.interleave("adds", _candidates(testbed, stack))
-    testbed.findings.add(RATE, rounds.spread("Tally"), rounds)
+        rounds = runner.interleave("adds", _candidates(runner, stack))
+    runner.findings.add(RATE, rounds.spread("Tally"), rounds)
     for peer, measure in AGAINST.items():
         if peer in rounds.figures:
-            testbed.findings.add(measure, rounds.ratio("Tally", peer), rounds)
-    testbed.findings.add(P99, rounds.ratio("Tally", "pgbench", "p99"), rounds)
+            runner.findings.add(measure, rounds.ratio("Tally", peer), rounds)
+    runner.findings.add(P99, rounds.ratio("Tally", "pgbench", "p99"), rounds)
 
 
-def _candidates(testbed: Testbed, stack: ExitStack) -> dict[str, Callable[[], Figures]]:
+def _candidates(runner: Runner, stack: ExitStack) -> dict[str, Callable[[], Figures]]:
     use = stack.enter_context
-    ledger = use(testbed.ledger("adds"))
-    tally = use(testbed.tally("adder", ledger))
-    no_ledger = use(testbed.no_ledger(ledger))
-    naive = use(testbed.flask("naive", use(testbed.tables("naive", *NAIVE_TABLES))))
-    hot_row = use(testbed.flask("hot_row", use(testbed.tables("hot-row", *HOT_ROW_TABLES))))
-    bare = use(testbed.bare())
-    tables = use(testbed.tables("pgbench", *PGBENCH_TABLES))
+    ledger = use(runner.ledger("adds"))
+    tally = use(runner.tally("adder", ledger))
+    no_ledger = use(runner.no_ledger(ledger))
+    naive = use(runner.flask("naive", use(runner.tables("naive", *NAIVE_TABLES))))
+    hot_row = use(runner.flask("hot_row", use(runner.tables("hot-row", *HOT_ROW_TABLES))))
+    bare = use(runner.bare())
+    tables = use(runner.tables("pgbench", *PGBENCH_TABLES))
     candidates: dict[str, Callable[[], Figures]] = {
-        "Tally": lambda: testbed.load("add", tally.url + ENTRIES),
-        "naive": lambda: testbed.load("add", f"{naive.url}/entries"),
-        "hot row": lambda: testbed.load("add", f"{hot_row.url}/entries"),
-        "pgbench": lambda: testbed.pgbench(tables, "insert.sql"),
-        "pgbench + total": lambda: testbed.pgbench(tables, "insert_and_total.sql"),
-        "no ledger": lambda: testbed.load("add", no_ledger.url + ENTRIES),
-        "bare server": lambda: testbed.load("add", f"{bare.url}/"),
+        "Tally": lambda: runner.load("add", tally.url + ENTRIES),
+        "naive": lambda: runner.load("add", f"{naive.url}/entries"),
+        "hot row": lambda: runner.load("add", f"{hot_row.url}/entries"),
+        "pgbench": lambda: runner.pgbench(tables, "insert.sql"),
+        "pgbench + total": lambda: runner.pgbench(tables, "insert_and_total.sql"),
+        "no ledger": lambda: runner.load("add", no_ledger.url + ENTRIES),
+        "bare server": lambda: runner.load("add", f"{bare.url}/"),
     }
     try:
-        port = stack.enter_context(redis_server(testbed.folder / "redis"))
+        port = stack.enter_context(redis_server(runner.folder / "redis"))
     except Missing as missing:
-        testbed.findings.leave_out(AGAINST["Redis"].what, missing)
+        runner.findings.leave_out(AGAINST["Redis"].what, missing)
     else:
-        requests = 30_000 * testbed.pace.seconds
+        requests = 30_000 * runner.pace.seconds
         candidates["Redis"] = lambda: increment(port, clients=CLIENTS, requests=requests)
     return candidates

@@ -2,7 +2,7 @@
 
 from bench.goals import Measure, at_least
 from bench.rounds import Figures
-from bench.testbed import ENTRIES, PGBENCH_TABLES, Testbed
+from bench.runner import ENTRIES, PGBENCH_TABLES, Runner
 
 VALUES = 1000  # as many as add_batch.lua sends
 # Enough that some wait while others are parsed and committed; their values fit into the queue.
@@ -14,21 +14,21 @@ AGAINST_PGBENCH = Measure(
 )
 
 
-def run(testbed: Testbed) -> None:
+def run(runner: Runner) -> None:
     """Values a second in batches, beside rows a second one by one."""
     with (
-        testbed.ledger("batches") as ledger,
-        testbed.tally("adder", ledger) as adder,
-        testbed.tables("batches-pgbench", *PGBENCH_TABLES) as tables,
+        runner.ledger("batches") as ledger,
+        runner.tally("adder", ledger) as adder,
+        runner.tables("batches-pgbench", *PGBENCH_TABLES) as tables,
     ):
 
         def batches() -> Figures:
-            figures = testbed.load("add_batch", adder.url + ENTRIES, _CONNECTIONS)
+            figures = runner.load("add_batch", adder.url + ENTRIES, _CONNECTIONS)
             return {**figures, "rate": figures["rate"] * VALUES}
 
-        rounds = testbed.interleave(
+        rounds = runner.interleave(
             "batches",
-            {"Tally": batches, "pgbench": lambda: testbed.pgbench(tables, "insert.sql")},
+            {"Tally": batches, "pgbench": lambda: runner.pgbench(tables, "insert.sql")},
         )
-    testbed.findings.add(RATE, rounds.spread("Tally"), rounds)
-    testbed.findings.add(AGAINST_PGBENCH, rounds.ratio("Tally", "pgbench"), rounds)
+    runner.findings.add(RATE, rounds.spread("Tally"), rounds)
+    runner.findings.add(AGAINST_PGBENCH, rounds.ratio("Tally", "pgbench"), rounds)

@@ -7,9 +7,9 @@ from functools import partial
 from bench.cgroup import held_to
 from bench.goals import Measure
 from bench.load.wrk import wrk
-from bench.processes import Process
+from bench.process import Process
 from bench.rounds import Figures, shown
-from bench.testbed import PAGE, TOTAL, Testbed, progress
+from bench.runner import PAGE, TOTAL, Runner, progress
 
 QUOTAS = (0.25, 0.5, 1.0)
 _ENTRIES = 10**6
@@ -29,17 +29,17 @@ MEASURES = {
 }
 
 
-def run(testbed: Testbed) -> None:
+def run(runner: Runner) -> None:
     """Totals and pages at each quota."""
     with ExitStack() as stack:
-        display = stack.enter_context(testbed.tally("display", testbed.filled(_ENTRIES)))
+        display = stack.enter_context(runner.tally("display", runner.filled(_ENTRIES)))
         candidates: dict[str, Callable[[], Figures]] = {
             measure.name: partial(_most, display, path, quota)
             for (path, quota), measure in MEASURES.items()
         }
-        rounds = testbed.interleave("capacity", candidates, testbed.pace.heavy_rounds)
+        rounds = runner.interleave("capacity", candidates, runner.pace.heavy_rounds)
     for measure in MEASURES.values():
-        testbed.findings.add(measure, rounds.spread(measure.name), rounds)
+        runner.findings.add(measure, rounds.spread(measure.name), rounds)
 
 
 def _most(display: Process, path: str, quota: float) -> Figures:

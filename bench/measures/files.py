@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.goals import Measure, at_least, at_most
-from bench.processes import HOST, ROOT, Process
+from bench.process import HOST, ROOT, Process
 from bench.rounds import Figures, Invalid
-from bench.testbed import EXPORT, Testbed, progress
+from bench.runner import EXPORT, Runner, progress
 
 IMPORTED = 10**6
 _BUFFER = 1 << 20
@@ -38,22 +38,22 @@ class CutShort(Invalid):
     """An export ended before its end."""
 
 
-def run_export(testbed: Testbed) -> None:
+def run_export(runner: Runner) -> None:
     """The export of many entries, by HTTP and by psql."""
-    many = testbed.pace.many
-    ledger = testbed.filled(many)
+    many = runner.pace.many
+    ledger = runner.filled(many)
     copy = f"\\copy ({_SAME} ORDER BY id) TO /dev/null WITH (FORMAT csv, HEADER)"
-    with testbed.tally("display", ledger) as display:
-        rounds = testbed.interleave(
+    with runner.tally("display", ledger) as display:
+        rounds = runner.interleave(
             "export",
             {
                 "Tally": lambda: _export(display, many),
-                "psql": lambda: _timed(lambda: testbed.cluster.psql(ledger, copy), many),
+                "psql": lambda: _timed(lambda: runner.cluster.psql(ledger, copy), many),
             },
-            testbed.pace.heavy_rounds,
+            runner.pace.heavy_rounds,
         )
-    testbed.findings.add(EXPORT_RATE.about(many=many), rounds.ratio("Tally", "psql"), rounds)
-    testbed.findings.add(EXPORT_MEMORY, rounds.spread("Tally", "memory"), rounds)
+    runner.findings.add(EXPORT_RATE.about(many=many), rounds.ratio("Tally", "psql"), rounds)
+    runner.findings.add(EXPORT_MEMORY, rounds.spread("Tally", "memory"), rounds)
 
 
 _SAME = "SELECT id, value, sum_after, added_at FROM tally.entry"
@@ -81,9 +81,9 @@ def _drain(port: int) -> None:
         raise CutShort(f"the export ended with {last!r}")
 
 
-def run_import(testbed: Testbed) -> None:
+def run_import(runner: Runner) -> None:
     """The import of a file, by `tally add --file` and by psql."""
-    file = testbed.folder / "values.csv"
+    file = runner.folder / "values.csv"
     progress(f"writing a file of {IMPORTED:,} values")
     with file.open("w") as lines:
         lines.write("value\n")
@@ -91,19 +91,19 @@ def run_import(testbed: Testbed) -> None:
     # psql runs as whoever runs this, so it can read the file.
     copy = f"\\copy plain FROM '{file}' WITH (FORMAT csv, HEADER)"
     with (
-        testbed.ledger("import") as ledger,
-        testbed.tables("import-psql", "CREATE TABLE plain (value numeric NOT NULL)") as plain,
+        runner.ledger("import") as ledger,
+        runner.tables("import-psql", "CREATE TABLE plain (value numeric NOT NULL)") as plain,
     ):
-        rounds = testbed.interleave(
+        rounds = runner.interleave(
             "import",
             {
-                "Tally": lambda: _import(testbed.cluster.url(ledger), file),
-                "psql": lambda: _timed(lambda: testbed.cluster.psql(plain, copy), IMPORTED),
+                "Tally": lambda: _import(runner.cluster.url(ledger), file),
+                "psql": lambda: _timed(lambda: runner.cluster.psql(plain, copy), IMPORTED),
             },
-            testbed.pace.heavy_rounds,
+            runner.pace.heavy_rounds,
         )
-    testbed.findings.add(IMPORT_RATE, rounds.ratio("Tally", "psql"), rounds)
-    testbed.findings.add(IMPORT_MEMORY, rounds.spread("Tally", "memory"), rounds)
+    runner.findings.add(IMPORT_RATE, rounds.ratio("Tally", "psql"), rounds)
+    runner.findings.add(IMPORT_MEMORY, rounds.spread("Tally", "memory"), rounds)
 
 
 def _import(url: str, file: Path) -> Figures:

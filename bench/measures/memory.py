@@ -3,7 +3,7 @@
 from bench.goals import Measure, at_most
 from bench.load.wrk import wrk
 from bench.rounds import Rounds, Spread
-from bench.testbed import ENTRIES, Testbed, progress
+from bench.runner import ENTRIES, Runner, progress
 
 CLIENTS = 256
 ADDS = 10**6
@@ -24,19 +24,19 @@ GROWTH = Measure(
 )
 
 
-def run(testbed: Testbed) -> None:
+def run(runner: Runner) -> None:
     """Load until enough was added; memory after each stretch of it."""
     curve: list[list[float]] = []
-    with testbed.ledger("memory") as ledger, testbed.tally("adder", ledger) as adder:
+    with runner.ledger("memory") as ledger, runner.tally("adder", ledger) as adder:
         added = 0
         while added < ADDS:
             wrk("add", adder.url + ENTRIES, connections=CLIENTS, seconds=_STRETCH_SECONDS)
-            added = int(str(testbed.cluster.value(ledger, "SELECT count FROM tally.total")))
+            added = int(str(runner.cluster.value(ledger, "SELECT count FROM tally.total")))
             curve.append([added, adder.memory()])
             progress(f"memory: {added:,} adds, {curve[-1][1]:.1f} MB")
-    testbed.findings.series["memory"] = curve
+    runner.findings.series["memory"] = curve
     half = next(memory for count, memory in curve if count >= ADDS / 2)
     last = curve[-1][1]
     once = Rounds({})
-    testbed.findings.add(AFTER, Spread.of([last]), once)
-    testbed.findings.add(GROWTH, Spread.of([last - half]), once)
+    runner.findings.add(AFTER, Spread.of([last]), once)
+    runner.findings.add(GROWTH, Spread.of([last - half]), once)

@@ -6,7 +6,7 @@ from functools import partial
 
 from bench.goals import Measure, at_least, at_most
 from bench.rounds import Figures
-from bench.testbed import PAGE, TOTAL, Testbed, flask_workers
+from bench.runner import PAGE, TOTAL, Runner, flask_workers
 
 FEW = 1000
 SIZES = (10**3, 10**4, 10**5, 10**6, 10**7)
@@ -31,30 +31,30 @@ PAGE_RATE = Measure(
 PAGE_P99 = Measure("reads/page-p99", "... 99th percentile", must=at_most(1.25), aim=at_most(1.1))
 
 
-def run(testbed: Testbed) -> None:
+def run(runner: Runner) -> None:
     """Total and page, few entries and many, and the naive total of many."""
-    many = testbed.pace.many
+    many = runner.pace.many
     with ExitStack() as stack:
         use = stack.enter_context
-        naive = use(testbed.flask("naive", testbed.filled_naive(many)))
-        small = use(testbed.tally("display", testbed.filled(FEW)))
-        large = use(testbed.tally("display", testbed.filled(many)))
-        rounds = testbed.interleave(
+        naive = use(runner.flask("naive", runner.filled_naive(many)))
+        small = use(runner.tally("display", runner.filled(FEW)))
+        large = use(runner.tally("display", runner.filled(many)))
+        rounds = runner.interleave(
             "reads",
             {
-                "total, few": lambda: testbed.load("get", small.url + TOTAL),
-                "total, many": lambda: testbed.load("get", large.url + TOTAL),
-                "page, few": lambda: testbed.load("get", small.url + PAGE),
-                "page, many": lambda: testbed.load("get", large.url + PAGE),
+                "total, few": lambda: runner.load("get", small.url + TOTAL),
+                "total, many": lambda: runner.load("get", large.url + TOTAL),
+                "page, few": lambda: runner.load("get", small.url + PAGE),
+                "page, many": lambda: runner.load("get", large.url + PAGE),
                 # As many clients as workers: more would only wait, and go on being served after
                 # the load has ended.
-                "naive total, many": lambda: testbed.load_slow(
+                "naive total, many": lambda: runner.load_slow(
                     f"{naive.url}/total", flask_workers()
                 ),
             },
             _PAIRS if many == SIZES[-1] else None,
         )
-    add = testbed.findings.add
+    add = runner.findings.add
     add(TOTAL_RATE.about(many=many), rounds.ratio("total, many", "total, few"), rounds)
     add(TOTAL_P99, rounds.ratio("total, many", "total, few", "p99"), rounds)
     against_naive = TOTAL_NAIVE if many == SIZES[-1] else TOTAL_NAIVE.without_goals()
@@ -63,19 +63,19 @@ def run(testbed: Testbed) -> None:
     add(PAGE_P99, rounds.ratio("page, many", "page, few", "p99"), rounds)
 
 
-def run_sizes(testbed: Testbed) -> None:
+def run_sizes(runner: Runner) -> None:
     """One client's latency at each size of the table, for the picture of it."""
     with ExitStack() as stack:
         use = stack.enter_context
         candidates: dict[str, Callable[[], Figures]] = {}
         for size in SIZES:
-            if size > testbed.pace.many:
+            if size > runner.pace.many:
                 break
-            display = use(testbed.tally("display", testbed.filled(size))).url
-            naive = use(testbed.flask("naive", testbed.filled_naive(size))).url
+            display = use(runner.tally("display", runner.filled(size))).url
+            naive = use(runner.flask("naive", runner.filled_naive(size))).url
             candidates |= {
-                f"total, {size}": partial(testbed.load, "get", display + TOTAL, 1),
-                f"page, {size}": partial(testbed.load, "get", display + PAGE, 1),
-                f"naive total, {size}": partial(testbed.load_slow, f"{naive}/total", 1),
+                f"total, {size}": partial(runner.load, "get", display + TOTAL, 1),
+                f"page, {size}": partial(runner.load, "get", display + PAGE, 1),
+                f"naive total, {size}": partial(runner.load_slow, f"{naive}/total", 1),
             }
-        testbed.interleave("sizes", candidates, testbed.pace.heavy_rounds)
+        runner.interleave("sizes", candidates, runner.pace.heavy_rounds)

@@ -7,9 +7,9 @@ import time
 from contextlib import closing
 
 from bench.goals import Measure, at_most
-from bench.processes import HOST, Process
+from bench.process import HOST, Process
 from bench.rounds import Figures, Invalid
-from bench.testbed import RESETS, Testbed
+from bench.runner import RESETS, Runner
 
 FEW = 10
 
@@ -25,22 +25,22 @@ class Failed(Invalid):
     """A reset or an undo was refused."""
 
 
-def run(testbed: Testbed) -> None:
+def run(runner: Runner) -> None:
     """Resets and undoes, one after the other, on both ledgers."""
-    many, seconds = testbed.pace.many, testbed.pace.seconds
+    many, seconds = runner.pace.many, runner.pace.seconds
     with (
-        testbed.tally("reset", testbed.filled(FEW)) as small,
-        testbed.tally("reset", testbed.filled(many)) as large,
+        runner.tally("reset", runner.filled(FEW)) as small,
+        runner.tally("reset", runner.filled(many)) as large,
     ):
-        rounds = testbed.interleave(
+        rounds = runner.interleave(
             "resets",
             {
                 "few": lambda: _there_and_back(small, seconds),
                 "many": lambda: _there_and_back(large, seconds),
             },
         )
-    testbed.findings.add(RESET.about(many=many), rounds.ratio("many", "few", "reset"), rounds)
-    testbed.findings.add(UNDO.about(many=many), rounds.ratio("many", "few", "undo"), rounds)
+    runner.findings.add(RESET.about(many=many), rounds.ratio("many", "few", "reset"), rounds)
+    runner.findings.add(UNDO.about(many=many), rounds.ratio("many", "few", "undo"), rounds)
 
 
 def _there_and_back(service: Process, seconds: float) -> Figures:

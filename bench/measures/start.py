@@ -6,34 +6,32 @@ import time
 from pathlib import Path
 
 from bench.goals import Measure, at_most
-from bench.processes import free_port, serving
+from bench.process import serving
 from bench.rounds import Figures
-from bench.testbed import TOTAL, Testbed
+from bench.runner import TOTAL, Runner
 
 SECOND = Measure(
     "start", "`tally up`, second start, to the first answer", "s", must=at_most(3), aim=at_most(1)
 )
 
 
-def run(testbed: Testbed) -> None:
+def run(runner: Runner) -> None:
     """Start on a folder that was used before, again and again."""
-    home = Path(tempfile.mkdtemp(prefix="up-", dir=testbed.folder))
+    home = Path(tempfile.mkdtemp(prefix="up-", dir=runner.folder))
     home.chmod(0o755)  # PostgreSQL, which never runs as root, must be able to enter
-    _up(testbed, home)
-    rounds = testbed.interleave("start", {"tally up": lambda: _up(testbed, home)})
-    testbed.findings.add(SECOND, rounds.spread("tally up", "seconds"), rounds)
+    _up(runner, home)
+    rounds = runner.interleave("start", {"tally up": lambda: _up(runner, home)})
+    runner.findings.add(SECOND, rounds.spread("tally up", "seconds"), rounds)
 
 
-def _up(testbed: Testbed, home: Path) -> Figures:
+def _up(runner: Runner, home: Path) -> Figures:
     """Start, get the total once, stop; seconds to the answer."""
-    port = free_port()
-    command = [sys.executable, "-m", "tally", "up", "--port", str(port)]
+    command = [sys.executable, "-m", "tally", "up", "--port", "{port}"]
     began = time.perf_counter()
     with serving(
         "up",
         command,
-        testbed.folder,
-        port=port,
+        runner.folder,
         path=TOTAL,
         environment={"TALLY_DATA_DIR": str(home / "data")},
     ):

@@ -11,9 +11,9 @@ from functools import partial
 from http.client import HTTPConnection
 
 from bench.goals import Measure, at_least, at_most
-from bench.processes import HOST, ROOT, NotStarted, Process
+from bench.process import HOST, ROOT, NotStarted, Process
 from bench.rounds import Figures
-from bench.testbed import ENTRIES, Testbed
+from bench.runner import ENTRIES, Runner
 
 NUMBER = 1000  # those of the goals
 NUMBERS = (100, 300, NUMBER, 3000)
@@ -38,39 +38,39 @@ ADDS = Measure(
 MEMORY = Measure("viewers/memory", "... memory a viewer", "KB", must=at_most(60), aim=at_most(20))
 
 
-def run(testbed: Testbed) -> None:
+def run(runner: Runner) -> None:
     """Adds with and without viewers, and single changes that all of them wait for."""
-    with testbed.ledger("viewers") as ledger, testbed.tally("adder", ledger) as adder:
+    with runner.ledger("viewers") as ledger, runner.tally("adder", ledger) as adder:
 
         def seen(number: int) -> Figures:
             # A display of its own, which has not yet kept memory from earlier viewers.
-            with testbed.tally("display", ledger) as display:
+            with runner.tally("display", ledger) as display:
                 before = display.memory()
                 with _viewers(display, number) as crowd:
                     memory = (display.memory() - before) * 1024 / number
                     late = _changes(crowd, adder)
             return {**late, "memory": memory}
 
-        changes = testbed.interleave(
+        changes = runner.interleave(
             "viewers", {str(number): partial(seen, number) for number in NUMBERS}, 1
         )
-        with testbed.tally("display", ledger) as display:
+        with runner.tally("display", ledger) as display:
 
             def watched(number: int) -> Figures:
                 with _viewers(display, number):
-                    return testbed.load("add", adder.url + ENTRIES)
+                    return runner.load("add", adder.url + ENTRIES)
 
-            adds = testbed.interleave(
+            adds = runner.interleave(
                 "adds with viewers",
                 {
-                    "0": lambda: testbed.load("add", adder.url + ENTRIES),
+                    "0": lambda: runner.load("add", adder.url + ENTRIES),
                     **{str(number): partial(watched, number) for number in NUMBERS},
                 },
             )
     most = str(NUMBER)
-    testbed.findings.add(SEEN, changes.spread(most, "p99"), changes)
-    testbed.findings.add(ADDS, adds.ratio(most, "0"), adds)
-    testbed.findings.add(MEMORY, changes.spread(most, "memory"), changes)
+    runner.findings.add(SEEN, changes.spread(most, "p99"), changes)
+    runner.findings.add(ADDS, adds.ratio(most, "0"), adds)
+    runner.findings.add(MEMORY, changes.spread(most, "memory"), changes)
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from bench.database import Cluster, NotDurable
 from bench.filling import fill_ledger
 from bench.goals import Measure
 from bench.load.wrk import Refused
-from bench.processes import ROOT, Missing, NotStarted, free_port, need, running, serving
-from bench.testbed import QUICK
+from bench.process import ROOT, Missing, NotStarted, need, running, serving
+from bench.runner import QUICK
 
 
 def test_a_run_gives_results(tmp_path):
@@ -75,16 +75,14 @@ def test_a_filled_ledger_is_as_the_adder_would_have_made_it(postgres_server):
 
 
 def test_the_ceiling_answers_like_the_adder_and_stores_nothing(ledger, tmp_path):
-    port = free_port()
     with serving(
         "no-ledger",
-        [sys.executable, "-m", "bench.peers.no_ledger", str(port)],
+        [sys.executable, "-m", "bench.peers.no_ledger", "{port}"],
         tmp_path,
-        port=port,
         path="/adder_service/healthz",
         environment={"TALLY_DATABASE_URL": ledger.url("tally_adder")},
-    ):
-        connection = http.client.HTTPConnection("127.0.0.1", port)
+    ) as process:
+        connection = http.client.HTTPConnection("127.0.0.1", process.port)
         for count in (1, 2):
             connection.request(
                 "POST",
@@ -141,12 +139,12 @@ def test_the_table():
 
 
 def test_a_failure_is_told_and_keeps_the_other_figures(monkeypatch):
-    def fail(testbed):
+    def fail(runner):
         raise Refused("1 answer was an error")
 
-    def measure_one(testbed):
-        rounds = testbed.interleave("one", {"it": lambda: {"rate": 1.0}})
-        testbed.findings.add(Measure("one", "one"), rounds.spread("it"), rounds)
+    def measure_one(runner):
+        rounds = runner.interleave("one", {"it": lambda: {"rate": 1.0}})
+        runner.findings.add(Measure("one", "one"), rounds.spread("it"), rounds)
 
     monkeypatch.setattr(main, "GROUPS", {"fail": fail, "one": measure_one})
     results = main.measure(QUICK, ["fail", "one"])

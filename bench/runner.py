@@ -1,4 +1,4 @@
-"""Where a measurement finds everything: the cluster, the pace, and the candidates' servers."""
+"""Runs measurements: the cluster, the pace, and the candidates' servers."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from bench.database import Cluster
 from bench.filling import fill_ledger, fill_naive
 from bench.goals import Measure, Result
 from bench.load.wrk import wrk
-from bench.processes import Process, free_port, serving
+from bench.process import Process, serving
 from bench.rounds import Figures, Rounds, Spread, interleave
 
 CLIENTS = 64
@@ -58,7 +58,6 @@ class Findings:
     left_out: list[dict[str, str]] = field(default_factory=list)
 
     def add(self, measure: Measure, spread: Spread, rounds: Rounds) -> None:
-        """Keep a line of the table."""
         self.results.append(Result.of(measure, spread, rounds))
 
     def leave_out(self, what: str, because: object) -> None:
@@ -68,12 +67,12 @@ class Findings:
 
 
 def progress(text: str) -> None:
-    """Tell who waits how far it is."""
+    """Print how far it is."""
     print(text, file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)
-class Testbed:
+class Runner:
     """What every measurement gets."""
 
     cluster: Cluster
@@ -118,33 +117,28 @@ class Testbed:
 
     def tally(self, service: str, ledger: str) -> AbstractContextManager[Process]:
         """One service of Tally's, as a service manager runs it, with default settings."""
-        port = free_port()
         return serving(
             service,
-            [sys.executable, "-m", "tally", "serve", service, "--port", str(port)],
+            [sys.executable, "-m", "tally", "serve", service, "--port", "{port}"],
             self.folder,
-            port=port,
             path=f"/{service}_service/healthz",
             environment={"TALLY_DATABASE_URL": self.cluster.url(ledger, f"tally_{service}")},
         )
 
     def no_ledger(self, ledger: str) -> AbstractContextManager[Process]:
         """Tally's adder without its ledger."""
-        port = free_port()
         return serving(
             "no-ledger",
-            [sys.executable, "-m", "bench.peers.no_ledger", str(port)],
+            [sys.executable, "-m", "bench.peers.no_ledger", "{port}"],
             self.folder,
-            port=port,
             path="/adder_service/healthz",
             environment={"TALLY_DATABASE_URL": self.cluster.url(ledger, "tally_adder")},
         )
 
     def bare(self) -> AbstractContextManager[Process]:
         """The HTTP server with the smallest handler."""
-        port = free_port()
-        command = [sys.executable, "-m", "bench.peers.bare", str(port)]
-        return serving("bare", command, self.folder, port=port, path="/")
+        command = [sys.executable, "-m", "bench.peers.bare", "{port}"]
+        return serving("bare", command, self.folder, path="/")
 
     @contextmanager
     def tables(self, database: str, *statements: str) -> Iterator[str]:
@@ -156,9 +150,8 @@ class Testbed:
 
     def flask(self, peer: str, database: str) -> AbstractContextManager[Process]:
         """A Flask peer on its tables, under gunicorn as gunicorn's documentation advises."""
-        port = free_port()
         command = [
-            *(sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}"),
+            *(sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:{port}"),
             *("--workers", str(flask_workers()), f"bench.peers.{peer}:app"),
         ]
         url = self.cluster.url(database).replace("postgresql:", "postgresql+psycopg:", 1)
@@ -166,7 +159,6 @@ class Testbed:
             peer,
             command,
             self.folder,
-            port=port,
             path="/total",
             environment={"DATABASE_URL": url},
         )

@@ -1,4 +1,4 @@
-"""What is measured stands here: processes that are started, answer, and are stopped by number."""
+"""Processes that serve while they are measured: started, waited for, and stopped."""
 
 import http.client
 import os
@@ -119,11 +119,15 @@ def serving(
     command: Sequence[str],
     folder: Path,
     *,
-    port: int,
     path: str,
     environment: Mapping[str, str] = {},
 ) -> Iterator[Process]:
-    """Run an HTTP server until its `path` answers with a success, and then for the block."""
+    """Run an HTTP server until its `path` answers with a success, and then for the block.
+
+    `{port}` in the command becomes a free port.
+    """
+    port = free_port()
+    command = [part.replace("{port}", str(port)) for part in command]
     with running(name, command, folder, lambda: _succeeds(port, path), environment) as pid:
         yield Process(pid, port)
 
