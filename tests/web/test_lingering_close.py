@@ -10,6 +10,7 @@ import time
 import pytest
 
 from tally.web.lingering_close import MAX_BYTES, MAX_SECONDS
+from tally.web.request import MAX_BODY
 from tests.support.http import connect
 
 HEAD = b"POST /adder_service/entries HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -98,12 +99,13 @@ def test_a_service_that_stops_still_has_its_answers_read_but_not_for_long(tally_
         read_answer(endless)
         sender = threading.Thread(target=send_until_cut_off, args=(endless, b" ", 0.05))
         sender.start()
-        late.sendall(HEAD + b"Expect: 100-continue\r\n" + IN_CHUNKS[: 512 * 1024])
+        framing, end, chunks = IN_CHUNKS.partition(b"\r\n\r\n")
+        late.sendall(HEAD + b"Expect: 100-continue\r\n" + framing + end)
         assert late.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
         running.process.send_signal(signal.SIGTERM)
         asked = time.monotonic()
         time.sleep(0.2)
-        late.sendall(IN_CHUNKS[512 * 1024 :])
+        late.sendall(chunks[: 2 * MAX_BODY])  # more than it may have, and soon sent
         time.sleep(0.2)
         assert read_answer(late) == (413, "body-too-large")
         assert running.stop() == 0

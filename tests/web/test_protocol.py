@@ -8,7 +8,9 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from tally.web.fast_path import FastRoute
-from tally.web.protocol import HEAD_SECONDS, LimitedProtocol
+from tally.web.log import Log
+from tally.web.middleware import Middleware
+from tally.web.protocol import HEAD_SECONDS, HTTPProtocol
 from tests.support.http import ENTRIES
 
 KEEP_ALIVE = 1000
@@ -30,13 +32,20 @@ def _fast(request) -> bool:
 
 async def _connect():
     loop = asyncio.get_running_loop()
-    config = uvicorn.Config(_careful, lifespan="off", timeout_keep_alive=KEEP_ALIVE)
+    app = Middleware(
+        _careful,
+        Log(),
+        problem_of=lambda error: None,
+        error_page=lambda problem, path, request_id: b"",
+        service_of=lambda path: "display",
+    )
+    config = uvicorn.Config(app, lifespan="off", timeout_keep_alive=KEEP_ALIVE)
     config.load()
     state = ServerState()
 
-    def protocol() -> LimitedProtocol:
-        return LimitedProtocol(
-            config, state, {}, fast_routes={(b"GET", b"/fast"): FastRoute(_fast, None)}
+    def protocol() -> HTTPProtocol:
+        return HTTPProtocol(
+            config, state, {}, fast_routes={b"GET /fast HTTP/1.1": FastRoute(_fast, None)}
         )
 
     server = await loop.create_server(protocol, "127.0.0.1", 0)

@@ -5,7 +5,7 @@ import pytest
 from tally.web.response import Stream
 
 
-@pytest.mark.parametrize(("method", "pieces"), [("GET", [b"a", b"b", b""]), ("HEAD", [b""])])
+@pytest.mark.parametrize(("method", "pieces"), [("GET", [b"", b"a", b"b", b""]), ("HEAD", [b""])])
 async def test_a_stream_sends_its_pieces_and_ends(method, pieces) -> None:
     sent = []
 

@@ -6,7 +6,7 @@ thrown away, within limits: RFC 9112, section 9.6.
 """
 
 import asyncio
-from collections.abc import Callable, MutableSet
+from collections.abc import MutableSet
 from typing import Any, Final
 
 from tally.web.request import BODY_SECONDS, MAX_BODY
@@ -20,57 +20,13 @@ MAX_BYTES: Final = 16 * MAX_BODY
 MAX_SECONDS_WHEN_STOPPING: Final = 1.0
 
 
-class Transport:
-    """A connection's transport, closed as its client needs it; what uvicorn uses of one."""
-
-    def __init__(
-        self,
-        transport: asyncio.Transport,
-        protocol: asyncio.Protocol,
-        connections: MutableSet[Any],
-        is_arriving: Callable[[], bool],
-    ) -> None:
-        """Take uvicorn's set of open connections, and what tells if the client has more to send.
-
-        `protocol` is told that its connection is lost once nothing can be answered any more.
-        """
-        self._transport = transport
-        self._protocol = protocol
-        self._connections = connections
-        self._is_arriving = is_arriving
-        self.seconds = MAX_SECONDS
-        # The transport's own methods, so that a request costs no call more than without this.
-        self.write: Callable[[bytes], None] = transport.write
-        self.is_closing: Callable[[], bool] = transport.is_closing
-        self.abort = transport.abort
-        self.get_extra_info = transport.get_extra_info
-        self.pause_reading = transport.pause_reading
-        self.resume_reading = transport.resume_reading
-
-    def close(self) -> None:
-        """Close, at once if the client has no more to send."""
-        if self._is_arriving():
-            self.close_lingering()
-        elif not self.is_closing():
-            self._transport.close()
-
-    def close_lingering(self) -> None:
-        """Send what was written and nothing more; close when the client has ended, or must."""
-        if self.is_closing():
-            return
-        self.write = lambda _: None
-        self.is_closing = lambda: True
-        _Discarding(self._transport, self._connections, self.seconds)
-        # Not now: the caller may be in the middle of something.
-        asyncio.get_running_loop().call_soon(self._protocol.connection_lost, None)
-
-
-class _Discarding(asyncio.Protocol):
-    """Reads on and throws away; to uvicorn it looks like one of its own connections."""
+class Lingering(asyncio.Protocol):
+    """Takes a connection over; to uvicorn it looks like one of its own."""
 
     def __init__(
         self, transport: asyncio.Transport, connections: MutableSet[Any], seconds: float
     ) -> None:
+        """Send what was written and nothing more; close when the client has ended, or must."""
         self._transport = transport
         self._connections = connections
         self._bytes_left = MAX_BYTES

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tally.web import metrics
+from tally.web.exchange import Disconnected
 from tally.web.fast_path import Answer, FastRequest, FastRoute, Handler
 from tally.web.log import Log
 from tally.web.problem import Problem, problem_json, routing_problem
@@ -92,7 +93,10 @@ class Middleware:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_marked)
+            app = _refuse if "refusal" in scope else self._app
+            await app(scope, receive, send_marked)
+        except Disconnected:
+            pass
         except Exception as error:
             problem = self._problem(error, request_id)
             if status:
@@ -177,6 +181,11 @@ class Middleware:
             seconds=time.perf_counter() - started,
             request_id=request_id.decode(),
         )
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    """Stand in for the application where a request could not be read."""
+    raise scope["refusal"]
 
 
 def _request_id(headers: dict[bytes, bytes]) -> bytes:

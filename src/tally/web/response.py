@@ -41,5 +41,7 @@ class Stream(Response):
 
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         if scope["method"] != "HEAD":
+            # An empty piece sends the head, however long the first one takes.
+            await write(b"")
             await self._send_body(write, receive)
         await send({"type": "http.response.body", "body": b""})

@@ -14,7 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from tally.web.fast_path import FastRoutes
-from tally.web.protocol import LimitedProtocol
+from tally.web.protocol import HTTPProtocol
 
 # Longer than a load balancer keeps an idle connection (AWS: 60 s), so that it closes first.
 _KEEP_ALIVE_SECONDS: Final = 75
@@ -38,7 +38,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=partial(LimitedProtocol, fast_routes=fast_routes),  # type: ignore[arg-type]
+                http=partial(HTTPProtocol, fast_routes=fast_routes),  # type: ignore[arg-type]
                 ws="none",
                 lifespan="on",
                 loop="none",
