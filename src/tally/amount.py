@@ -57,10 +57,12 @@ def parse_number(text: str) -> Amount:
     significant = digits.rstrip("0")
     if not significant:
         return Amount(0)
-    if len(exponent.lstrip("+-").lstrip("0")) > _EXPONENT_DIGITS:
+    power = exponent.lstrip("+-").lstrip("0") or "0"
+    if len(power) > _EXPONENT_DIGITS:
         raise _too_precise() if exponent.startswith("-") else _too_large()
+    shift = -int(power) if exponent.startswith("-") else int(power)
     # The value is `significant` x 10^scale units.
-    scale = int(exponent or 0) - len(fraction) + len(digits) - len(significant) + FRACTION_DIGITS
+    scale = shift - len(fraction) + len(digits) - len(significant) + FRACTION_DIGITS
     if len(significant) + scale > WHOLE_DIGITS + FRACTION_DIGITS:
         raise _too_large()
     if scale < 0:

@@ -1,11 +1,14 @@
 """One line a request, and one for each change of state."""
 
+import asyncio
+import json
 import os
 import re
+import socket
 
 import pytest
 
-from tally.web.log import Log
+from tally.web.log import MAX_WAITING, Log
 from tests.support.http import line_of
 
 FIELDS = {
@@ -30,7 +33,7 @@ FIELDS = {
             "DELETE",
             "/reset_service/resets/77",
             "reset",
-            "/reset_service/resets/{id:int}",
+            "/reset_service/resets/{id:id}",
             409,
             "info",
         ),
@@ -67,3 +70,65 @@ def test_text_for_people_json_for_programs() -> None:
             line = pipe.read()
         assert expected in line
         assert b"here" in line
+
+
+def unread(kind: str) -> tuple[int, int]:
+    """Give two descriptors: one to write to, and the one that is read."""
+    if kind == "pipe":
+        read, write = os.pipe()
+    elif kind == "socket":
+        write, read = (end.detach() for end in socket.socketpair())
+    else:
+        read, write = os.openpty()
+    return write, read
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "terminal"])
+async def test_a_reader_that_stalls_stops_nothing_and_learns_what_it_missed(kind) -> None:
+    write, read = unread(kind)
+    log = Log("json", write)
+    text = "x" * 1000
+    number = 2 * MAX_WAITING // len(text)
+    for place in range(number):
+        log.write("info", text, place=place)
+        await asyncio.sleep(0)
+    received = bytearray()
+
+    def read_all() -> None:
+        while b"log lines lost" not in received:
+            received.extend(os.read(read, 65536))
+
+    reading = asyncio.create_task(asyncio.to_thread(read_all))
+    await reading
+    lines = [json.loads(line) for line in received.splitlines() if line]
+    places = [line["place"] for line in lines if line["event"] == text]
+    [lost] = [line["lines"] for line in lines if line["event"] == "log lines lost"]
+    assert places == sorted(places)
+    assert len(places) + lost == number
+    os.close(write)
+    os.close(read)
+
+
+def test_a_full_disk_stops_nothing_and_what_was_lost_is_said() -> None:
+    descriptor = os.open("/dev/full", os.O_WRONLY)
+    log = Log("json", descriptor)
+    for _ in range(10_000):
+        log.write("info", "event")
+    read, write = os.pipe()
+    os.dup2(write, descriptor)
+    log.write("info", "room again")
+    lines = [json.loads(line) for line in os.read(read, 65536).splitlines()]
+    for opened in (descriptor, read, write):
+        os.close(opened)
+    assert [line["event"] for line in lines][-2:] == ["room again", "log lines lost"]
+    assert lines[-1]["lines"] + len(lines) - 2 == 10_000
+
+
+def test_a_reader_that_is_gone_stops_nothing() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    log = Log("json", write)
+    for _ in range(100):
+        log.write("info", "event")
+    os.close(write)
+    log.write("info", "event")

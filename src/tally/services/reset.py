@@ -43,7 +43,7 @@ class Resetter(Service):
             {
                 PATH: {"GET": self._page, "POST": self._submit},
                 f"{PATH}/resets": {"GET": self._past, "POST": self._reset},
-                f"{PATH}/resets/{{id:int}}": {"DELETE": self._undo},
+                f"{PATH}/resets/{{id:id}}": {"DELETE": self._undo},
             },
         )
         self._token = settings.reset_token

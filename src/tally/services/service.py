@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import ClassVar, Final
 
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,6 +15,21 @@ from tally.ledger.database import Database, Unavailable
 from tally.ledger.reader import Total
 from tally.web.fast_path import Handler
 from tally.web.response import JSONResponse
+
+
+class _Id(Convertor[int]):
+    """An id in a path: as many digits as always fit PostgreSQL's bigint; others are not found."""
+
+    regex = "[0-9]{1,18}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("id", _Id())
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 

@@ -1,8 +1,11 @@
 """One line a request and one for each change of state: JSON, or coloured text on a terminal."""
 
 import asyncio
+import contextlib
 import logging
 import os
+import select
+import stat
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
@@ -15,6 +18,9 @@ _COLOURS: Final = {"info": "\033[32m", "warning": "\033[33m", "error": "\033[31m
 _DIM: Final = "\033[2m"
 _PLAIN: Final = "\033[0m"
 _STDOUT: Final = 1
+# Bytes: some seconds of lines at full load.
+MAX_WAITING: Final = 4 * 1024 * 1024
+RETRY_SECONDS: Final = 0.1
 _SERVER_ERROR: Final = 500
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -34,20 +40,30 @@ class RequestLine(msgspec.Struct):
 
 
 class Log:
-    """Writes lines to stdout, those of one turn of the event loop in one system call."""
+    """Writes lines to stdout, those of one turn of the event loop at once.
+
+    A service must not wait for whoever reads its log, nor fail with the disk that keeps it. So
+    lines that nobody takes are lost, and their number is logged as soon as lines are taken again.
+    """
 
     def __init__(self, form: LogFormat = "auto", descriptor: int = _STDOUT) -> None:
         """Choose the form: with `auto`, text on a terminal and JSON elsewhere."""
         text = form == "text" or (form == "auto" and os.isatty(descriptor))
         self._encode: Callable[[object], bytes] = _text_line if text else _json_line
         self._descriptor = descriptor
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLOUT)
+        self._piece = _piece(descriptor)
         self._lines: list[bytes] = []
         self._now = ""
+        # What was not taken yet, and how many lines were lost since the last that was.
+        self._waiting = bytearray()
+        self._lost = 0
+        self._retrying = False
 
     def write(self, level: str, event: str, **fields: object) -> None:
         """Log an event at level info, warning or error."""
-        now = self._moment()
-        self._append({"time": now, "level": level, "event": event, **fields})
+        self._append({"time": self._moment(), "level": level, "event": event, **fields})
 
     def write_request(
         self,
@@ -90,15 +106,53 @@ class Log:
                 self.flush()
 
     def flush(self) -> None:
-        """Write what waits."""
-        waiting = memoryview(b"".join(self._lines))
+        """Write as much as is taken at once; what is not is kept within a bound, and then lost."""
+        waiting = self._waiting
+        waiting += b"".join(self._lines)
         self._lines.clear()
         try:
-            while waiting:
-                waiting = waiting[os.write(self._descriptor, waiting) :]
-        except BrokenPipeError:
-            # Nobody reads any more, and there is nowhere left to say so: serving goes on.
-            return
+            while waiting and self._descriptor_is_ready():
+                del waiting[: os.write(self._descriptor, waiting[: self._piece])]
+                if self._lost and not waiting:
+                    lost, self._lost = self._lost, 0
+                    event = {"time": self._moment(), "level": "warning", "event": "log lines lost"}
+                    waiting += self._encode(event | {"lines": lost})
+        except OSError:
+            # A full disk, or nobody reads any more, and there is nowhere left to say so.
+            self._lose()
+        if len(waiting) > MAX_WAITING:
+            self._lose()
+        if waiting and not self._retrying:
+            self._later(RETRY_SECONDS)
+
+    def _descriptor_is_ready(self) -> bool:
+        return bool(self._poll.poll(0))
+
+    def _lose(self) -> None:
+        # The first line may have been written in part.
+        first = self._waiting.find(b"\n") + 1
+        self._lost += self._waiting.count(b"\n", first)
+        del self._waiting[first:]
+
+    def _later(self, seconds: float) -> None:
+        with contextlib.suppress(RuntimeError):  # no loop: the next line will see to it
+            asyncio.get_running_loop().call_later(seconds, self._retry)
+            self._retrying = True
+
+    def _retry(self) -> None:
+        self._retrying = False
+        self.flush()
+
+
+def _piece(descriptor: int) -> int:
+    """Give how many bytes a descriptor that is ready takes without waiting, at least."""
+    if os.isatty(descriptor):
+        # Linux gives a terminal room in steps of 256 bytes, and a line end may take two.
+        return 128
+    with contextlib.suppress(OSError):  # closed: then every write says so
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return MAX_WAITING  # a file never waits for a reader
+    return select.PIPE_BUF  # by POSIX, write()
 
 
 def _json_line(line: object) -> bytes:

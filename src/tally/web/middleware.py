@@ -4,6 +4,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from itertools import count
 from typing import Final
 
@@ -99,6 +100,8 @@ class Middleware:
             pass
         except Exception as error:
             problem = self._problem(error, request_id)
+            if problem.status == HTTPStatus.UNAUTHORIZED:
+                self._log_refused_token(scope.get("client"), request_id)
             if status:
                 # The answer has begun: ending it short is all that can still tell the client.
                 self._log.write("warning", "answer cut short", reason=problem.detail)
@@ -138,12 +141,13 @@ class Middleware:
     def _response(self, problem: Problem, accept: str, path: str, request_id: bytes) -> Response:
         """Write a problem the way its reader prefers."""
         if "text/html" in accept:
-            media_type = "text/html"
-            body = self._error_page(problem, path, request_id.decode())
-        else:
-            media_type = "application/problem+json"
-            body = problem_json(problem, request_id.decode())
-        return Response(body, problem.status, problem.headers, media_type)
+            try:
+                body = self._error_page(problem, path, request_id.decode())
+                return Response(body, problem.status, problem.headers, "text/html")
+            except Exception as error:
+                self._log_internal_error(error, request_id)
+        body = problem_json(problem, request_id.decode())
+        return Response(body, problem.status, problem.headers, "application/problem+json")
 
     def _problem(self, error: Exception, request_id: bytes) -> Problem:
         if isinstance(error, Problem):
@@ -155,6 +159,13 @@ class Middleware:
             self._log_internal_error(error, request_id)
             problem = Problem(500, "internal server error; it has been logged")
         return problem
+
+    def _log_refused_token(self, client: tuple[str, int] | None, request_id: bytes) -> None:
+        """Let whoever watches the log see who guesses; behind a proxy the address is its own."""
+        address = client[0] if client else None
+        self._log.write(
+            "warning", "authentication failed", client=address, request_id=request_id.decode()
+        )
 
     def _log_internal_error(self, error: Exception, request_id: bytes) -> None:
         import traceback  # noqa: PLC0415 - only internal errors need it

@@ -38,9 +38,9 @@ class Problem(Exception):
         """`rule` and `field` name what was broken and where; `outcome` whether it was stored."""
         super().__init__(detail)
         self.status = status
-        self.detail = detail
+        self.detail = _writable(detail)
         self.rule = rule
-        self.field = field
+        self.field = field and _writable(field)
         self.outcome = outcome
         self.retry_after = retry_after
         self.headers = dict(headers or {})
@@ -56,6 +56,11 @@ class Problem(Exception):
     def sentence(self) -> str:
         """The detail as people read it."""
         return f"{self.detail[0].upper()}{self.detail[1:]}."
+
+
+def _writable(text: str) -> str:
+    """Show what UTF-8 has no bytes for, as JSON can hold half of a surrogate pair."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def refused(rule: str, detail: str, field: str | None = None) -> Problem:

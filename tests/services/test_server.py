@@ -1,0 +1,139 @@
+"""No input is an internal error, whatever resource it is sent to."""
+
+import re
+import socket
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tally.services.server import declared
+from tests.support.http import ENTRIES, connect, logged
+
+JSON = b"Content-Type: application/json\r\n"
+FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
+ODD = [
+    *(b'{"\\ud800":1}', b'{"value":"\\ud800"}', b'{"values":["\\udfff"]}', b'"\\ud800"'),
+    *(b'{"value":1e' + b"9" * 5000 + b"}", b'{"value":' + b"9" * 5000 + b"}"),
+    *(b'{"value":0.' + b"0" * 5000 + b"1}", b'{"value":1e-' + b"0" * 5000 + b"1}"),
+    *(b"[" * 5000, b'{"a":' * 5000, b"\xff", b"\xed\xa0\x80", b'{"value":"\\u0000"}'),
+    *(
+        b"value=%ED%A0%80&key=k",
+        b"value=%00&key=k",
+        b"value=1&key=%FF",
+        b"action=undo&id=" + b"9" * 18,
+    ),
+    *(b"&" * 1000, b"%", b"=" * 100),
+]
+HEADERS = [
+    *(
+        b"Authorization: Basic \xff\r\n",
+        b"Authorization: Basic ====\r\n",
+        b"Authorization: \xff\r\n",
+    ),
+    *(
+        b"Authorization: Basic /////w==\r\n",
+        b"Idempotency-Key: \xff\r\n",
+        b"Accept: \xff text/html\r\n",
+    ),
+    *(
+        b"Origin: \xff\r\n",
+        b"Content-Type: \xff\r\n",
+        b"X-Request-Id: \xff\r\n",
+        b"If-None-Match: \xff\r\n",
+    ),
+    *(b"Cookie: \xff\r\n", b"Range: bytes=-1\r\n", b"Sec-Fetch-Site: \xff\r\n"),
+]
+ENDS = [
+    *(
+        b"",
+        b"?",
+        b"/" + b"9" * 5000,
+        b"/" + b"9" * 19,
+        b"/0",
+        b"/%ED%A0%80",
+        b"/%00",
+        b"?before=" + b"9" * 5000,
+    ),
+    *(
+        b"?limit=\\ud800",
+        b"?limit=%FF",
+        b"?added=%ED%A0%80",
+        b"?done=" + b"9" * 5000,
+        b"?undone=%00",
+    ),
+]
+PATHS = sorted({path.partition("{")[0].rstrip("/").encode() or b"/" for _, path in declared()})
+
+
+@pytest.fixture(scope="module")
+def locked(tally_up):
+    running = tally_up(TALLY_ADD_TOKEN="secret", TALLY_RESET_TOKEN="secret")
+    yield running
+    running.stop()
+
+
+def statuses(server, request: bytes) -> list[int]:
+    with connect(server) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        received = b""
+        while part := connection.recv(65536):
+            received += part
+    return [int(status) for status in re.findall(rb"(?m)^HTTP/1\.1 (\d{3}) ", received)]
+
+
+def message(method: bytes, path: bytes, headers: bytes, body: bytes) -> bytes:
+    return b"%b %b HTTP/1.1\r\nHost: x\r\n%bContent-Length: %d\r\n\r\n%b" % (
+        *(method, path, headers, len(body), body),
+    )
+
+
+@pytest.mark.parametrize("html", [b"", b"Accept: text/html\r\n"])
+@pytest.mark.parametrize("kind", [JSON, FORM], ids=["json", "form"])
+def test_no_odd_input_is_an_internal_error(server, locked, kind, html) -> None:
+    for one in (server, locked):
+        for path in PATHS:
+            if b"events" in path:
+                continue  # answers without end
+            asked = [
+                *(message(b"POST", path, kind + html, body) for body in ODD),
+                *(message(b"POST", path, kind + html + odd, b"{}") for odd in HEADERS),
+                *(message(b"DELETE", path + end, html, b"") for end in ENDS),
+                *(message(b"GET", path + end, html, b"") for end in ENDS),
+            ]
+            for request in asked:
+                answers = statuses(one, request)
+                assert len(answers) == 1, request[:300]
+                assert answers[0] < 500, request[:300]
+        assert not [line for line in logged(one) if line["event"] == "internal error"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@given(st.sampled_from(PATHS), st.binary(max_size=40), st.binary(max_size=40), st.binary())
+def test_no_bytes_are_an_internal_error(server, path, end, header, body) -> None:
+    if b"events" not in path:
+        request = message(b"POST", path + end, b"X-Any: %b\r\n" % header + JSON, body)
+        assert all(status < 500 or status in (501, 505) for status in statuses(server, request))
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        (b'{"\\ud800":1}', 422, "unknown-field"),
+        (b'{"value":12e' + b"0" * 5000 + b"2}", 201, '"1200"'),
+        (b'{"value":12e-' + b"0" * 5000 + b"2}", 201, '"0.12"'),
+    ],
+)
+def test_odd_values_are_read_for_what_they_are(client, body, status, said) -> None:
+    answer = client.post(ENTRIES, content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == status
+    assert said in answer.text
+
+
+def test_a_wrong_token_is_a_warning_with_the_client_s_address(locked) -> None:
+    request = message(b"POST", ENTRIES.encode(), JSON + b"Authorization: Basic \xff\r\n", b"{}")
+    assert statuses(locked, request) == [401]
+    warnings = [line for line in logged(locked) if line["event"] == "authentication failed"]
+    assert warnings[-1]["level"] == "warning"
+    assert warnings[-1]["client"] == "127.0.0.1"
