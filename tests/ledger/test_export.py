@@ -4,12 +4,13 @@ import asyncio
 import csv
 import io
 import json
+import math
 
 import pytest
 
 from tally.amount import format_amount
 from tally.ledger.database import Unavailable
-from tally.ledger.export import CSV_HEADER, export
+from tally.ledger.export import CSV_HEADER, PAGE, export
 
 ONE = 10**9
 
@@ -62,19 +63,29 @@ async def test_lines_are_exact_and_oldest_first(database, writer, owner):
     assert (await read(database, "ndjson"))[0].decode() == "\n".join(objects) + "\n"
 
 
-async def test_an_export_is_streamed_at_the_reader_s_pace_and_of_one_moment(database, writer):
+SNAPSHOTS = """
+    SELECT count(*) FROM pg_stat_activity
+     WHERE usename = 'tally_display' AND (backend_xmin IS NOT NULL OR state <> 'idle')
+"""
+
+
+async def test_an_export_is_of_one_moment_and_a_slow_reader_keeps_no_snapshot(
+    database, writer, resets, owner
+):
     await writer.add([ONE] * 10_000)
     await writer.add([ONE] * 10_000)
     chunks = []
 
     async def write_slowly(chunk):
         chunks.append(chunk)
-        if len(chunks) == 3:
+        if len(chunks) == 2:
             await writer.add([ONE] * 10_000)
+            await resets.reset()
+        assert await owner.fetchval(SNAPSHOTS) == 0
 
     await export(database, "csv", write_slowly)
-    assert len(chunks) > 10
-    assert max(map(len, chunks)) < 200_000
+    assert len(chunks) == 1 + math.ceil(20_000 / PAGE)
+    assert max(map(len, chunks)) < 1_000_000
     rows = list(csv.DictReader(io.StringIO(b"".join(chunks).decode())))
     assert [row["id"] for row in rows] == [str(number) for number in range(1, 20_001)]
 
@@ -83,6 +94,17 @@ async def test_without_a_database_it_is_unavailable(database, owner):
     async with owner.outage():
         with pytest.raises(Unavailable):
             await read(database, "csv")
+
+
+async def test_entries_purged_during_an_export_are_not_passed_over(database, writer, owner):
+    await writer.add([ONE] * 10_000)
+
+    async def write(chunk):
+        if chunk == CSV_HEADER:
+            await owner.execute("DELETE FROM tally.entry WHERE id = 5000")
+
+    with pytest.raises(Unavailable, match="purged"):
+        await export(database, "csv", write)
 
 
 async def test_an_export_cut_short_says_so(database, writer, owner):

@@ -1,9 +1,13 @@
 """The display: entries in pages, and CSV."""
 
+import contextlib
+from collections import Counter
+
 import httpx
 import pytest
 
-from tests.support.http import ENTRIES
+from tally.services.display import MAX_EXPORTS
+from tests.support.http import ENTRIES, connect
 
 
 def test_pages_of_entries_meet_without_gap_or_overlap(client) -> None:
@@ -64,4 +68,11 @@ def test_csv_streams_in_bounded_memory(tally_up) -> None:
             most = max(most, memory(running.process.pid))
     assert size > 12_000_000
     assert most - before < 8_000, f"{most - before} KiB more for {size} bytes"
+    # Many at once, none of which is read: a place is taken before anything is waited for.
+    with contextlib.ExitStack() as stack:
+        asked = [stack.enter_context(connect(running)) for _ in range(40)]
+        for connection in asked:
+            connection.sendall(b"GET /display_service/entries.csv HTTP/1.1\r\nHost: x\r\n\r\n")
+        begun = Counter(connection.recv(12) for connection in asked)
+    assert begun == {b"HTTP/1.1 200": MAX_EXPORTS, b"HTTP/1.1 503": len(asked) - MAX_EXPORTS}
     running.stop()

@@ -178,13 +178,16 @@ async def test_viewers_learn_that_the_database_is_away(live, source) -> None:
 
 
 async def test_a_stream_that_ends_frees_its_place(live) -> None:
-    first, second = [await Viewer.open(live.stream) for _ in range(2)]
-    await first.next()
-    await second.next()
-    with pytest.raises(Problem, match="too many viewers"):
-        await live.stream(None)
-    await first.leave()
-    await live.stream(None)
+    # All at once: a place is taken before anything is waited for.
+    viewers = [await Viewer.open(live.stream) for _ in range(20)]
+    for refused in viewers[2:]:
+        with pytest.raises(Problem, match="too many viewers"):
+            await refused.task
+    for viewer in viewers[:2]:
+        await viewer.next()
+    await viewers[0].leave()
+    another = await Viewer.open(live.stream)
+    await another.next()
 
 
 async def test_a_stopping_service_ends_its_streams_without_another_look(live, source) -> None:
@@ -194,5 +197,6 @@ async def test_a_stopping_service_ends_its_streams_without_another_look(live, so
     live.end_streams()
     await viewer.task
     assert source.reads <= reads + 1
+    late = await Viewer.open(live.stream)
     with pytest.raises(Problem):
-        await live.stream(None)
+        await late.task

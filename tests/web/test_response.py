@@ -5,7 +5,7 @@ import pytest
 from tally.web.response import Stream
 
 
-@pytest.mark.parametrize(("method", "pieces"), [("GET", [b"", b"a", b"b", b""]), ("HEAD", [b""])])
+@pytest.mark.parametrize(("method", "pieces"), [("GET", [b"a", b"b", b""]), ("HEAD", [b""])])
 async def test_a_stream_sends_its_pieces_and_ends(method, pieces) -> None:
     sent = []
 
@@ -22,3 +22,17 @@ async def test_a_stream_sends_its_pieces_and_ends(method, pieces) -> None:
     assert [message["body"] for message in body] == pieces
     more = [message.get("more_body", False) for message in body]
     assert more == [True] * (len(body) - 1) + [False]
+
+
+async def test_what_fails_before_the_first_piece_is_not_answered_by_the_stream() -> None:
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    async def send_body(write, receive):
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        await Stream(send_body, {})({"method": "GET"}, None, send)
+    assert sent == []

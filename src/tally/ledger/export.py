@@ -1,21 +1,23 @@
 """Exporting every current entry as CSV or as lines of JSON (NDJSON)."""
 
 from collections.abc import Awaitable, Callable
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from tally.ledger.database import Database, Unavailable, is_connection_loss
 
 FileFormat = Literal["csv", "ndjson"]
 
 CSV_HEADER: Final = b"id,value,sum_after,added_at\n"
+# Entries that one statement reads: less than a megabyte of lines.
+PAGE: Final = 8192
 _ENTRIES: Final = """
     SELECT id, trim_scale(value) AS value, trim_scale(sum_after) AS sum_after,
            to_char(added_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS added_at
-      FROM tally.entry WHERE id > (SELECT cleared_through FROM tally.total) ORDER BY id
+      FROM tally.entry WHERE id > {after} AND id <= {through} ORDER BY id
 """
 # Nothing in such a line has to be escaped, in JSON or in COPY's text format.
 _NDJSON: Final = f"""
-    SELECT format('{{"id":%s,"value":"%s","sum_after":"%s","added_at":"%s"}}',
+    SELECT format('{{{{"id":%s,"value":"%s","sum_after":"%s","added_at":"%s"}}}}',
                   id, value, sum_after, added_at)
       FROM ({_ENTRIES}) AS current
 """  # noqa: S608 - of constants
@@ -26,34 +28,43 @@ async def export(
 ) -> None:
     """Write every current entry, oldest first, as of one moment.
 
-    PostgreSQL makes the lines and `write` sets the pace, so memory stays bounded. Raises
-    `Unavailable`, which after the first write means that the rest is missing, and whatever
-    `write` raises.
+    Entries never change and their ids have no gaps, so those up to the last id of that moment are
+    the moment's entries, whenever they are read: each page is a statement of its own, and a reader
+    that takes hours keeps no snapshot open. Memory stays bounded by a page. Raises `Unavailable`,
+    which after the first write means that the rest is missing, and whatever `write` raises.
     """
-    failed: Exception | None = None
-
-    async def write_or_note(data: bytes) -> None:
-        nonlocal failed
-        try:
-            await write(data)
-        except Exception as error:
-            failed = error
-            raise
-
-    connection = None
+    query, copied_as = (_ENTRIES, "csv") if form == "csv" else (_NDJSON, "text")
+    connection = await _read(database.connect())
     try:
-        connection = await database.connect()
+        after, last = await _read(
+            connection.fetchrow("SELECT cleared_through, last_id FROM tally.total")
+        )
         if form == "csv":
-            await write_or_note(CSV_HEADER)
-            await connection.copy_from_query(_ENTRIES, output=write_or_note, format="csv")
-        else:
-            await connection.copy_from_query(_NDJSON, output=write_or_note, format="text")
+            await write(CSV_HEADER)
+        while after < last:
+            through = min(after + PAGE, last)
+            page = bytearray()
+
+            async def keep(data: bytes, page: bytearray = page) -> None:
+                page.extend(data)
+
+            status = await _read(
+                connection.copy_from_query(
+                    query.format(after=after, through=through), output=keep, format=copied_as
+                )
+            )
+            if status != f"COPY {through - after}":
+                raise Unavailable("entries were purged while they were exported")
+            await write(bytes(page))
+            after = through
+    finally:
+        connection.terminate()
+
+
+async def _read(reading: Awaitable[Any]) -> Any:  # noqa: ANN401 - asyncpg is untyped
+    try:
+        return await reading
     except Exception as error:
-        if failed is not None:
-            raise failed from None
         if is_connection_loss(error):
             raise Unavailable("the database went away") from error
         raise
-    finally:
-        if connection is not None:
-            connection.terminate()

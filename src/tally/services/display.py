@@ -13,7 +13,7 @@ from tally.ledger.export import export
 from tally.ledger.reader import Overview, Reader, Total
 from tally.ledger.single_flight import SingleFlight
 from tally.pages.chart import Point
-from tally.services.events import Events
+from tally.services.events import STREAM_SECONDS, Events
 from tally.services.home import home
 from tally.services.service import Service, path_of, static_of
 from tally.settings import Settings
@@ -27,10 +27,9 @@ TOTAL: Final = f"{PATH}/total"
 MAX_LIMIT: Final = 1000
 USUAL_LIMIT: Final = 50
 
-# Each export holds a connection and a snapshot, which keeps dead rows from being vacuumed.
-_MAX_EXPORTS: Final = 4
-# A client that takes nothing for so many seconds has its export ended.
-_STALL_SECONDS: Final = 30.0
+# Each export holds a connection, at most for as long as an event stream.
+MAX_EXPORTS: Final = 4
+EXPORT_SECONDS: Final = STREAM_SECONDS
 _EXPORT_HEADERS: Final = {
     "content-type": "text/csv; charset=utf-8",
     "content-disposition": 'attachment; filename="tally.csv"',
@@ -106,22 +105,18 @@ class Display(Service):
         )
 
     async def _export(self, request: Request) -> Response:
-        if self._exports >= _MAX_EXPORTS:
-            raise Problem(503, "too many exports at once", retry_after=RETRY_AFTER)
-        await self._reader.total()  # or raise Unavailable while a plain answer can still be given
         return Stream(self._write_csv, _EXPORT_HEADERS)
 
     async def _write_csv(self, write: Write, receive: Receive) -> None:
-        async def write_in_time(piece: bytes) -> None:
-            try:
-                async with asyncio.timeout(_STALL_SECONDS):
-                    await write(piece)
-            except TimeoutError:
-                raise Problem(408, "the client takes the export too slowly") from None
-
+        if self._exports >= MAX_EXPORTS:
+            raise Problem(503, "too many exports at once", retry_after=RETRY_AFTER)
         self._exports += 1
         try:
-            await export(self._database, "csv", write_in_time)
+            async with asyncio.timeout(EXPORT_SECONDS):
+                await self._reader.total()  # waits while the database is away
+                await export(self._database, "csv", write)
+        except TimeoutError:
+            raise Problem(408, "the client takes the export too slowly") from None
         finally:
             self._exports -= 1
 

@@ -98,18 +98,18 @@ class Events:
 
     async def stream(self, request: Request) -> Response:
         """Answer one viewer, until it leaves."""
-        if self._stopping or len(self._viewers) >= self._max_viewers:
-            raise Problem(503, "too many viewers at once", retry_after=RETRY_AFTER)
-        await self._read()  # or raise Unavailable while a plain answer can still be given
         return Stream(self._show, _HEADERS)
 
     async def _show(self, write: Write, receive: Receive) -> None:
+        if self._stopping or len(self._viewers) >= self._max_viewers:
+            raise Problem(503, "too many viewers at once", retry_after=RETRY_AFTER)
         viewer = _Viewer(time.monotonic())
-        leaving = asyncio.create_task(_wait_until_gone(receive, viewer))
         self._viewers.add(viewer)
+        leaving = asyncio.create_task(_wait_until_gone(receive, viewer))
         self._wanted.set()
         metrics.viewers.inc()
         try:
+            await self._read()  # or raise Unavailable while a plain answer can still be given
             while not viewer.gone:
                 await viewer.ready.wait()
                 viewer.ready.clear()

@@ -1,5 +1,6 @@
 """Responses beyond Starlette's own."""
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
@@ -26,7 +27,10 @@ class PageResponse(Response):
 
 
 class Stream(Response):
-    """A body that `send_body` writes piece by piece."""
+    """A body that `send_body` writes piece by piece.
+
+    What it raises before the first piece is answered as any error is: the head goes with that.
+    """
 
     def __init__(
         self, send_body: Callable[[Write, Receive], Awaitable[None]], headers: Mapping[str, str]
@@ -36,12 +40,26 @@ class Stream(Response):
         self.init_headers(headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def begin() -> None:
+            nonlocal begun
+            if not begun:
+                begun = True
+                start = {"type": "http.response.start", "status": 200}
+                await send({**start, "headers": self.raw_headers})
+
         async def write(piece: bytes) -> None:
+            await begin()
+            if scope["method"] == "HEAD":
+                raise _HeadIsEnough
             await send({"type": "http.response.body", "body": piece, "more_body": True})
 
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        if scope["method"] != "HEAD":
-            # An empty piece sends the head, however long the first one takes.
-            await write(b"")
+        with contextlib.suppress(_HeadIsEnough):
             await self._send_body(write, receive)
+        await begin()
         await send({"type": "http.response.body", "body": b""})
+
+
+class _HeadIsEnough(Exception):
+    """Ends the writing of a body that was not asked for."""
