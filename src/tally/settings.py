@@ -32,6 +32,7 @@ class Settings:
     request_timeout: float = 5.0
     queue_limit: int = 100_000
     max_viewers: int = 10_000
+    max_connections: int = 12_000
     log: LogFormat = "auto"
     metrics_port: int | None = None
 
@@ -131,6 +132,7 @@ _PARSERS: Final = {
     "request_timeout": _seconds,
     "queue_limit": _number,
     "max_viewers": _number,
+    "max_connections": _number,
     "log": _log_format,
     "metrics_port": _port,
 }

@@ -1,8 +1,13 @@
 """A request and its answer: order, half-closed connections, clients that do not read."""
 
+import contextlib
+import select
 import socket
 from pathlib import Path
 
+import httpx
+
+from tally.web.request import MAX_BODY, MAX_HELD
 from tests.support.http import ENTRIES, connect
 
 HOST = b"Host: x\r\n"
@@ -76,6 +81,61 @@ def test_requests_ahead_of_their_answers_wait_in_the_kernel(server, client) -> N
                 break
         assert refused == 20
         assert resident(server) - before < 32 * 2**20
+
+
+def test_a_body_that_nobody_asked_for_is_bounded_and_not_kept(tally_up) -> None:
+    running = tally_up()
+    endless = (
+        b"GET /display_service/events HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\n\r\n" % 2**30
+    )
+    before = resident(running)
+    with contextlib.ExitStack() as stack:
+        for _ in range(100):
+            connection = stack.enter_context(connect(running))
+            connection.sendall(endless)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+            connection.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                for _ in range(64):
+                    connection.send(b"x" * 65536)
+        assert httpx.get(f"{running.url}/display_service/healthz").status_code == 200
+        assert resident(running) - before < 64 * 2**20
+    running.stop()
+
+
+def test_bodies_that_are_being_read_are_bounded_together(tally_up) -> None:
+    running = tally_up()
+    before = resident(running)
+    with contextlib.ExitStack() as stack:
+        asked = [stack.enter_context(connect(running)) for _ in range(MAX_HELD // MAX_BODY + 10)]
+        head = ADD.replace(b"17", b"%d" % MAX_BODY) + b"\r\n"
+        for connection in asked:
+            connection.sendall(head + b" " * (MAX_BODY - 1))
+        refused = []
+        while len(refused) < 10:  # who is over the bound is told before the end of its body
+            refused, _, _ = select.select(asked, [], [], 20)
+            assert refused
+        assert {connection.recv(12) for connection in refused} == {b"HTTP/1.1 503"}
+        for connection in (rest := set(asked) - set(refused)):
+            connection.sendall(b" ")
+        assert {connection.recv(12) for connection in rest} == {b"HTTP/1.1 400"}
+        assert resident(running) - before < 3 * MAX_HELD
+    assert httpx.post(f"{running.url}{ENTRIES}", json={"value": 1}).status_code == 201
+    running.stop()
+
+
+def test_connections_have_a_limit(tally_up) -> None:
+    running = tally_up(TALLY_MAX_CONNECTIONS="50")
+    one = b"GET /display_service/healthz HTTP/1.1\r\n" + HOST + b"\r\n"
+    with contextlib.ExitStack() as stack:
+        asked = [stack.enter_context(connect(running)) for _ in range(200)]
+        for connection in asked[50:]:
+            assert connection.recv(65536).startswith(b"HTTP/1.1 503")
+        for connection in asked[:50]:
+            connection.sendall(one)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+    assert httpx.get(f"{running.url}/display_service/healthz").status_code == 200
+    running.stop()
 
 
 def resident(server) -> int:

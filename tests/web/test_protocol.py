@@ -45,7 +45,11 @@ async def _connect():
 
     def protocol() -> HTTPProtocol:
         return HTTPProtocol(
-            config, state, {}, fast_routes={b"GET /fast HTTP/1.1": FastRoute(_fast, None)}
+            config,
+            state,
+            {},
+            fast_routes={b"GET /fast HTTP/1.1": FastRoute(_fast, None)},
+            max_connections=100,
         )
 
     server = await loop.create_server(protocol, "127.0.0.1", 0)

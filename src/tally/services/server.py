@@ -50,7 +50,8 @@ def serve(
     listener = _listen(settings)
     _serve_metrics(settings.metrics_port)
     try:
-        uvloop.run(_serve(_compose(names, settings, database_url, log), log, listener, ready))
+        services = _compose(names, settings, database_url, log)
+        uvloop.run(_serve(services, log, listener, ready, settings.max_connections))
     finally:
         log.flush()
 
@@ -60,6 +61,7 @@ async def _serve(
     log: Log,
     listener: socket.socket,
     ready: Callable[[str], None],
+    max_connections: int,
 ) -> None:
     names = [service.name for service in services]
     app = _application(services, log)
@@ -75,7 +77,13 @@ async def _serve(
             service.stopping()
 
     url = url_of(listener)
-    server = Server(app, fast_routes, on_started=lambda: ready(url), on_signal=stopping)
+    server = Server(
+        app,
+        fast_routes,
+        max_connections=max_connections,
+        on_started=lambda: ready(url),
+        on_signal=stopping,
+    )
     log.write("info", "start", services=names, address=url, version=__version__)
     await server.serve([listener])
     log.write("info", "stop", services=names)

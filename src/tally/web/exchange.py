@@ -60,7 +60,7 @@ class Exchange:
         self._connection = connection
         self._expects_continue = expects_continue
         self._head: bytes | None = None
-        self._begun = False
+        self.begun = False
         self._complete = False
         self._chunked = False
         self._taken = False
@@ -75,11 +75,11 @@ class Exchange:
 
     async def _receive(self) -> Message:
         """Give the body's next part; raise `Problem` if it can't be read."""
-        if self._expects_continue and not self._begun and not self.body and not self.whole:
+        if self._expects_continue and not self.begun and not self.body and not self.whole:
             self._connection.write(_CONTINUE)
         self._expects_continue = False
         while True:
-            if self.failure is not None and not self._begun:
+            if self.failure is not None and not self.begun:
                 raise self.failure
             if self.disconnected or self.failure or self._complete or (self._taken and self.ended):
                 return {"type": "http.disconnect"}
@@ -113,7 +113,8 @@ class Exchange:
             self._connection.answered(keep_alive=self.keep_alive, whole=True)
 
     def _start(self, message: MutableMapping[str, Any]) -> bytes:
-        self._begun = True
+        self.begun = True
+        self.body.clear()  # nobody will ask for it
         status, headers = message["status"], message["headers"]
         names = dict(headers)
         if any(_LINE_END.search(value) for _, value in headers):

@@ -18,7 +18,7 @@ from tally.web.fast_path import FastRequest, FastRoutes
 from tally.web.framing import MAX_TRAILERS, BodyReader
 from tally.web.lingering_close import MAX_SECONDS, MAX_SECONDS_WHEN_STOPPING, Lingering
 from tally.web.plain import read_plain
-from tally.web.problem import Problem
+from tally.web.problem import RETRY_AFTER, Problem
 from tally.web.request import incomplete
 
 HEAD_SECONDS: Final = 10.0
@@ -39,11 +39,14 @@ class HTTPProtocol(asyncio.Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
         fast_routes: FastRoutes,
+        max_connections: int,
     ) -> None:
+        """Refuse every connection beyond so many, as the process has a bound for its memory."""
         self._app = config.loaded_app
         self._idle_seconds = config.timeout_keep_alive
         self._state = server_state
         self._fast_routes = fast_routes
+        self._max_connections = max_connections
         self._loop = _loop or asyncio.get_running_loop()
         self._transport: asyncio.Transport
         # At most one request is under way: on the fast path, or as an exchange, whose body has
@@ -73,6 +76,8 @@ class HTTPProtocol(asyncio.Protocol):
         self._state.connections.add(self)  # type: ignore[arg-type]
         self._idle_since = self._loop.time()
         self._watch_idleness(self._idle_seconds)
+        if len(self._state.connections) > self._max_connections:
+            self._refuse(Problem(503, "too many connections at once", retry_after=RETRY_AFTER))
 
     def data_received(self, data: bytes) -> None:
         if self._busy:
@@ -271,7 +276,9 @@ class HTTPProtocol(asyncio.Protocol):
     def _read_body(self, exchange: Exchange, reader: BodyReader, data: bytes) -> None:
         """Give the exchange what of its body is there, and keep what comes after it."""
         try:
-            exchange.body += reader.read(data)
+            part = reader.read(data)
+            if not exchange.begun:
+                exchange.body += part
         except Problem as problem:
             self._fail(exchange, problem)
         if reader.whole:

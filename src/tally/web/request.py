@@ -10,10 +10,12 @@ from urllib.parse import parse_qsl
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
-from tally.web.problem import Problem, refused
+from tally.web.problem import RETRY_AFTER, Problem, refused
 
 MAX_BODY: Final = 1024 * 1024
 BODY_SECONDS: Final = 10.0
+# Bytes of all bodies that are being read: 64 of the greatest, or many thousands of usual ones.
+MAX_HELD: Final = 64 * MAX_BODY
 _MAX_KEY: Final = 255
 _KEY: Final = re.compile(rf"[!-~]{{1,{_MAX_KEY}}}")
 _MAX_FIELDS: Final = 20
@@ -38,19 +40,23 @@ async def read_body(request: Request) -> bytes:
     # h11 allows twenty digits.
     if int(request.headers.get("content-length", "0")) > MAX_BODY:
         raise too_large()
-    body = b""
+    body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            while True:
+            more = True
+            while more:
                 message = await request.receive()
                 if message["type"] == "http.disconnect":
                     raise incomplete()
-                part: bytes = message.get("body", b"")
+                part = message.get("body", b"")
+                _bodies.held += len(part)
                 body += part
                 if len(body) > MAX_BODY:
                     raise too_large()
-                if not message.get("more_body", False):
-                    return body
+                if _bodies.held > MAX_HELD:
+                    raise Problem(503, "too many requests at once", retry_after=RETRY_AFTER)
+                more = message.get("more_body", False)
+            return bytes(body)
     except TimeoutError:
         raise Problem(
             408,
@@ -58,6 +64,17 @@ async def read_body(request: Request) -> bytes:
             rule="body-timeout",
             headers={"Connection": "close"},
         ) from None
+    finally:
+        _bodies.held -= len(body)
+
+
+class _Bodies:
+    """Counts the bytes of all bodies that are being read."""
+
+    held = 0
+
+
+_bodies: Final = _Bodies()
 
 
 def require_content_type(headers: Headers, expected: str) -> None:

@@ -31,6 +31,7 @@ class Server(uvicorn.Server):
         app: ASGIApp,
         fast_routes: FastRoutes,
         *,
+        max_connections: int,
         on_started: Callable[[], None],
         on_signal: Callable[[str], None],
     ) -> None:
@@ -38,7 +39,9 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=partial(HTTPProtocol, fast_routes=fast_routes),  # type: ignore[arg-type]
+                http=partial(  # type: ignore[arg-type]
+                    HTTPProtocol, fast_routes=fast_routes, max_connections=max_connections
+                ),
                 ws="none",
                 lifespan="on",
                 loop="none",
