@@ -13,6 +13,7 @@ locals {
     version        = var.release.version
     secret_id      = aws_secretsmanager_secret.role["adder"].name
     database_host  = aws_db_instance.main.address
+    hosts          = local.hosts
     log_group      = aws_cloudwatch_log_group.service["adder"].name
     certificates   = file("${path.module}/../deploy/rds-us-east-1.pem")
     files          = local.adder_files

@@ -58,6 +58,7 @@ module "container" {
   log_group         = aws_cloudwatch_log_group.service[each.key]
   rollback_alarm    = aws_cloudwatch_metric_alarm.errors[each.key].alarm_name
 
+  hosts          = local.hosts
   database_url   = local.database_url[each.key]
   owner_url      = local.database_url["owner"]
   secret_arn     = aws_secretsmanager_secret.role[each.key].arn

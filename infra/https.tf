@@ -46,6 +46,9 @@ resource "aws_route53_record" "domain" {
 }
 
 locals {
+  # Without a domain only CloudFront reaches the load balancer, and answers for its own name alone.
+  hosts = local.has_domain ? var.domain_name : "*"
+
   # Policies that AWS keeps; their ids are the same in every account.
   cloudfront_caching_disabled       = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
   cloudfront_all_viewer_and_headers = "33f36d7e-f396-46d9-90e0-52428a34d9dc"

@@ -1,6 +1,7 @@
 """Every setting, read once from the environment and validated."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,11 @@ from urllib.parse import urlsplit
 LogFormat = Literal["auto", "json", "text"]
 
 _MAX_PORT: Final = 65535
+# Fewer can be guessed.
+_MIN_TOKEN: Final = 16
 _MAX_TOKEN: Final = 512
+# A name, an IPv4 address or an IPv6 address in brackets, and a port if it is not the usual one.
+_HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(?::[0-9]{1,5})?|\*")
 # The roles of PostgreSQL whose passwords can be set, as TALLY_ADDER_PASSWORD and so on.
 PASSWORD_ROLES: Final = ("tally_adder", "tally_display", "tally_reset", "tally_operator")
 
@@ -27,6 +32,7 @@ class Settings:
     data_dir: Path = Path(".tally")
     host: str = "127.0.0.1"
     port: int = 8080
+    hosts: tuple[str, ...] = ()
     add_token: str | None = None
     reset_token: str | None = None
     request_timeout: float = 5.0
@@ -58,7 +64,7 @@ def read_passwords(environment: Mapping[str, str] = os.environ) -> dict[str, str
     """
     given = {role: environment.get(f"{role.upper()}_PASSWORD") for role in PASSWORD_ROLES}
     return {
-        role: _token(f"{role.removeprefix('tally_')}_password", password)
+        role: _password(f"{role.removeprefix('tally_')}_password", password)
         for role, password in given.items()
         if password
     }
@@ -88,9 +94,25 @@ def _url(name: str, value: str) -> str:
 
 
 def _token(name: str, value: str) -> str:
+    if len(value) < _MIN_TOKEN:
+        raise _refuse(name, f"must have at least {_MIN_TOKEN} characters")
+    return _password(name, value)
+
+
+def _password(name: str, value: str) -> str:
     if len(value) > _MAX_TOKEN or not all("!" <= letter <= "~" for letter in value):
         raise _refuse(name, f"must be 1 to {_MAX_TOKEN} visible ASCII characters")
     return value
+
+
+def _hosts(name: str, value: str) -> tuple[str, ...]:
+    hosts = tuple(host.strip() for host in value.split(","))
+    for host in hosts:
+        if _HOST.fullmatch(host) is None:
+            raise _refuse(
+                name, f"must be hosts such as tally.example.com, separated by commas, not {host!r}"
+            )
+    return hosts
 
 
 def _port(name: str, value: str) -> int:
@@ -127,6 +149,7 @@ _PARSERS: Final = {
     "data_dir": _path,
     "host": _text,
     "port": _port,
+    "hosts": _hosts,
     "add_token": _token,
     "reset_token": _token,
     "request_timeout": _seconds,

@@ -6,7 +6,9 @@ import httpx
 
 from tests.support.http import ENTRIES, connect
 
-HEAD = b"POST /adder_service/entries HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = (
+    b"POST /adder_service/entries HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+)
 
 
 async def test_a_full_queue_is_refused_at_once(database, tally_up) -> None:

@@ -72,7 +72,9 @@ def test_csv_streams_in_bounded_memory(tally_up) -> None:
     with contextlib.ExitStack() as stack:
         asked = [stack.enter_context(connect(running)) for _ in range(40)]
         for connection in asked:
-            connection.sendall(b"GET /display_service/entries.csv HTTP/1.1\r\nHost: x\r\n\r\n")
+            connection.sendall(
+                b"GET /display_service/entries.csv HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            )
         begun = Counter(connection.recv(12) for connection in asked)
     assert begun == {b"HTTP/1.1 200": MAX_EXPORTS, b"HTTP/1.1 503": len(asked) - MAX_EXPORTS}
     running.stop()

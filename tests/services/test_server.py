@@ -68,7 +68,7 @@ PATHS = sorted({path.partition("{")[0].rstrip("/").encode() or b"/" for _, path 
 
 @pytest.fixture(scope="module")
 def locked(tally_up):
-    running = tally_up(TALLY_ADD_TOKEN="secret", TALLY_RESET_TOKEN="secret")
+    running = tally_up(TALLY_ADD_TOKEN="add-secret-of-16", TALLY_RESET_TOKEN="reset-secret-of-16")
     yield running
     running.stop()
 
@@ -84,7 +84,7 @@ def statuses(server, request: bytes) -> list[int]:
 
 
 def message(method: bytes, path: bytes, headers: bytes, body: bytes) -> bytes:
-    return b"%b %b HTTP/1.1\r\nHost: x\r\n%bContent-Length: %d\r\n\r\n%b" % (
+    return b"%b %b HTTP/1.1\r\nHost: localhost\r\n%bContent-Length: %d\r\n\r\n%b" % (
         *(method, path, headers, len(body), body),
     )
 

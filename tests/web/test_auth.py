@@ -1,5 +1,6 @@
 """Authentication and CSRF."""
 
+import asyncio
 import base64
 import inspect
 
@@ -9,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from tally.web import auth
+from tally.web.auth import MAX_PAUSED, PAUSE_SECONDS, Access
+from tally.web.hosts import Hosts
 from tally.web.problem import Problem
 
+ADD, RESET = "add-secret-of-16", "reset-secret-of-16"
 CHANGES = [
     ("POST", "/adder_service/entries"),
     ("POST", "/adder_service"),
@@ -50,7 +53,7 @@ def test_changes_from_own_pages_are_taken(add, client, site) -> None:
 @pytest.fixture(scope="module")
 def locked(tally_up):
     """A Tally whose operator has set both tokens."""
-    return tally_up(TALLY_ADD_TOKEN="add-secret", TALLY_RESET_TOKEN="reset-secret")
+    return tally_up(TALLY_ADD_TOKEN=ADD, TALLY_RESET_TOKEN=RESET)
 
 
 class TestTokens:
@@ -63,11 +66,11 @@ class TestTokens:
         [
             None,
             "Bearer wrong",
-            "Bearer reset-secret",
+            f"Bearer {RESET}",
             "Bearer",
             "Basic !!!",
             "Basic /w==",
-            "add-secret",
+            ADD,
         ],
     )
     def test_without_it_nothing_changes(self, locked, authorization) -> None:
@@ -81,23 +84,55 @@ class TestTokens:
 
     def test_with_it_each_does_its_own(self, locked) -> None:
         url = f"{locked.url}/adder_service/entries"
-        for authorization in ("Bearer add-secret", "bearer add-secret", self.basic("add-secret")):
+        for authorization in (f"Bearer {ADD}", f"bearer {ADD}", self.basic(ADD)):
             headers = {"Authorization": authorization}
             assert httpx.post(url, json={"value": 1}, headers=headers).status_code == 201
         resets = f"{locked.url}/reset_service/resets"
-        assert httpx.post(resets, headers={"Authorization": "Bearer add-secret"}).status_code == 401
-        key = {"Authorization": self.basic("reset-secret")}
+        assert httpx.post(resets, headers={"Authorization": f"Bearer {ADD}"}).status_code == 401
+        key = {"Authorization": self.basic(RESET)}
         made = httpx.post(resets, headers=key)
         assert made.status_code == 201
         assert httpx.delete(f"{resets}/{made.json()['id']}").status_code == 401
         assert httpx.delete(f"{resets}/{made.json()['id']}", headers=key).status_code == 200
 
     def test_it_is_never_logged(self, locked) -> None:
-        for token in ("add-secret", "reset-secret", self.basic("add-secret")[6:]):
+        for token in (ADD, RESET, self.basic(ADD)[6:]):
             assert token not in locked.log.read_text()
 
     def test_it_is_compared_in_constant_time(self) -> None:
-        assert "hmac.compare_digest(" in inspect.getsource(auth.require_token)
+        assert "hmac.compare_digest(" in inspect.getsource(Access._has_token)
+
+    def test_each_service_challenges_with_a_realm_of_its_own(self, locked) -> None:
+        paths = ("/adder_service/entries", "/reset_service/resets")
+        asked = {httpx.post(locked.url + path).headers["WWW-Authenticate"] for path in paths}
+        assert len(asked) == 2
+
+    def test_a_form_that_is_refused_keeps_what_was_typed(self, locked) -> None:
+        form = {"value": "12.75", "key": "k"}
+        page = httpx.post(f"{locked.url}/adder_service", data=form)
+        assert page.status_code == 401
+        assert 'value="12.75"' in page.text
+        assert "token" in page.text
+        origin = {"Origin": "https://tally.example.com"}
+        page = httpx.post(f"{locked.url}/adder_service", data=form, headers=origin)
+        assert page.status_code == 403
+        assert 'value="12.75"' in page.text
+        assert "TALLY_HOSTS" in page.text
+
+
+async def test_a_wrong_token_waits_and_the_right_one_never_does(clock) -> None:
+    access = Access("test", ADD, Hosts())
+    wrong = Headers({"authorization": "Bearer wrong"})
+    waiting = [asyncio.create_task(access.authorize(wrong)) for _ in range(MAX_PAUSED)]
+    await clock.advance(0.9 * PAUSE_SECONDS)
+    assert not any(task.done() for task in waiting)
+    with pytest.raises(Problem) as caught:
+        await access.authorize(wrong)
+    assert caught.value.status == 429
+    await access.authorize(Headers({"authorization": f"Bearer {ADD}"}))
+    await clock.advance(0.2 * PAUSE_SECONDS)
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {problem.status for problem in outcomes} == {401}
 
 
 TOKENS = st.none() | st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1)
@@ -120,23 +155,23 @@ def near_the_rules(draw):
 
 
 @given(near_the_rules())
-def test_what_is_plainly_allowed_is_allowed(case) -> None:
+async def test_what_is_plainly_allowed_is_allowed(case) -> None:
     token, headers = case
-    if auth.plainly_allowed(headers, token):
-        auth.authorize(Headers(raw=list(headers.items())), token)
+    access = Access("test", token, Hosts())
+    if access.plainly_allows(headers):
+        await access.authorize(Headers(raw=list(headers.items())))
 
 
 @given(TOKENS)
 def test_the_plainest_change_is_plainly_allowed(token) -> None:
+    access = Access("test", token, Hosts())
     headers = {} if token is None else {b"authorization": b"Bearer " + token.encode()}
-    assert auth.plainly_allowed(headers, token)
-    assert not auth.plainly_allowed({**headers, b"origin": b"null"}, token)
+    assert access.plainly_allows(headers)
+    assert not access.plainly_allows({**headers, b"origin": b"null"})
 
 
 @given(st.binary(), TOKENS.filter(bool))
 def test_no_other_token_is_plainly_allowed(authorization, token) -> None:
-    headers = {b"authorization": authorization}
     if authorization != b"Bearer " + token.encode():
-        assert not auth.plainly_allowed(headers, token)
-    with pytest.raises(Problem):
-        auth.require_token(Headers({}), token)
+        access = Access("test", token, Hosts())
+        assert not access.plainly_allows({b"authorization": authorization})

@@ -10,11 +10,11 @@ import httpx
 from tally.web.request import MAX_BODY, MAX_HELD
 from tests.support.http import ENTRIES, connect
 
-HOST = b"Host: x\r\n"
+HOST = b"Host: localhost\r\n"
 BODY = b'{"value": "1.25"}'
 ADD = (
-    b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 17\r\n"
-    % ENTRIES.encode()
+    b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    b"Content-Length: 17\r\n" % ENTRIES.encode()
 )
 UPGRADE = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\n"
 
@@ -25,7 +25,7 @@ def statuses(received: bytes) -> list[int]:
 
 def test_an_answer_is_never_overtaken_by_a_refusal(raw, count) -> None:
     for garbage in (b"\0\r\n\r\n", b"GARBAGE\r\n\r\n", b"\n", b"GET / HTTP/1.1\r\n\r\n"):
-        for request in (ADD + b"\r\n" + BODY, ADD + b"Origin: http://x\r\n\r\n" + BODY):
+        for request in (ADD + b"\r\n" + BODY, ADD + b"Origin: http://localhost\r\n\r\n" + BODY):
             before = count()
             assert statuses(raw(request + garbage)) == [201, 400]
             assert count() == before + 1

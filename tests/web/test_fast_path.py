@@ -11,7 +11,7 @@ from tests.support.http import ENTRIES, connect, line_of
 
 BODY = b'{"value": "1.25"}'
 HEAD = (
-    b"POST /adder_service/entries HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b"POST /adder_service/entries HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     b"Content-Length: 17\r\n"
 )
 PLAIN = HEAD + b"\r\n" + BODY
@@ -26,7 +26,7 @@ CAREFUL = {
     "http-1.0": PLAIN.replace(b"HTTP/1.1", b"HTTP/1.0"),
     "http-1.0-kept": PLAIN.replace(b"HTTP/1.1\r\n", b"HTTP/1.0\r\nConnection: keep-alive\r\n"),
     "header-twice": PLAIN.replace(b"Host", b"X-Any: 1\r\nX-Any: 2\r\nHost"),
-    "origin": PLAIN.replace(b"Host: x", b"Host: x\r\nOrigin: http://x"),
+    "origin": PLAIN.replace(b"Host: localhost", b"Host: localhost\r\nOrigin: http://localhost"),
 }
 
 
@@ -162,12 +162,12 @@ def test_what_breaks_a_rule_is_refused(connection, count, header, status) -> Non
 
 
 def test_the_token_is_asked_for_on_both_ways(tally_up) -> None:
-    locked = tally_up(TALLY_ADD_TOKEN="secret")
+    locked = tally_up(TALLY_ADD_TOKEN="secret-of-16-chrs")
     with httpx.Client(base_url=locked.url) as client:
         for given, status in (
             (None, 401),
-            ("Bearer secret", 201),
-            ("bearer  secret", 201),
+            ("Bearer secret-of-16-chrs", 201),
+            ("bearer  secret-of-16-chrs", 201),
             ("Bearer secret2", 401),
             ("Basic secret", 401),
         ):

@@ -6,7 +6,7 @@ import pytest
 from tally.web.framing import MAX_CHUNKS, MAX_RECEIVED, MAX_TRAILERS, BodyReader
 from tally.web.problem import Problem
 
-HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
+HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
 

@@ -13,7 +13,9 @@ from tally.web.lingering_close import MAX_BYTES, MAX_SECONDS
 from tally.web.request import MAX_BODY
 from tests.support.http import connect
 
-HEAD = b"POST /adder_service/entries HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = (
+    b"POST /adder_service/entries HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+)
 
 
 def read_answer(connection: socket.socket) -> tuple[int, str]:

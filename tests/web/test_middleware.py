@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tally.web.hosts import Hosts
 from tally.web.log import Log
 from tally.web.middleware import Middleware
 from tally.web.problem import Problem
@@ -57,6 +58,7 @@ async def ask(app, *, accept="", problem_of=lambda error: None):
         problem_of=problem_of,
         error_page=lambda problem, path, request_id: f"<h1>{problem.title}</h1>".encode(),
         service_of=lambda path: "shop",
+        hosts=Hosts(),
     )
     sent = []
 

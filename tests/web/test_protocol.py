@@ -8,13 +8,14 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from tally.web.fast_path import FastRoute
+from tally.web.hosts import Hosts
 from tally.web.log import Log
 from tally.web.middleware import Middleware
 from tally.web.protocol import HEAD_SECONDS, HTTPProtocol
 from tests.support.http import ENTRIES
 
 KEEP_ALIVE = 1000
-REQUEST = b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n"
+REQUEST = b"GET /%b HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 async def _careful(scope, receive, send) -> None:
@@ -38,6 +39,7 @@ async def _connect():
         problem_of=lambda error: None,
         error_page=lambda problem, path, request_id: b"",
         service_of=lambda path: "display",
+        hosts=Hosts(),
     )
     config = uvicorn.Config(app, lifespan="off", timeout_keep_alive=KEEP_ALIVE)
     config.load()
@@ -115,7 +117,7 @@ async def test_a_client_that_stops_sending_ends_its_connection() -> None:
 
 async def test_a_slow_head_is_cut_off(clock) -> None:
     server, reader, writer, _ = await _connect()
-    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX-")
+    writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-")
     await clock.advance(0)
     await clock.advance(HEAD_SECONDS - 1)
     writer.write(b"More: and more")
@@ -130,17 +132,17 @@ async def test_a_slow_head_is_cut_off(clock) -> None:
 @pytest.mark.parametrize(
     ("request_bytes", "expected"),
     [
-        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", (414, "url-too-long")),
+        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", (414, "url-too-long")),
         (
-            b"GET / HTTP/1.1\r\nHost: x\r\nX-Large: " + b"y" * 33_000 + b"\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Large: " + b"y" * 33_000 + b"\r\n\r\n",
             (431, "headers-too-large"),
         ),
         (
-            b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-Many: 1\r\n" * 101 + b"\r\n",
+            b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X-Many: 1\r\n" * 101 + b"\r\n",
             (431, "headers-too-large"),
         ),
         (b"NONSENSE\r\n\r\n", (400, "invalid-http")),
-        (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", (400, "invalid-http")),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", (400, "invalid-http")),
     ],
     ids=["url", "header", "headers", "nonsense", "length"],
 )

@@ -11,7 +11,9 @@ from tally.web.problem import Problem
 from tally.web.request import BODY_SECONDS, MAX_BODY, read_body, read_form, read_json
 from tests.support.http import connect
 
-HEAD = b"POST /adder_service/entries HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = (
+    b"POST /adder_service/entries HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+)
 
 
 def rule_of(answer: bytes) -> tuple[int, str]:

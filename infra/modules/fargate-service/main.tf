@@ -76,6 +76,7 @@ resource "aws_ecs_task_definition" "this" {
       environment = [
         { name = "TALLY_DATABASE_URL", value = var.database_url },
         { name = "TALLY_HOST", value = "0.0.0.0" },
+        { name = "TALLY_HOSTS", value = var.hosts },
         { name = "TALLY_LOG", value = "json" },
         { name = "TALLY_PASSWORD_VERSION", value = tostring(var.password_version) },
         { name = "TALLY_PORT", value = tostring(var.port) },

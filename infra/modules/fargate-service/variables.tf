@@ -93,6 +93,11 @@ variable "rollback_alarm" {
   type        = string
 }
 
+variable "hosts" {
+  description = "The names that the service is served under, separated by commas; * is any."
+  type        = string
+}
+
 variable "database_url" {
   description = "The database URL as the service's own role, without a password."
   type        = string

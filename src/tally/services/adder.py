@@ -19,9 +19,19 @@ from tally.services.service import Service, path_of, static_of, total_or_none
 from tally.services.values import read_plain, read_values
 from tally.settings import Settings
 from tally.web import metrics
-from tally.web.auth import authorize, plainly_allowed
+from tally.web.auth import Access
 from tally.web.fast_path import JSON_LINES, FastRequest
-from tally.web.request import is_key, read_body, read_form, read_key, require_content_type
+from tally.web.hosts import Hosts
+from tally.web.problem import Problem
+from tally.web.request import (
+    FORM,
+    is_form,
+    is_key,
+    read_body,
+    read_form,
+    read_key,
+    require_content_type,
+)
 from tally.web.response import JSONResponse, PageResponse
 
 PATH: Final = path_of("adder")
@@ -43,7 +53,7 @@ class Adder(Service):
             {PATH: {"GET": self._page, "POST": self._submit}, ENTRIES: {"POST": self._add}},
         )
         self.fast["POST", ENTRIES] = self._add_plain
-        self._token = settings.add_token
+        self._access = Access("Tally: add", settings.add_token, Hosts(settings.hosts))
         self._total = Reader(database).total
         self._writer = Writer(
             database,
@@ -66,7 +76,8 @@ class Adder(Service):
         if (
             value is None
             or headers.get(b"content-type") != b"application/json"
-            or not plainly_allowed(headers, self._token)
+            or b"content-encoding" in headers
+            or not self._access.plainly_allows(headers)
             or not (given_key is None or is_key(given_key.decode("latin-1")))
         ):
             return False
@@ -90,7 +101,7 @@ class Adder(Service):
         return True
 
     async def _add(self, request: Request) -> Response:
-        authorize(request.headers, self._token)
+        await self._access.authorize(request.headers)
         require_content_type(request.headers, "application/json")
         key = read_key(request.headers)
         given = read_values(await read_body(request))
@@ -121,8 +132,16 @@ class Adder(Service):
         return None if replayed is None else representation.added(*replayed)
 
     async def _submit(self, request: Request) -> Response:
-        authorize(request.headers, self._token)
-        require_content_type(request.headers, "application/x-www-form-urlencoded")
+        try:
+            await self._access.authorize(request.headers)
+        except Problem as refusal:
+            if not is_form(request.headers):
+                raise
+            value = read_form(await read_body(request)).get("value", "")
+            return await self._refuse(
+                value, refusal.status, refusal.sentence, headers=refusal.headers
+            )
+        require_content_type(request.headers, FORM)
         form = read_form(await read_body(request))
         value, key = form.get("value", ""), form.get("key", "")
         if form.keys() != {"value", "key"} or not is_key(key):

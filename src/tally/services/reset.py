@@ -14,9 +14,12 @@ from tally.ledger.writer import SumOutOfRange
 from tally.services.errors import problem_of
 from tally.services.service import Service, path_of, static_of, total_or_none
 from tally.settings import Settings
-from tally.web.auth import authorize
+from tally.web.auth import Access
+from tally.web.hosts import Hosts
 from tally.web.problem import Problem, refused
 from tally.web.request import (
+    FORM,
+    is_form,
     is_key,
     read_body,
     read_form,
@@ -46,12 +49,12 @@ class Resetter(Service):
                 f"{PATH}/resets/{{id:id}}": {"DELETE": self._undo},
             },
         )
-        self._token = settings.reset_token
+        self._access = Access("Tally: reset", settings.reset_token, Hosts(settings.hosts))
         self._resets = Resets(database)
         self._total = Reader(database).total
 
     async def _reset(self, request: Request) -> Response:
-        authorize(request.headers, self._token)
+        await self._access.authorize(request.headers)
         key = read_key(request.headers)
         body = await read_body(request)
         if body.strip():
@@ -65,7 +68,7 @@ class Resetter(Service):
         return JSONResponse(answer, 201, headers)
 
     async def _undo(self, request: Request) -> Response:
-        authorize(request.headers, self._token)
+        await self._access.authorize(request.headers)
         undone = await self._resets.undo(request.path_params["id"])
         return JSONResponse(representation.in_json(representation.reset(undone)))
 
@@ -94,10 +97,10 @@ class Resetter(Service):
             return None
 
     async def _submit(self, request: Request) -> Response:
-        authorize(request.headers, self._token)
-        require_content_type(request.headers, "application/x-www-form-urlencoded")
-        form = read_form(await read_body(request))
         try:
+            await self._access.authorize(request.headers)
+            require_content_type(request.headers, FORM)
+            form = read_form(await read_body(request))
             match form:
                 case {"action": "reset", "key": key, **rest} if is_key(key) and not rest:
                     made, _ = await self._resets.reset(key)
@@ -108,7 +111,7 @@ class Resetter(Service):
             raise refused("invalid-form", "the form is not one of this page's", "action")
         except (Problem, NotUndoable, SumOutOfRange, Unavailable) as error:
             problem = error if isinstance(error, Problem) else problem_of(error)
-            if problem is None:
+            if problem is None or not is_form(request.headers):
                 raise
             page = await self._render(error=problem.sentence)
             page.status_code = problem.status

@@ -21,6 +21,7 @@ from tally.services.reset import Resetter
 from tally.services.service import NAMES, Service, service_of
 from tally.settings import Settings
 from tally.web import metrics
+from tally.web.hosts import Hosts
 from tally.web.log import Bridge, Log
 from tally.web.middleware import Middleware
 from tally.web.server import Server, listen, raise_file_limit, url_of
@@ -51,7 +52,7 @@ def serve(
     _serve_metrics(settings.metrics_port)
     try:
         services = _compose(names, settings, database_url, log)
-        uvloop.run(_serve(services, log, listener, ready, settings.max_connections))
+        uvloop.run(_serve(services, log, listener, ready, settings))
     finally:
         log.flush()
 
@@ -61,10 +62,10 @@ async def _serve(
     log: Log,
     listener: socket.socket,
     ready: Callable[[str], None],
-    max_connections: int,
+    settings: Settings,
 ) -> None:
     names = [service.name for service in services]
-    app = _application(services, log)
+    app = _application(services, log, settings.hosts)
     fast_routes = {
         f"{method} {path} HTTP/1.1".encode(): app.fast_route(method, path, handle)
         for service in services
@@ -80,7 +81,7 @@ async def _serve(
     server = Server(
         app,
         fast_routes,
-        max_connections=max_connections,
+        max_connections=settings.max_connections,
         on_started=lambda: ready(url),
         on_signal=stopping,
     )
@@ -118,7 +119,7 @@ def _note_connection(log: Log, service: str, connected: bool, reason: str) -> No
         log.write("warning", "database lost", service=service, reason=reason)
 
 
-def _application(services: Sequence[Service], log: Log) -> Middleware:
+def _application(services: Sequence[Service], log: Log, hosts: Sequence[str]) -> Middleware:
     names = [service.name for service in services]
     routes = [route for service in services for route in service.routes()]
     if "display" in names:
@@ -139,6 +140,7 @@ def _application(services: Sequence[Service], log: Log) -> Middleware:
         log,
         problem_of=problem_of,
         error_page=error_page,
+        hosts=Hosts(hosts),
         service_of=partial(service_of, default=names[0] if len(names) == 1 else "display"),
     )
 

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tally.web import metrics
 from tally.web.exchange import Disconnected
 from tally.web.fast_path import Answer, FastRequest, FastRoute, Handler
+from tally.web.hosts import Hosts
 from tally.web.log import Log
 from tally.web.problem import Problem, problem_json, routing_problem
 
@@ -59,6 +60,7 @@ class Middleware:
         problem_of: Callable[[Exception], Problem | None],
         error_page: Callable[[Problem, str, str], bytes],
         service_of: Callable[[str], str],
+        hosts: Hosts,
     ) -> None:
         """Take what only the application knows.
 
@@ -71,6 +73,7 @@ class Middleware:
         self._problem_of = problem_of
         self._error_page = error_page
         self._service_of = service_of
+        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -94,8 +97,8 @@ class Middleware:
             await send(message)
 
         try:
-            app = _refuse if "refusal" in scope else self._app
-            await app(scope, receive, send_marked)
+            self._refuse(scope)
+            await self._app(scope, receive, send_marked)
         except Disconnected:
             pass
         except Exception as error:
@@ -128,7 +131,23 @@ class Middleware:
             )
             self._record(service, method, path, status, request.started, request_id)
 
-        return FastRoute(handle, finish)
+        def handle_own(request: FastRequest) -> bool:
+            return self._hosts.allows(request.headers[b"host"]) and handle(request)
+
+        return FastRoute(handle_own, finish)
+
+    def _refuse(self, scope: Scope) -> None:
+        """Raise `Problem` for what could not be read, or came for a host that is not ours."""
+        if "refusal" in scope:
+            raise scope["refusal"]
+        host = next((value for name, value in scope["headers"] if name == b"host"), None)
+        if host is not None and not self._hosts.allows(host):
+            raise Problem(
+                421,
+                f"Tally is not served under the name {host.decode('latin-1')!r}: if it should be,"
+                " add it to TALLY_HOSTS",
+                rule="host",
+            )
 
     def _refusal(
         self, error: Exception, headers: dict[bytes, bytes], path: str, request_id: bytes
@@ -192,11 +211,6 @@ class Middleware:
             seconds=time.perf_counter() - started,
             request_id=request_id.decode(),
         )
-
-
-async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
-    """Stand in for the application where a request could not be read."""
-    raise scope["refusal"]
 
 
 def _request_id(headers: dict[bytes, bytes]) -> bytes:

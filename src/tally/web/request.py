@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from tally.web.problem import RETRY_AFTER, Problem, refused
 
+FORM: Final = "application/x-www-form-urlencoded"
 MAX_BODY: Final = 1024 * 1024
 BODY_SECONDS: Final = 10.0
 # Bytes of all bodies that are being read: 64 of the greatest, or many thousands of usual ones.
@@ -79,9 +80,20 @@ _bodies: Final = _Bodies()
 
 def require_content_type(headers: Headers, expected: str) -> None:
     """Raise 415 unless the body is of the expected type."""
-    given = headers.getlist("content-type")
-    if len(given) != 1 or given[0].partition(";")[0].strip().lower() != expected:
+    if not _is_of_type(headers, expected):
         raise Problem(415, f"the content type must be {expected}", rule="content-type")
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise Problem(415, "the body must not be encoded", rule="content-encoding")
+
+
+def is_form(headers: Headers) -> bool:
+    """Tell whether a browser's form was sent."""
+    return _is_of_type(headers, FORM)
+
+
+def _is_of_type(headers: Headers, expected: str) -> bool:
+    given = headers.getlist("content-type")
+    return len(given) == 1 and given[0].partition(";")[0].strip().lower() == expected
 
 
 def read_json(body: bytes) -> Any:  # noqa: ANN401
