@@ -1,8 +1,11 @@
 """The adder: its form, a full queue, and clients that go away."""
 
 import asyncio
+import re
+import secrets
 
 import httpx
+import pytest
 
 from tests.support.http import ENTRIES, connect
 
@@ -43,14 +46,21 @@ def test_clients_that_hang_up_lose_nothing_of_others(server, add, count) -> None
 
 
 def test_the_form_shows_what_its_key_added(client) -> None:
-    form = {"value": " 2.50 ", "key": "form-of-a-test"}
-    answer = client.post("/adder_service", data=form)
+    key = re.search('name="key" value="([^"]+)"', client.get("/adder_service").text)[1]
+    answer = client.post("/adder_service", data={"value": " 2.50 ", "key": key})
     assert answer.status_code == 303
-    assert answer.headers["Location"] == "/adder_service?added=form-of-a-test"
+    assert answer.headers["Location"] == f"/adder_service?added={key}"
     page = client.get(answer.headers["Location"]).text
     assert 'id="added"' in page
     assert 'value="2.5"' in page
-    assert 'id="added"' not in client.get("/adder_service?added=another-key").text
+    other = f"form-{secrets.token_urlsafe(16)}"
+    assert 'id="added"' not in client.get(f"/adder_service?added={other}").text
+
+
+@pytest.mark.parametrize("key", ["order-1", "form-of-a-test"])
+def test_an_address_tells_nothing_of_a_key_that_can_be_guessed(client, add, key) -> None:
+    assert add(2.5, **{"Idempotency-Key": key}).status_code == 201
+    assert 'id="added"' not in client.get(f"/adder_service?added={key}").text
 
 
 def test_a_form_that_was_used_is_refused(client) -> None:

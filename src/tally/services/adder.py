@@ -1,5 +1,6 @@
 """The adder: takes values in."""
 
+import re
 import secrets
 from typing import Final
 from urllib.parse import quote
@@ -38,6 +39,9 @@ PATH: Final = path_of("adder")
 ENTRIES: Final = f"{PATH}/entries"
 
 _REPLAYED_LINES: Final = JSON_LINES + b"idempotency-replayed: true\r\n"
+# The key that a form was given. Nobody can guess one, so an address tells what such a key added;
+# keys that clients choose can be guessed.
+_FORM_KEY: Final = re.compile(r"form-[A-Za-z0-9_-]{22}")
 # A stopping service has answered all that waits long before; what is left has no client any more.
 _CLOSE_SECONDS: Final = 1.0
 
@@ -119,7 +123,7 @@ class Adder(Service):
         key = request.query_params.get("added", "")
         total = await total_or_none(self._total)
         added = None
-        if total is not None and is_key(key):
+        if total is not None and _FORM_KEY.fullmatch(key):
             added = await self._replay(key)
         return self._render(total=total, added=added)
 
@@ -194,7 +198,7 @@ class Adder(Service):
                 "adder",
                 static=static_of("adder"),
                 total=total,
-                key=key or secrets.token_urlsafe(16),
+                key=key or f"form-{secrets.token_urlsafe(16)}",
                 value=value,
                 error=error,
                 added=added,
