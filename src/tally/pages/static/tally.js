@@ -5,7 +5,6 @@
 const REFRESH_EVERY_MS = 1000;
 const ANNOUNCE_EVERY_MS = 5000;
 const NOTICE_AFTER_MS = 1500;
-const RETRY_AFTER_MS = 4000;
 const SLEEP_AFTER_MS = 60000;
 const SUBMIT_AGAIN_AFTER_MS = 10000;
 
@@ -115,55 +114,99 @@ function show(total) {
   if (past && shown !== `${total.sum}/${total.count}/${total.last_id}`) refresh();
 }
 
+let known = { total: null, currentAt: performance.timeOrigin, lostAt: null };
+let offlineAt = navigator.onLine ? 0 : Date.now();
+let asleep = document.hidden;
+let sleepAfter = SLEEP_AFTER_MS;
+
+function hear(state) {
+  const newer = state.total !== null && state.currentAt > known.currentAt;
+  if (newer && state.total !== known.total) show(JSON.parse(state.total));
+  known = { ...state, currentAt: Math.max(state.currentAt, known.currentAt) };
+  judge();
+}
+
+// Says whether the total is live. Only a look may say that it is not: a window that slept first
+// hears what was sent meanwhile.
+function judge({ looking = false } = {}) {
+  if (asleep) return;
+  const now = Date.now();
+  const silent = now - known.currentAt > SILENT_AFTER_MS;
+  // A server that restarts is back within this time, so nobody needs to know.
+  const lost = silent || (known.lostAt !== null && now - known.lostAt > NOTICE_AFTER_MS);
+  if (offlineAt > known.currentAt || (looking && lost)) showLink(navigator.onLine ? "lost" : "offline");
+  else if (known.total !== null && known.lostAt === null && !silent) showLink("live");
+}
+
 function showLink(state) {
   const place = document.querySelector("[data-link]");
-  if (place.dataset.link === state) return;
+  const told = { lost: "Reconnecting…", offline: "Offline", live: "Live" }[state] ?? "";
+  const stale = told && state !== "live" && document.querySelector(".sum data");
+  const at = stale ? new Date(known.currentAt).toLocaleTimeString() : "";
+  const text = stale ? `${told} last updated at ${at}` : told;
+  if (place.dataset.link === state && place.textContent === text) return;
   place.dataset.link = state;
-  place.textContent = state === "live" ? "Live" : "Reconnecting… numbers may be out of date";
+  place.textContent = text;
 }
 
-let stream = null;
-let notice;
+const isCurrent = () => known.lostAt === null && Date.now() - known.currentAt < 1.5 * HEARTBEAT_MS;
 
-function lost() {
-  // A server that restarts is back within this time, so nobody needs to know.
-  notice ??= setTimeout(showLink, NOTICE_AFTER_MS, "lost");
-  // The browser retries by itself, except after an answer that is not a stream.
-  if (stream.readyState === EventSource.CLOSED) {
-    disconnect();
-    setTimeout(connect, RETRY_AFTER_MS * (0.5 + Math.random()));
+// Follows together with the other windows, or alone: without SharedWorker, where the browser
+// forbids it, or where its script could not be loaded. Returns what tells the follower something.
+function follow({ events, live }) {
+  const alone = () => {
+    // A window that nobody sees leaves the few connections to others.
+    sleepAfter = 0;
+    const follower = new Follower(events, hear);
+    return ({ watching, woke }) => {
+      follower.follow(watching);
+      if (woke) follower.wake();
+    };
+  };
+  try {
+    const worker = new SharedWorker(live);
+    let tell = (message) => worker.port.postMessage({ address: events, ...message });
+    worker.port.onmessage = ({ data }) => hear(data);
+    worker.onerror = () => {
+      tell = alone();
+      tell({ watching: !asleep });
+    };
+    return (message) => tell(message);
+  } catch {
+    return alone();
   }
-}
-
-function connect() {
-  if (stream || document.hidden) return;
-  stream = new EventSource(readout.dataset.events);
-  stream.addEventListener("error", lost);
-  // The display is alive, but its database does not answer.
-  stream.addEventListener("unavailable", lost);
-  stream.addEventListener("total", (event) => {
-    clearTimeout(notice);
-    notice = undefined;
-    showLink("live");
-    show(JSON.parse(event.data));
-  });
-}
-
-function disconnect() {
-  stream?.close();
-  stream = null;
 }
 
 if (readout) {
   let sleep;
-  connect();
+  const tell = follow(readout.dataset);
+  const rest = () => {
+    asleep = true;
+    showLink("");
+    tell({ watching: false });
+  };
+  tell({ watching: !asleep });
+  lookOften(() => judge({ looking: true }));
   document.addEventListener("visibilitychange", () => {
     clearTimeout(sleep);
-    if (document.hidden) sleep = setTimeout(disconnect, SLEEP_AFTER_MS);
-    else connect();
-    if (!document.hidden && past && latest) show(latest);
+    if (document.hidden) {
+      sleep = setTimeout(rest, sleepAfter);
+      return;
+    }
+    asleep = false;
+    if (!isCurrent()) showLink("");
+    tell({ watching: true, woke: !isCurrent() });
+    if (past && latest) show(latest);
   });
-  addEventListener("pagehide", disconnect);
+  addEventListener("offline", () => {
+    offlineAt = Date.now();
+    judge();
+  });
+  addEventListener("online", () => {
+    judge();
+    tell({ watching: !asleep, woke: true });
+  });
+  addEventListener("pagehide", () => tell({ watching: false, gone: true }));
 }
 
 // ---- forms and addresses ----

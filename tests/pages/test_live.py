@@ -1,0 +1,224 @@
+"""Live means live, in a real browser: many windows, dead connections, no network."""
+
+import re
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.support.freezing_proxy import FreezingProxy, freezing_proxy
+from tests.support.http import ENTRIES
+from tests.support.processes import Running, unused_port, wait_for
+
+PAGES = ("/display_service", "/", "/adder_service", "/reset_service")
+# Three heartbeats: what must come at last comes within it on any machine.
+PATIENCE_MS = 30_000
+# What a browser without SharedWorker has: nothing of that name.
+NO_WORKER = "delete window.SharedWorker"
+LIVE = re.compile("^Live$")
+LOST = re.compile(r"^Reconnecting… last updated at \d+:\d\d:\d\d")
+OFFLINE = re.compile(r"^Offline last updated at \d+:\d\d:\d\d")
+
+
+@pytest.fixture(scope="module")
+def metrics() -> str:
+    return f"http://127.0.0.1:{unused_port()}/metrics"
+
+
+@pytest.fixture(scope="module")
+def tally(tally_up: Callable[..., Running], metrics: str) -> Running:
+    port = metrics.removesuffix("/metrics").rpartition(":")[2]
+    return tally_up(TALLY_METRICS_PORT=port)
+
+
+@pytest.fixture
+def streams(metrics: str) -> Callable[[], int]:
+    """How many event streams the server counts."""
+
+    def streams() -> int:
+        [count] = re.findall(r"^tally_viewers (\d+)", httpx.get(metrics).text, re.MULTILINE)
+        return int(count)
+
+    wait_for(lambda: streams() == 0, said="for the streams of the test before to end")
+    return streams
+
+
+@pytest.fixture
+def proxy(tally: Running) -> Iterator[FreezingProxy]:
+    with freezing_proxy(tally.url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def context(browser, tally: Running) -> Iterator[BrowserContext]:
+    context = browser.new_context(base_url=tally.url)
+    context.set_default_timeout(PATIENCE_MS)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def add(tally: Running) -> Callable[[], str]:
+    """Add 1, past any proxy; return the sum that all should show."""
+
+    def add() -> str:
+        answer = httpx.post(f"{tally.url}{ENTRIES}", json={"value": 1})
+        return str(answer.json()["sum"])
+
+    return add
+
+
+def open_window(context: BrowserContext, address: str = "/") -> Page:
+    page = context.new_page()
+    page.goto(address)
+    return page
+
+
+def says(page: Page, text: re.Pattern[str]) -> None:
+    expect(page.locator("[data-link]")).to_have_text(text, timeout=PATIENCE_MS)
+
+
+def shows(page: Page, total: str) -> None:
+    expect(page.locator(".sum data")).to_have_attribute("value", total, timeout=PATIENCE_MS)
+
+
+def look_away(page: Page, *, away: bool) -> None:
+    """Hide a window or bring it back: all windows of a browser without a screen are visible."""
+    page.evaluate(
+        """away => {
+            Object.defineProperty(document, "hidden", { value: away, configurable: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        away,
+    )
+
+
+def test_twenty_windows_are_live_by_one_stream_whichever_is_closed(context, add, streams) -> None:
+    windows = [open_window(context, PAGES[number % len(PAGES)]) for number in range(20)]
+    total = add()
+    for page in windows:
+        says(page, LIVE)
+        shows(page, total)
+    assert streams() == 1
+    # Whichever window opened the stream, it goes on.
+    for kept in (10, 1):
+        while len(windows) > kept:
+            windows.pop(0).close()
+        total = add()
+        for page in windows:
+            shows(page, total)
+        assert streams() == 1
+    windows[0].close()
+    wait_for(lambda: streams() == 0, said="for the last stream to end")
+
+
+def test_a_frozen_connection_is_noticed_in_every_window_and_live_again_after(
+    context, add, streams, proxy
+) -> None:
+    windows = [open_window(context, f"{proxy.url}{path}") for path in PAGES]
+    before = add()
+    for page in windows:
+        says(page, LIVE)
+        shows(page, before)
+    proxy.freeze()
+    after = add()
+    for page in windows:
+        says(page, LOST)
+        shows(page, before)
+    proxy.thaw()
+    for page in windows:
+        says(page, LIVE)
+        shows(page, after)
+    wait_for(lambda: streams() == 1, said="for the streams that were given up to end")
+
+
+def test_a_window_opened_during_silence_says_so(context, add, proxy) -> None:
+    first = open_window(context, proxy.url)
+    says(first, LIVE)
+    proxy.freeze()
+    says(first, LOST)
+    proxy.thaw()
+    second = open_window(context, f"{proxy.url}/display_service")
+    total = add()
+    for page in (first, second):
+        says(page, LIVE)
+        shows(page, total)
+
+
+@pytest.mark.parametrize("script", ["", NO_WORKER], ids=["shared", "alone"])
+def test_offline_is_said_and_the_return_connects_at_once(context, add, proxy, script) -> None:
+    context.add_init_script(script)
+    page = open_window(context, proxy.url)
+    says(page, LIVE)
+    before = add()
+    shows(page, before)
+    # The browser says that the network is away, and it is.
+    proxy.freeze()
+    context.set_offline(True)
+    says(page, OFFLINE)
+    after = add()
+    shows(page, before)
+    taken = proxy.taken
+    context.set_offline(False)
+    # The page asks anew, without waiting for the silence to be noticed.
+    wait_for(lambda: proxy.taken > taken, said="for a new connection")
+    says(page, LOST)
+    proxy.thaw()
+    says(page, LIVE)
+    shows(page, after)
+
+
+def test_a_window_that_was_frozen_is_not_shown_as_dead(context, add) -> None:
+    page, other = (open_window(context) for _ in range(2))
+    says(page, LIVE)
+    page.evaluate(
+        """() => {
+            window.said = [];
+            const place = document.querySelector("[data-link]");
+            new MutationObserver(() => window.said.push(place.textContent))
+                .observe(place, { childList: true, characterData: true, subtree: true });
+        }"""
+    )
+    session = context.new_cdp_session(page)
+    session.send("Page.setWebLifecycleState", {"state": "frozen"})
+    # Longer than the silence that a page takes for death.
+    other.wait_for_timeout(12_000)
+    total = add()
+    shows(other, total)
+    session.send("Page.setWebLifecycleState", {"state": "active"})
+    shows(page, total)
+    says(page, LIVE)
+    assert not [text for text in page.evaluate("window.said") if LOST.match(text)]
+
+
+def test_without_shared_workers_each_window_that_is_seen_has_a_stream(
+    context, add, streams
+) -> None:
+    context.add_init_script(NO_WORKER)
+    pages = [open_window(context) for _ in range(2)]
+    total = add()
+    for page in pages:
+        says(page, LIVE)
+        shows(page, total)
+    assert streams() == 2
+    look_away(pages[0], away=True)
+    wait_for(lambda: streams() == 1, said="for the stream of the hidden window to end")
+    total = add()
+    shows(pages[1], total)
+    look_away(pages[0], away=False)
+    shows(pages[0], total)
+    says(pages[0], LIVE)
+    assert streams() == 2
+
+
+def test_a_worker_that_does_not_load_is_no_loss(context, add, streams) -> None:
+    context.add_init_script(
+        "const Real = SharedWorker;"
+        "window.SharedWorker = function (address) { return new Real(address + '/none'); }"
+    )
+    page = open_window(context)
+    total = add()
+    says(page, LIVE)
+    shows(page, total)
+    assert streams() == 1
