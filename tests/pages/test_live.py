@@ -1,12 +1,19 @@
 """Live means live, in a real browser: many windows, dead connections, no network."""
 
+import asyncio
 import re
+import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
+import asyncpg
 import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tally.embedded import postgres
 from tests.support.freezing_proxy import FreezingProxy, freezing_proxy
 from tests.support.http import ENTRIES
 from tests.support.processes import Running, unused_port, wait_for
@@ -83,6 +90,29 @@ def shows(page: Page, total: str) -> None:
     expect(page.locator(".sum data")).to_have_attribute("value", total, timeout=PATIENCE_MS)
 
 
+@contextmanager
+def locked(url: str) -> Iterator[None]:
+    """Let nobody read the total; from a thread, since a browser's tests have no loop to spare."""
+    held, release = threading.Event(), threading.Event()
+
+    async def hold() -> None:
+        connection = await asyncpg.connect(url)
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE tally.total")
+            held.set()
+            await asyncio.to_thread(release.wait)
+        await connection.close()
+
+    with ThreadPoolExecutor() as threads:
+        holding = threads.submit(asyncio.run, hold())
+        try:
+            wait_for(lambda: held.is_set() or holding.done(), said="for the lock")
+            yield
+        finally:
+            release.set()
+            holding.result()
+
+
 def look_away(page: Page, *, away: bool) -> None:
     """Hide a window or bring it back: all windows of a browser without a screen are visible."""
     page.evaluate(
@@ -146,6 +176,23 @@ def test_a_window_opened_during_silence_says_so(context, add, proxy) -> None:
         shows(page, total)
 
 
+def test_heartbeats_of_a_display_without_its_database_are_not_life(context, tally_up) -> None:
+    own = tally_up(TALLY_REQUEST_TIMEOUT="1")
+    server = postgres.running(own.folder / "data")
+    assert server is not None
+    page = open_window(context, own.url)
+    says(page, LIVE)
+    with httpx.stream("GET", f"{own.url}/display_service/events", timeout=60) as stream:
+        lines = stream.iter_lines()
+        with locked(server.admin_url):
+            says(page, LOST)
+            for _ in range(2):
+                assert "event: heartbeat" in lines
+            assert LOST.match(page.locator("[data-link]").text_content() or "")
+        says(page, LIVE)
+    own.stop()
+
+
 @pytest.mark.parametrize("script", ["", NO_WORKER], ids=["shared", "alone"])
 def test_offline_is_said_and_the_return_connects_at_once(context, add, proxy, script) -> None:
     context.add_init_script(script)
@@ -169,8 +216,8 @@ def test_offline_is_said_and_the_return_connects_at_once(context, add, proxy, sc
     shows(page, after)
 
 
-def test_a_window_that_was_frozen_is_not_shown_as_dead(context, add) -> None:
-    page, other = (open_window(context) for _ in range(2))
+def test_a_window_that_was_suspended_is_not_shown_as_dead(context, add) -> None:
+    page = open_window(context)
     says(page, LIVE)
     page.evaluate(
         """() => {
@@ -181,15 +228,29 @@ def test_a_window_that_was_frozen_is_not_shown_as_dead(context, add) -> None:
         }"""
     )
     session = context.new_cdp_session(page)
-    session.send("Page.setWebLifecycleState", {"state": "frozen"})
+    session.send("Debugger.enable")
+    session.send("Debugger.pause")
     # Longer than the silence that a page takes for death.
-    other.wait_for_timeout(12_000)
+    time.sleep(12)
     total = add()
-    shows(other, total)
-    session.send("Page.setWebLifecycleState", {"state": "active"})
+    session.send("Debugger.resume")
+    session.send("Debugger.disable")
     shows(page, total)
     says(page, LIVE)
     assert not [text for text in page.evaluate("window.said") if LOST.match(text)]
+
+
+def test_a_look_that_comes_late_judges_nothing(context) -> None:
+    page = context.new_page()
+    page.clock.install()
+    page.goto("/nowhere")
+    page.evaluate("() => { window.looks = 0; lookOften(() => window.looks++); }")
+    page.clock.run_for(3000)
+    assert page.evaluate("window.looks") == 3
+    page.clock.fast_forward(60_000)  # as for a lid that was closed: each timer fires once
+    assert page.evaluate("window.looks") == 3
+    page.clock.run_for(1000)
+    assert page.evaluate("window.looks") == 4
 
 
 def test_without_shared_workers_each_window_that_is_seen_has_a_stream(

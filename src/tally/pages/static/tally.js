@@ -221,6 +221,28 @@ for (const form of every("form[data-once]")) {
   });
 }
 
+// Many phones' number pads have no minus and, in most languages, a comma for a point. Without this
+// script the page asks for a full keyboard. A comma that is typed becomes a point for all to see; one
+// that is pasted may separate thousands, and is left for the server to refuse.
+for (const field of every("[data-amount]")) {
+  const said = document.querySelector("[data-comma]");
+  field.inputMode = "decimal";
+  field.addEventListener("input", (event) => {
+    const at = field.value.indexOf(",");
+    const alone = at >= 0 && at === field.value.lastIndexOf(",") && !field.value.includes(".");
+    const pasted = event.inputType?.startsWith("insertFrom");
+    // Keyboards that compose replace all that they composed; others leave the caret at the comma.
+    if (alone && !pasted && (event.isComposing || field.selectionStart === at + 1)) {
+      const caret = field.selectionStart;
+      field.setRangeText(".", at, at + 1);
+      field.setSelectionRange(caret, caret);
+      said.textContent = "Your comma is the decimal point. Thousands take no separator: 1234.";
+    } else if (!field.value.includes(".")) {
+      said.textContent = "";
+    }
+  });
+}
+
 for (const button of every("[data-sign]")) {
   const field = button.form.elements.value;
   button.hidden = false;
