@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import httpx
@@ -194,7 +195,7 @@ def test_heartbeats_of_a_display_without_its_database_are_not_life(context, tall
 
 
 @pytest.mark.parametrize("script", ["", NO_WORKER], ids=["shared", "alone"])
-def test_offline_is_said_and_the_return_connects_at_once(context, add, proxy, script) -> None:
+def test_offline_is_said_until_the_total_is_live_again(context, add, proxy, script) -> None:
     context.add_init_script(script)
     page = open_window(context, proxy.url)
     says(page, LIVE)
@@ -206,14 +207,29 @@ def test_offline_is_said_and_the_return_connects_at_once(context, add, proxy, sc
     says(page, OFFLINE)
     after = add()
     shows(page, before)
-    taken = proxy.taken
     context.set_offline(False)
-    # The page asks anew, without waiting for the silence to be noticed.
-    wait_for(lambda: proxy.taken > taken, said="for a new connection")
     says(page, LOST)
     proxy.thaw()
     says(page, LIVE)
     shows(page, after)
+
+
+def test_a_network_that_returns_is_asked_at_once(context, add, proxy) -> None:
+    context.add_init_script(NO_WORKER)
+    page = context.new_page()
+    page.clock.install()
+    page.goto(proxy.url)
+    says(page, LIVE)
+    # From here on no timer of the page fires: what it does, it does by the browser's word.
+    page.clock.pause_at(datetime.now(UTC) + timedelta(seconds=10))
+    proxy.freeze()
+    context.set_offline(True)
+    says(page, OFFLINE)
+    with page.expect_request("**/events"):
+        context.set_offline(False)
+    proxy.thaw()
+    shows(page, add())
+    says(page, LIVE)
 
 
 def test_a_window_that_was_suspended_is_not_shown_as_dead(context, add) -> None:
@@ -251,6 +267,28 @@ def test_a_look_that_comes_late_judges_nothing(context) -> None:
     assert page.evaluate("window.looks") == 3
     page.clock.run_for(1000)
     assert page.evaluate("window.looks") == 4
+
+
+def test_the_windows_outlive_their_worker(browser, context, add, streams) -> None:
+    windows = [open_window(context, path) for path in PAGES]
+    for page in windows:
+        says(page, LIVE)
+    session = browser.new_browser_cdp_session()
+
+    def workers() -> list[str]:
+        asked = session.send("Target.getTargets", {"filter": [{"type": "shared_worker"}]})
+        return [str(target["targetId"]) for target in asked["targetInfos"]]
+
+    # It is gone, as with the process that it ran in; no window is told.
+    [worker] = workers()
+    session.send("Target.closeTarget", {"targetId": worker})
+    wait_for(lambda: not workers(), said="for the worker to end")
+    total = add()
+    for page in windows:
+        shows(page, total)
+        says(page, LIVE)
+    assert len(workers()) == 1
+    wait_for(lambda: streams() == 1, said="for the stream of the dead worker to end")
 
 
 def test_without_shared_workers_each_window_that_is_seen_has_a_stream(

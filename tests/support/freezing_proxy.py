@@ -26,11 +26,6 @@ class FreezingProxy:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
-    @property
-    def taken(self) -> int:
-        """How many connections it ever took."""
-        return len(self._sockets) // 2
-
     def freeze(self) -> None:
         self._flowing.clear()
 

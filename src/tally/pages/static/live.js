@@ -34,10 +34,10 @@ class Follower {
   #tell;
   #stream = null;
   #retry = null;
-  #wokenAt = 0;
+  #openedAt = 0;
   #heardAt = 0;
 
-  // `tell` gets the state whenever it changes.
+  // `tell` gets the state whenever something was heard, or was not.
   constructor(address, tell) {
     this.#address = address;
     this.#tell = tell;
@@ -50,17 +50,15 @@ class Follower {
     });
   }
 
-  follow(wanted) {
-    if (!wanted) this.#close();
-    else if (!this.#stream && !this.#retry) this.#open();
-  }
-
-  // Tries again now: the network may be back, or somebody looks again.
-  wake() {
+  // Follows as long as somebody watches. One who `woke` wants it tried again now: the network may
+  // be back.
+  obey({ watching, woke }) {
     const following = this.#stream || this.#retry;
-    if (!following || Date.now() - this.#wokenAt < WAKE_APART_MS) return;
-    this.#wokenAt = Date.now();
-    this.#open();
+    if (!watching) {
+      this.#close();
+    } else if (!following || (woke && Date.now() - this.#openedAt > WAKE_APART_MS)) {
+      this.#open();
+    }
   }
 
   #open() {
@@ -68,7 +66,7 @@ class Follower {
     const stream = new EventSource(this.#address);
     let worked = false;
     this.#stream = stream;
-    this.#heardAt = Date.now();
+    this.#openedAt = this.#heardAt = Date.now();
     const on = (name, act) => stream.addEventListener(name, (event) => {
       // What a closed stream had still to say is no news.
       if (stream === this.#stream) act(event, (this.#heardAt = Date.now()));
@@ -77,7 +75,7 @@ class Follower {
       worked = true;
       this.#say({ total: event.data, currentAt: now, lostAt: null });
     });
-    on("heartbeat", (_, now) => this.state.lostAt === null && this.#say({ currentAt: now }));
+    on("heartbeat", (_, now) => this.#say(this.state.lostAt === null ? { currentAt: now } : {}));
     // The display is alive, but its database does not answer.
     on("unavailable", () => this.#lose());
     on("error", () => {
@@ -116,10 +114,9 @@ if ("SharedWorkerGlobalScope" in self) {
         for (const each of watching.keys()) each.postMessage(state);
       });
       if (data.gone) watching.delete(port);
-      else if (!watching.has(port)) port.postMessage(follower.state);
-      if (!data.gone) watching.set(port, data.watching);
-      follower.follow([...watching.values()].includes(true));
-      if (data.woke) follower.wake();
+      else watching.set(port, data.watching);
+      port.postMessage(follower.state);
+      follower.obey({ ...data, watching: [...watching.values()].includes(true) });
     };
   });
 }

@@ -6,6 +6,8 @@ const REFRESH_EVERY_MS = 1000;
 const ANNOUNCE_EVERY_MS = 5000;
 const NOTICE_AFTER_MS = 1500;
 const SLEEP_AFTER_MS = 60000;
+// A worker that lives says something at each heartbeat, or that there was none.
+const DEAD_AFTER_MS = 1.5 * SILENT_AFTER_MS;
 const SUBMIT_AGAIN_AFTER_MS = 10000;
 
 const every = (selector) => [...document.querySelectorAll(selector)];
@@ -118,8 +120,10 @@ let known = { total: null, currentAt: performance.timeOrigin, lostAt: null };
 let offlineAt = navigator.onLine ? 0 : Date.now();
 let asleep = document.hidden;
 let sleepAfter = SLEEP_AFTER_MS;
+let heardAt;
 
 function hear(state) {
+  heardAt = Date.now();
   const newer = state.total !== null && state.currentAt > known.currentAt;
   if (newer && state.total !== known.total) show(JSON.parse(state.total));
   known = { ...state, currentAt: Math.max(state.currentAt, known.currentAt) };
@@ -152,41 +156,57 @@ function showLink(state) {
 const isCurrent = () => known.lostAt === null && Date.now() - known.currentAt < 1.5 * HEARTBEAT_MS;
 
 // Follows together with the other windows, or alone: without SharedWorker, where the browser
-// forbids it, or where its script could not be loaded. Returns what tells the follower something.
-function follow({ events, live }) {
-  const alone = () => {
+// forbids it, or where its script could not be loaded.
+class Link {
+  #worker;
+  #alone;
+
+  constructor() {
+    this.join();
+  }
+
+  // Also when the worker says nothing: browsers do not tell that one has died with the process that
+  // it ran in, but start the next for who asks.
+  join() {
+    heardAt = Date.now();
+    if (this.#alone) return;
+    this.#worker?.port.postMessage({ gone: true });
+    try {
+      this.#worker = new SharedWorker(readout.dataset.live);
+      this.#worker.port.onmessage = ({ data }) => hear(data);
+      this.#worker.onerror = () => this.#part();
+      this.tell();
+    } catch {
+      this.#part();
+    }
+  }
+
+  tell(more) {
+    const message = { address: readout.dataset.events, watching: !asleep, ...more };
+    if (this.#alone) this.#alone.obey(message);
+    else this.#worker.port.postMessage(message);
+  }
+
+  #part() {
+    this.#alone = new Follower(readout.dataset.events, hear);
     // A window that nobody sees leaves the few connections to others.
     sleepAfter = 0;
-    const follower = new Follower(events, hear);
-    return ({ watching, woke }) => {
-      follower.follow(watching);
-      if (woke) follower.wake();
-    };
-  };
-  try {
-    const worker = new SharedWorker(live);
-    let tell = (message) => worker.port.postMessage({ address: events, ...message });
-    worker.port.onmessage = ({ data }) => hear(data);
-    worker.onerror = () => {
-      tell = alone();
-      tell({ watching: !asleep });
-    };
-    return (message) => tell(message);
-  } catch {
-    return alone();
+    this.tell();
   }
 }
 
 if (readout) {
   let sleep;
-  const tell = follow(readout.dataset);
+  const link = new Link();
   const rest = () => {
     asleep = true;
     showLink("");
-    tell({ watching: false });
+    link.tell();
   };
-  tell({ watching: !asleep });
-  lookOften(() => judge({ looking: true }));
+  lookOften(() => {
+    judge({ looking: true });
+    if (!asleep && Date.now() - heardAt > DEAD_AFTER_MS) link.join();
+  });
   document.addEventListener("visibilitychange", () => {
     clearTimeout(sleep);
     if (document.hidden) {
@@ -195,7 +215,7 @@ if (readout) {
     }
     asleep = false;
     if (!isCurrent()) showLink("");
-    tell({ watching: true, woke: !isCurrent() });
+    link.tell({ woke: !isCurrent() });
     if (past && latest) show(latest);
   });
   addEventListener("offline", () => {
@@ -204,9 +224,9 @@ if (readout) {
   });
   addEventListener("online", () => {
     judge();
-    tell({ watching: !asleep, woke: true });
+    link.tell({ woke: true });
   });
-  addEventListener("pagehide", () => tell({ watching: false, gone: true }));
+  addEventListener("pagehide", () => link.tell({ watching: false, gone: true }));
 }
 
 // ---- forms and addresses ----
