@@ -232,6 +232,22 @@ def test_a_network_that_returns_is_asked_at_once(context, add, proxy) -> None:
     says(page, LIVE)
 
 
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_is_set_hides_no_total_and_no_silence(context, add, proxy, hours) -> None:
+    context.add_init_script(NO_WORKER)
+    page = context.new_page()
+    page.clock.install()
+    page.goto(proxy.url)
+    says(page, LIVE)
+    page.clock.set_system_time(datetime.now(UTC) + timedelta(hours=hours))
+    shows(page, add())
+    says(page, LIVE)
+    proxy.freeze()
+    says(page, LOST)
+    proxy.thaw()
+    says(page, LIVE)
+
+
 def test_a_window_that_was_suspended_is_not_shown_as_dead(context, add) -> None:
     page = open_window(context)
     says(page, LIVE)
@@ -256,7 +272,7 @@ def test_a_window_that_was_suspended_is_not_shown_as_dead(context, add) -> None:
     assert not [text for text in page.evaluate("window.said") if LOST.match(text)]
 
 
-def test_a_look_that_comes_late_judges_nothing(context) -> None:
+def test_a_look_that_comes_late_decides_nothing(context) -> None:
     page = context.new_page()
     page.clock.install()
     page.goto("/nowhere")

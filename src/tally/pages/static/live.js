@@ -15,14 +15,17 @@ const RETRY_AFTER_MS = 4000;
 // Each of many windows says that the network is back.
 const WAKE_APART_MS = 1000;
 
+// Milliseconds. A clock that is set back makes all things old, never young: what is current is soon
+// heard again.
+const since = (moment) => Math.abs(Date.now() - moment);
+
 // A look that comes late tells of a window or a machine that slept, not of a silent server: what
-// waits is heard first, and the next look judges.
+// waits is heard first, and the next look decides.
 function lookOften(look) {
   let last = Date.now();
   setInterval(() => {
-    const now = Date.now();
-    const late = now - last > 2 * LOOK_EVERY_MS;
-    last = now;
+    const late = since(last) > 2 * LOOK_EVERY_MS;
+    last = Date.now();
     if (!late) look();
   }, LOOK_EVERY_MS);
 }
@@ -43,7 +46,7 @@ class Follower {
     this.#tell = tell;
     lookOften(() => {
       // A connection may die without a word; a new one finds out.
-      if (this.#stream && Date.now() - this.#heardAt > SILENT_AFTER_MS) {
+      if (this.#stream && since(this.#heardAt) > SILENT_AFTER_MS) {
         this.#lose();
         this.#open();
       }
@@ -56,7 +59,7 @@ class Follower {
     const following = this.#stream || this.#retry;
     if (!watching) {
       this.#close();
-    } else if (!following || (woke && Date.now() - this.#openedAt > WAKE_APART_MS)) {
+    } else if (!following || (woke && since(this.#openedAt) > WAKE_APART_MS)) {
       this.#open();
     }
   }

@@ -117,28 +117,33 @@ function show(total) {
 }
 
 let known = { total: null, currentAt: performance.timeOrigin, lostAt: null };
-let offlineAt = navigator.onLine ? 0 : Date.now();
+// What the browser says, until a stream knows better: it may lead to this very machine.
+let offline = !navigator.onLine;
 let asleep = document.hidden;
 let sleepAfter = SLEEP_AFTER_MS;
 let heardAt;
 
 function hear(state) {
   heardAt = Date.now();
-  const newer = state.total !== null && state.currentAt > known.currentAt;
-  if (newer && state.total !== known.total) show(JSON.parse(state.total));
-  known = { ...state, currentAt: Math.max(state.currentAt, known.currentAt) };
-  judge();
+  // A new worker knows nothing yet; an old one may hold what it heard before this page was made.
+  if (state.total === null || (known.total === null && state.currentAt < performance.timeOrigin)) {
+    known.lostAt = state.lostAt;
+  } else {
+    if (state.currentAt !== known.currentAt) offline = false;
+    if (state.total !== known.total) show(JSON.parse(state.total));
+    known = state;
+  }
+  showWhetherLive();
 }
 
 // Says whether the total is live. Only a look may say that it is not: a window that slept first
 // hears what was sent meanwhile.
-function judge({ looking = false } = {}) {
+function showWhetherLive({ looking = false } = {}) {
   if (asleep) return;
-  const now = Date.now();
-  const silent = now - known.currentAt > SILENT_AFTER_MS;
+  const silent = since(known.currentAt) > SILENT_AFTER_MS;
   // A server that restarts is back within this time, so nobody needs to know.
-  const lost = silent || (known.lostAt !== null && now - known.lostAt > NOTICE_AFTER_MS);
-  if (offlineAt > known.currentAt || (looking && lost)) showLink(navigator.onLine ? "lost" : "offline");
+  const lost = silent || (known.lostAt !== null && since(known.lostAt) > NOTICE_AFTER_MS);
+  if (offline || (looking && lost)) showLink(navigator.onLine ? "lost" : "offline");
   else if (known.total !== null && known.lostAt === null && !silent) showLink("live");
 }
 
@@ -153,7 +158,7 @@ function showLink(state) {
   place.textContent = text;
 }
 
-const isCurrent = () => known.lostAt === null && Date.now() - known.currentAt < 1.5 * HEARTBEAT_MS;
+const isCurrent = () => known.lostAt === null && since(known.currentAt) < 1.5 * HEARTBEAT_MS;
 
 // Follows together with the other windows, or alone: without SharedWorker, where the browser
 // forbids it, or where its script could not be loaded.
@@ -204,8 +209,8 @@ if (readout) {
     link.tell();
   };
   lookOften(() => {
-    judge({ looking: true });
-    if (!asleep && Date.now() - heardAt > DEAD_AFTER_MS) link.join();
+    showWhetherLive({ looking: true });
+    if (!asleep && since(heardAt) > DEAD_AFTER_MS) link.join();
   });
   document.addEventListener("visibilitychange", () => {
     clearTimeout(sleep);
@@ -219,11 +224,11 @@ if (readout) {
     if (past && latest) show(latest);
   });
   addEventListener("offline", () => {
-    offlineAt = Date.now();
-    judge();
+    offline = true;
+    showWhetherLive();
   });
   addEventListener("online", () => {
-    judge();
+    showWhetherLive();
     link.tell({ woke: true });
   });
   addEventListener("pagehide", () => link.tell({ watching: false, gone: true }));
