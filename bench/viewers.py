@@ -24,6 +24,8 @@ _SPARE_FILES = 100
 _PIECE = 65536
 # Longer than the display may take to send a change.
 _LAST_SECONDS = 2.0
+# What an event without news carries.
+_HEARTBEAT = b"data: {}"
 
 
 class Viewer:
@@ -56,7 +58,7 @@ class Viewer:
         for moment, piece in self.pieces:
             *lines, rest = (rest + piece).split(b"\n")
             for line in lines:
-                if line.startswith(b"data: "):
+                if line.startswith(b"data: ") and line != _HEARTBEAT:
                     counts.append(json.loads(line[6:])["count"])
                     moments.append(moment)
         return counts, moments

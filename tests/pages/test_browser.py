@@ -125,6 +125,60 @@ def test_bad_value_is_kept_with_the_rule_beside_it(open_page, tally, options) ->
     assert count(tally) == 1
 
 
+def test_a_keypad_that_knows_only_the_comma_types_a_fraction(open_page, tally) -> None:
+    page = open_page("/adder_service", locale="de-DE", is_mobile=True, has_touch=True)
+    field = page.get_by_label("Value")
+    assert field.get_attribute("inputmode") == "decimal"
+    page.keyboard.type("12,5")
+    expect(field).to_have_value("12.5")
+    expect(page.get_by_text("Your comma is the decimal point.")).to_be_visible()
+    page.get_by_role("button", name="Change the sign").click()
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.get_by_text("Added -12.5")).to_be_visible()
+    assert count(tally) == 1
+
+
+def test_a_comma_becomes_a_point_only_where_it_is_seen_to(open_page, tally) -> None:
+    page = open_page("/adder_service", permissions=["clipboard-read", "clipboard-write"])
+    field, said = page.get_by_label("Value"), page.locator("[data-comma]")
+
+    def typed(text: str, *keys: str) -> None:
+        field.fill("")
+        expect(said).to_have_text("")
+        page.keyboard.type(text)
+        for key in keys:
+            page.keyboard.press(key)
+
+    typed("1,234")
+    expect(field).to_have_value("1.234")
+    expect(said).to_have_text(re.compile("Thousands take no separator"))
+    # The caret stays where it was: a comma put into the middle, and more after it.
+    typed("125", "ArrowLeft", "ArrowLeft", ",", "9")
+    expect(field).to_have_value("1.925")
+    typed("1.234,5")
+    expect(field).to_have_value("1.234,5")
+    # A keyboard that composes gives the whole text anew.
+    field.fill("")
+    session = page.context.new_cdp_session(page)
+    composed = {"text": "-3,25", "selectionStart": 5, "selectionEnd": 5}
+    session.send("Input.imeSetComposition", composed)
+    expect(field).to_have_value("-3.25")
+    # What is pasted was typed elsewhere, for another purpose.
+    for pasted in ("1,000", "1,"):
+        field.fill("")
+        page.evaluate("text => navigator.clipboard.writeText(text)", pasted)
+        page.keyboard.press("ControlOrMeta+v")
+        expect(field).to_have_value(pasted)
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(field).to_have_accessible_description(re.compile("without separators"))
+    assert count(tally) == 0
+
+
+def test_without_script_a_phone_shows_a_keyboard_that_has_a_point_and_a_minus(open_page) -> None:
+    page = open_page("/adder_service", java_script_enabled=False)
+    assert page.get_by_label("Value").get_attribute("inputmode") is None
+
+
 def test_hostile_input_is_shown_as_text(open_page) -> None:
     page = open_page("/adder_service")
     hostile = '"><script>document.title="owned"</script>'

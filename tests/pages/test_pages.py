@@ -97,7 +97,8 @@ def test_nothing_is_inline_and_nothing_comes_from_elsewhere(name, context):
         for link in ("href", "src", "action"):
             assert re.fullmatch(r"(/[^/].*|/|#main|)", attributes.get(link) or "")
     assert [script["src"] for script in document.all("script")] == [
-        f"{STATIC}tally.js?v={pages.static_files()['tally.js'].version}"
+        f"{STATIC}{script}?v={pages.static_files()[script].version}"
+        for script in ("live.js", "tally.js")
     ]
 
 
@@ -218,6 +219,7 @@ def test_static_files_carry_types_and_tags_of_their_content():
     files = pages.static_files()
     assert {name: file.content_type.split(";")[0] for name, file in files.items()} == {
         "tally.css": "text/css",
+        "live.js": "text/javascript",
         "tally.js": "text/javascript",
         "favicon.svg": "image/svg+xml",
     }
@@ -234,6 +236,7 @@ def test_static_files_fetch_nothing_and_stay_small():
         assert len(file.body) < 16_384, name
 
 
-def test_the_script_never_turns_an_amount_into_a_float():
-    script = pages.static_files()["tally.js"].body.decode()
+@pytest.mark.parametrize("name", ["live.js", "tally.js"])
+def test_no_script_turns_an_amount_into_a_float(name):
+    script = pages.static_files()[name].body.decode()
     assert re.findall(r"\b(Number|parseFloat|parseInt|innerHTML|eval)\b", script) == []

@@ -9,6 +9,7 @@ import pytest
 
 from tally.ledger.database import Unavailable
 from tally.ledger.reader import Total
+from tally.pages import static_files
 from tally.services import events
 from tally.services.events import Events
 from tally.web.problem import Problem
@@ -17,7 +18,7 @@ from tests.support.http import ENTRIES
 
 async def totals(stream: httpx.Response):
     async for line in stream.aiter_lines():
-        if line.startswith("data: "):
+        if line.startswith("data: ") and line != "data: {}":
             yield json.loads(line.removeprefix("data: "))
 
 
@@ -51,13 +52,21 @@ async def test_every_viewer_sees_every_change_and_at_most_four_a_second(tally_up
     running.stop()
 
 
-def test_a_quiet_stream_carries_a_comment(tally_up) -> None:
+def test_a_quiet_stream_carries_heartbeats(tally_up) -> None:
     running = tally_up()
     with httpx.stream("GET", f"{running.url}/display_service/events", timeout=20) as stream:
         lines = stream.iter_lines()
         assert next(lines) == "event: total"
-        assert next(line for line in lines if line.startswith(":")) == ": still here"
+        for _ in range(2):
+            assert next(line for line in lines if line.startswith("event:")) == "event: heartbeat"
+            assert next(lines) == "data: {}", "browsers drop an event without data"
+            assert next(lines) == ""
     running.stop()
+
+
+def test_the_pages_expect_heartbeats_as_they_come() -> None:
+    script = static_files()["live.js"].body.decode()
+    assert f"HEARTBEAT_MS = {events.HEARTBEAT_EVERY * 1000:.0f};" in script
 
 
 def test_streams_end_when_the_service_stops(tally_up) -> None:
@@ -103,6 +112,7 @@ class Viewer:
     async def open(cls, stream):
         self = cls()
         self.pieces = asyncio.Queue()
+        self.heartbeats = 0
         self._leave = asyncio.Event()
         answer = await stream(None)
         self.task = asyncio.create_task(answer({"method": "GET"}, self._receive, self._send))
@@ -113,13 +123,13 @@ class Viewer:
         return {"type": "http.disconnect"}
 
     async def _send(self, message):
-        if message.get("body"):
+        if message.get("body") == b"event: heartbeat\ndata: {}\n\n":
+            self.heartbeats += 1
+        elif message.get("body"):
             self.pieces.put_nowait(message["body"])
 
     async def next(self):
-        while (piece := await self.pieces.get()).startswith(b":"):
-            pass
-        kind, data, *_ = piece.decode().split("\n")
+        kind, data, *_ = (await self.pieces.get()).decode().split("\n")
         return kind.removeprefix("event: "), json.loads(data.removeprefix("data: "))
 
     async def leave(self):
@@ -173,6 +183,21 @@ async def test_viewers_learn_that_the_database_is_away(live, source) -> None:
     await viewer.next()
     source.away = True
     assert await viewer.next() == ("unavailable", {})
+    source.away = False
+    assert (await viewer.next())[0] == "total"
+
+
+async def test_a_heartbeat_follows_a_look_and_replaces_no_news(live, source, monkeypatch) -> None:
+    viewer = await Viewer.open(live.stream)
+    await viewer.next()
+    monkeypatch.setattr(events, "HEARTBEAT_EVERY", 0)
+    source.away = True
+    assert await viewer.next() == ("unavailable", {})
+    seen, reads = viewer.heartbeats, source.reads
+    while viewer.heartbeats < seen + 3:  # noqa: ASYNC110 - looking is simpler than an event
+        await asyncio.sleep(0.01)
+    assert source.reads >= reads + 2, "each heartbeat follows a look at the database"
+    assert viewer.pieces.empty()
     source.away = False
     assert (await viewer.next())[0] == "total"
 

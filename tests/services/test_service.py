@@ -27,8 +27,24 @@ def test_a_method_that_a_resource_does_not_take_is_refused_with_those_it_takes(c
 
 
 def test_static_files_are_kept_by_browsers(client) -> None:
-    answer = client.get("/reset_service/static/tally.css")
-    assert "immutable" in answer.headers["Cache-Control"]
-    again = client.get(answer.url.path, headers={"If-None-Match": answer.headers["ETag"]})
-    assert (again.status_code, again.content) == (304, b"")
+    etag = client.get("/reset_service/static/tally.css").headers["ETag"]
+    right = etag.strip('"')
+    for query, kept in (
+        (f"?v={right}", True),
+        ("", False),
+        ("?v=", False),
+        ("?v=anything", False),
+        (f"?v={right}0", False),
+        (f"?v={right[:-1]}", False),
+        (f"?v={right.upper()}x", False),
+        (f"?v={right}&v=anything", False),
+        (f"?v=anything&v={right}", False),
+    ):
+        address = f"/reset_service/static/tally.css{query}"
+        for headers, status in (({}, 200), ({"If-None-Match": etag}, 304)):
+            answer = client.get(address, headers=headers)
+            assert (answer.status_code, answer.headers["ETag"]) == (status, etag)
+            assert bool(answer.content) == (status == 200)
+            said = answer.headers["Cache-Control"]
+            assert said == ("public, max-age=31536000, immutable" if kept else "no-cache"), query
     assert client.get("/reset_service/static/none.css").status_code == 404

@@ -8,6 +8,7 @@ import socket
 
 import pytest
 
+from tally.terminal import escape
 from tally.web.log import MAX_WAITING, Log
 from tests.support.http import line_of
 
@@ -59,6 +60,17 @@ def test_each_request_is_one_line(
     assert (line["route"], line["status"], line["level"]) == (route, status, level)
     assert 0 < line["duration_ms"] < 60_000
     assert "token=x" not in server.log.read_text()
+
+
+def test_text_for_people_commands_no_terminal() -> None:
+    hostile = "\x1b]0;owned\x07\x9b31m\x7f\u202e"
+    read, write = os.pipe()
+    Log("text", write).write("error", hostile, error=hostile)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        uncoloured = re.sub(r"\x1b\[[0-9]+m", "", pipe.read().decode())
+    assert uncoloured.count("owned") == 2
+    assert escape(uncoloured) == uncoloured
 
 
 def test_text_for_people_json_for_programs() -> None:

@@ -3,13 +3,22 @@
 What a command needs is imported when it runs, so that --help answers at once.
 """
 
+from typing import Any
+
 import click
 
-from tally import __version__
+from tally import __version__, terminal
 from tally.cli import aws, maintenance, resets, serving, values
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Tally(click.Group):
+    def main(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as click has it
+        """Run the command; nothing that it prints, click's own errors included, is raw."""
+        terminal.protect()
+        return super().main(*args, **options)
+
+
+@click.group(cls=_Tally, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tally")
 def main() -> None:
     """A shared running total that can be trusted.

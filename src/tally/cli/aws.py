@@ -63,7 +63,9 @@ def check(
         html.write(reports.as_html(report))
     width = shutil.get_terminal_size((100, 40)).columns
     click.echo(
-        reports.as_json(report) if as_json else reports.as_text(report, width, everything=verbose)
+        reports.as_json(report).decode()
+        if as_json
+        else reports.as_text(report, width, everything=verbose)
     )
     if not report.passed:
         raise click.exceptions.Exit(Refused.exit_code)

@@ -15,7 +15,9 @@ class Refused(click.ClickException):
     exit_code = 1
 
     def show(self, file: Any = None) -> None:  # noqa: ANN401
-        click.echo(f"tally: {self.format_message()}", err=True)
+        # One line, whatever a file's name holds.
+        message = self.format_message().replace("\n", "\\n")
+        click.echo(f"tally: {message}", err=True)
 
 
 class Unusable(Refused):

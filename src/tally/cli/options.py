@@ -26,7 +26,7 @@ def print_result(as_json: bool, fields: Mapping[str, object], text: str) -> None
     """Print the fields as JSON, or the text."""
     import msgspec
 
-    click.echo(msgspec.json.encode(fields) if as_json else text)
+    click.echo(msgspec.json.encode(fields).decode() if as_json else text)
 
 
 def confirm(yes: bool, question: str) -> None:
@@ -41,7 +41,8 @@ def confirm(yes: bool, question: str) -> None:
 @contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar; the function given takes how much is done, and of how much."""
-    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
+    # Around the escaping: the bar draws with control sequences of its own.
+    with click.progressbar(length=1, label=label, file=sys.__stderr__) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.length = max(total, 1)

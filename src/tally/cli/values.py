@@ -10,7 +10,7 @@ import click
 
 from tally.cli.errors import Refused, Unusable
 from tally.cli.ledger import on_ledger
-from tally.cli.options import example, json_option, print_result
+from tally.cli.options import example, json_option, print_result, progress_bar
 
 if TYPE_CHECKING:
     from tally.amount import Amount
@@ -99,9 +99,9 @@ def _add_file(file: Path, form: "FileFormat", label: str, as_json: bool) -> None
         raise Unusable(f"{error}; nothing was added") from error
 
     async def work(database: "Database") -> "Imported":
-        with click.progressbar(length=checked.count, label="Adding", file=sys.stderr) as bar:
+        with progress_bar("Adding") as progress:
             async with _writer(database) as writer:
-                return await import_file(writer, checked, label=label, progress=bar.update)
+                return await import_file(writer, checked, label=label, progress=progress)
 
     done = on_ledger(work)
     fields = {

@@ -65,23 +65,24 @@ def check_file(path: Path, form: FileFormat) -> Checked:
 
 
 async def import_file(
-    writer: Writer, checked: Checked, *, label: str = "", progress: Callable[[int], None]
+    writer: Writer, checked: Checked, *, label: str = "", progress: Callable[[int, int], None]
 ) -> Imported:
-    """Add a checked file's values in batches; `progress` gets the size of each as it is stored.
+    """Add a checked file's values in batches; `progress` gets how many are stored, and of how many.
 
     `label` makes the same content count once more. Raises what `Writer.add` raises; the batches
     stored until then are recognized next time.
     """
-    already = 0
+    done = already = 0
     last: Added | None = None
     waiting: list[tuple[asyncio.Task[Added], int]] = []
 
     async def finish_first() -> None:
-        nonlocal already, last
+        nonlocal done, already, last
         task, size = waiting.pop(0)
         last = await task
         already += size if last.replayed else 0
-        progress(size)
+        done += size
+        progress(done, checked.count)
 
     try:
         for number, values in enumerate(_batches(_values(checked.path, checked.form))):

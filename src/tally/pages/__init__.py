@@ -21,6 +21,7 @@ _FOLDER: Final = Path(__file__).parent
 _CONTENT_TYPES: Final = MappingProxyType(
     {
         "tally.css": "text/css; charset=utf-8",
+        "live.js": "text/javascript; charset=utf-8",
         "tally.js": "text/javascript; charset=utf-8",
         "favicon.svg": "image/svg+xml",
     }
@@ -78,10 +79,14 @@ def _environment() -> Environment:
     environment.filters.update(
         amount=text.amount, size=text.size, time=text.time, duration=text.duration
     )
-    environment.globals.update(asset=_asset, chart=chart.svg)
+    environment.globals.update(asset=_asset, chart=chart.svg, version=_version)
     return environment
 
 
 @pass_context
 def _asset(context: Context, name: str) -> str:
-    return f"{context['static']}{name}?v={static_files()[name].version}"
+    return f"{context['static']}{name}?v={_version(name)}"
+
+
+def _version(name: str) -> str:
+    return static_files()[name].version

@@ -21,15 +21,18 @@ from tally.web.response import Stream, Write
 # Seconds. A change is seen within one look; the total is sent at most four times a second.
 LOOK_EVERY: Final = 0.1
 SEND_EVERY: Final = 0.25
-COMMENT_EVERY: Final = 15.0
+# At the latest so long after what was sent before, a heartbeat says that nothing has changed:
+# pages know by it that a stream lives. 10,000 viewers cost 2,000 writes a second.
+HEARTBEAT_EVERY: Final = 5.0
 # A stream ends after an hour, so that none is held for ever; browsers open the next by themselves.
 STREAM_SECONDS: Final = 3600.0
 
 _log = logging.getLogger(__name__)
 
-_COMMENT: Final = b": still here\n\n"
 _TOTAL: Final = b"event: total\ndata: %b\n\n"
 _UNAVAILABLE: Final = b"event: unavailable\ndata: {}\n\n"
+# Browsers hide comments, and events without data, from pages (WHATWG HTML, 9.2.6).
+_HEARTBEAT: Final = b"event: heartbeat\ndata: {}\n\n"
 _HEADERS: Final = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-store",
@@ -123,7 +126,7 @@ class Events:
 
     async def _look(self) -> None:
         shown: object = None
-        shown_at = commented_at = 0.0
+        shown_at = sent_at = 0.0
         while True:
             if not self._viewers:
                 self._wanted.clear()
@@ -131,7 +134,7 @@ class Events:
             state, message = await self._read_event()
             now = time.monotonic()
             if state != shown and now - shown_at >= SEND_EVERY:
-                shown, shown_at = state, now
+                shown, shown_at, sent_at = state, now, now
                 for viewer in self._viewers:
                     viewer.send(message)
             for viewer in self._viewers:
@@ -139,10 +142,10 @@ class Events:
                     viewer.send(message)
                 if viewer.ends_at <= now:
                     viewer.leave()
-            if now - commented_at >= COMMENT_EVERY:
-                commented_at = now
+            if now - sent_at >= HEARTBEAT_EVERY:
+                sent_at = now
                 for viewer in self._viewers:
-                    viewer.send(viewer.message or _COMMENT)
+                    viewer.send(viewer.message or _HEARTBEAT)
             await asyncio.sleep(LOOK_EVERY)
 
     async def _read_event(self) -> tuple[object, bytes]:

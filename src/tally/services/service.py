@@ -124,8 +124,11 @@ async def _static(request: Request) -> Response:
     file = pages.static_files().get(request.path_params["name"])
     if file is None:
         raise HTTPException(404)
-    # Links to these carry a digest of the content, so a changed file has another address.
-    headers = {"Cache-Control": f"public, max-age={365 * _DAY}, immutable", "ETag": file.etag}
+    # Only this address names this content for good: another `v` is another release's, which a
+    # page may ask for during a deployment, and gets what is here for now.
+    right = request.scope["query_string"] == b"v=%b" % file.version.encode()
+    kept = f"public, max-age={365 * _DAY}, immutable" if right else "no-cache"
+    headers = {"Cache-Control": kept, "ETag": file.etag}
     if request.headers.get("if-none-match") == file.etag:
         return Response(status_code=304, headers=headers)
     return Response(file.body, headers=headers, media_type=file.content_type)

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from tally.settings import LogFormat
+from tally.terminal import escape
 
 _COLOURS: Final = {"info": "\033[32m", "warning": "\033[33m", "error": "\033[31m"}
 _DIM: Final = "\033[2m"
@@ -164,8 +165,8 @@ def _text_line(line: object) -> bytes:
     rest = {name: fields[name] for name in fields if name not in ("time", "level", "event")}
     moment = str(fields["time"])[11:23]
     colour = _COLOURS[str(fields["level"])]
-    details = " ".join(f"{_DIM}{name}={_PLAIN}{value}" for name, value in rest.items())
-    return f"{_DIM}{moment}{_PLAIN} {colour}{fields['event']}{_PLAIN} {details}\n".encode()
+    details = " ".join(f"{_DIM}{name}={_PLAIN}{escape(str(value))}" for name, value in rest.items())
+    return f"{_DIM}{moment}{_PLAIN} {colour}{escape(fields['event'])}{_PLAIN} {details}\n".encode()
 
 
 class Bridge(logging.Handler):

@@ -168,7 +168,7 @@ def stand_in_one_zone(cloud: Cloud) -> None:
 
 breaks(
     "ingress-streams",
-    cut_event_streams=lambda cloud: cloud.set_balancer("idle_timeout.timeout_seconds", "10"),
+    cut_event_streams=lambda cloud: cloud.set_balancer("idle_timeout.timeout_seconds", "5"),
 )
 
 

@@ -30,7 +30,7 @@ _ALL_VIEWER: Final = {
     "33f36d7e-f396-46d9-90e0-52428a34d9dc",
 }
 # Seconds between two signs of life on an open event stream; what is in between must wait longer.
-_HEARTBEAT: Final = 15
+_HEARTBEAT: Final = 5
 
 
 def name_of(aws: Inventory) -> str:

@@ -5,8 +5,9 @@
 const REFRESH_EVERY_MS = 1000;
 const ANNOUNCE_EVERY_MS = 5000;
 const NOTICE_AFTER_MS = 1500;
-const RETRY_AFTER_MS = 4000;
 const SLEEP_AFTER_MS = 60000;
+// A worker that lives says something at each heartbeat, or that there was none.
+const DEAD_AFTER_MS = 1.5 * SILENT_AFTER_MS;
 const SUBMIT_AGAIN_AFTER_MS = 10000;
 
 const every = (selector) => [...document.querySelectorAll(selector)];
@@ -115,55 +116,122 @@ function show(total) {
   if (past && shown !== `${total.sum}/${total.count}/${total.last_id}`) refresh();
 }
 
+let known = { total: null, currentAt: performance.timeOrigin, lostAt: null };
+// What the browser says, until a stream knows better: it may lead to this very machine.
+let offline = !navigator.onLine;
+let asleep = document.hidden;
+let sleepAfter = SLEEP_AFTER_MS;
+let heardAt;
+
+function hear(state) {
+  heardAt = Date.now();
+  // A new worker knows nothing yet; an old one may hold what it heard before this page was made.
+  if (state.total === null || (known.total === null && state.currentAt < performance.timeOrigin)) {
+    known.lostAt = state.lostAt;
+  } else {
+    if (state.currentAt !== known.currentAt) offline = false;
+    if (state.total !== known.total) show(JSON.parse(state.total));
+    known = state;
+  }
+  showWhetherLive();
+}
+
+// Says whether the total is live. Only a look may say that it is not: a window that slept first
+// hears what was sent meanwhile.
+function showWhetherLive({ looking = false } = {}) {
+  if (asleep) return;
+  const silent = since(known.currentAt) > SILENT_AFTER_MS;
+  // A server that restarts is back within this time, so nobody needs to know.
+  const lost = silent || (known.lostAt !== null && since(known.lostAt) > NOTICE_AFTER_MS);
+  if (offline || (looking && lost)) showLink(navigator.onLine ? "lost" : "offline");
+  else if (known.total !== null && known.lostAt === null && !silent) showLink("live");
+}
+
 function showLink(state) {
   const place = document.querySelector("[data-link]");
-  if (place.dataset.link === state) return;
+  const told = { lost: "Reconnecting…", offline: "Offline", live: "Live" }[state] ?? "";
+  const stale = told && state !== "live" && document.querySelector(".sum data");
+  const at = stale ? new Date(known.currentAt).toLocaleTimeString() : "";
+  const text = stale ? `${told} last updated at ${at}` : told;
+  if (place.dataset.link === state && place.textContent === text) return;
   place.dataset.link = state;
-  place.textContent = state === "live" ? "Live" : "Reconnecting… numbers may be out of date";
+  place.textContent = text;
 }
 
-let stream = null;
-let notice;
+const isCurrent = () => known.lostAt === null && since(known.currentAt) < 1.5 * HEARTBEAT_MS;
 
-function lost() {
-  // A server that restarts is back within this time, so nobody needs to know.
-  notice ??= setTimeout(showLink, NOTICE_AFTER_MS, "lost");
-  // The browser retries by itself, except after an answer that is not a stream.
-  if (stream.readyState === EventSource.CLOSED) {
-    disconnect();
-    setTimeout(connect, RETRY_AFTER_MS * (0.5 + Math.random()));
+// Follows together with the other windows, or alone: without SharedWorker, where the browser
+// forbids it, or where its script could not be loaded.
+class Link {
+  #worker;
+  #alone;
+
+  constructor() {
+    this.join();
   }
-}
 
-function connect() {
-  if (stream || document.hidden) return;
-  stream = new EventSource(readout.dataset.events);
-  stream.addEventListener("error", lost);
-  // The display is alive, but its database does not answer.
-  stream.addEventListener("unavailable", lost);
-  stream.addEventListener("total", (event) => {
-    clearTimeout(notice);
-    notice = undefined;
-    showLink("live");
-    show(JSON.parse(event.data));
-  });
-}
+  // Also when the worker says nothing: browsers do not tell that one has died with the process that
+  // it ran in, but start the next for who asks.
+  join() {
+    heardAt = Date.now();
+    if (this.#alone) return;
+    this.#worker?.port.postMessage({ gone: true });
+    try {
+      this.#worker = new SharedWorker(readout.dataset.live);
+      this.#worker.port.onmessage = ({ data }) => hear(data);
+      this.#worker.onerror = () => this.#part();
+      this.tell();
+    } catch {
+      this.#part();
+    }
+  }
 
-function disconnect() {
-  stream?.close();
-  stream = null;
+  tell(more) {
+    const message = { address: readout.dataset.events, watching: !asleep, ...more };
+    if (this.#alone) this.#alone.obey(message);
+    else this.#worker.port.postMessage(message);
+  }
+
+  #part() {
+    this.#alone = new Follower(readout.dataset.events, hear);
+    // A window that nobody sees leaves the few connections to others.
+    sleepAfter = 0;
+    this.tell();
+  }
 }
 
 if (readout) {
   let sleep;
-  connect();
+  const link = new Link();
+  const rest = () => {
+    asleep = true;
+    showLink("");
+    link.tell();
+  };
+  lookOften(() => {
+    showWhetherLive({ looking: true });
+    if (!asleep && since(heardAt) > DEAD_AFTER_MS) link.join();
+  });
   document.addEventListener("visibilitychange", () => {
     clearTimeout(sleep);
-    if (document.hidden) sleep = setTimeout(disconnect, SLEEP_AFTER_MS);
-    else connect();
-    if (!document.hidden && past && latest) show(latest);
+    if (document.hidden) {
+      sleep = setTimeout(rest, sleepAfter);
+      return;
+    }
+    asleep = false;
+    if (!isCurrent()) showLink("");
+    link.tell({ woke: !isCurrent() });
+    if (past && latest) show(latest);
   });
-  addEventListener("pagehide", disconnect);
+  addEventListener("offline", () => {
+    offline = true;
+    showWhetherLive();
+  });
+  addEventListener("online", () => {
+    showWhetherLive();
+    link.tell({ woke: true });
+  });
+  addEventListener("pagehide", () => link.tell({ watching: false, gone: true }));
 }
 
 // ---- forms and addresses ----
@@ -174,6 +242,28 @@ for (const form of every("form[data-once]")) {
       button.disabled = true;
       // If the answer never comes, the form's key makes a second try harmless.
       setTimeout(() => (button.disabled = false), SUBMIT_AGAIN_AFTER_MS);
+    }
+  });
+}
+
+// Many phones' number pads have no minus and, in most languages, a comma for a point. Without this
+// script the page asks for a full keyboard. A comma that is typed becomes a point for all to see; one
+// that is pasted may separate thousands, and is left for the server to refuse.
+for (const field of every("[data-amount]")) {
+  const said = document.querySelector("[data-comma]");
+  field.inputMode = "decimal";
+  field.addEventListener("input", (event) => {
+    const at = field.value.indexOf(",");
+    const alone = at >= 0 && at === field.value.lastIndexOf(",") && !field.value.includes(".");
+    const pasted = event.inputType?.startsWith("insertFrom");
+    // Keyboards that compose replace all that they composed; others leave the caret at the comma.
+    if (alone && !pasted && (event.isComposing || field.selectionStart === at + 1)) {
+      const caret = field.selectionStart;
+      field.setRangeText(".", at, at + 1);
+      field.setSelectionRange(caret, caret);
+      said.textContent = "Your comma is the decimal point. Thousands take no separator: 1234.";
+    } else if (!field.value.includes(".")) {
+      said.textContent = "";
     }
   });
 }
