@@ -1,5 +1,7 @@
 """What every service has, and where a path belongs."""
 
+import re
+
 import pytest
 
 from tally.services.service import service_of
@@ -48,3 +50,12 @@ def test_static_files_are_kept_by_browsers(client) -> None:
             said = answer.headers["Cache-Control"]
             assert said == ("public, max-age=31536000, immutable" if kept else "no-cache"), query
     assert client.get("/reset_service/static/none.css").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/adder_service", "/display_service", "/reset_service"])
+def test_what_a_page_links_is_kept(client, path) -> None:
+    page = client.get(path, headers={"Accept": "text/html"}).text
+    links = re.findall(r'"([^"]*/static/[^"]*)"', page)
+    assert len(links) == 5
+    for link in links:
+        assert "immutable" in client.get(link).headers["Cache-Control"], link
