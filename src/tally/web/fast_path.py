@@ -5,7 +5,7 @@ costs. The fast path answers without them, with a single write. It takes only a 
 its handler may still leave that to ASGI.
 
 A handler must be sure that no rule would refuse its request. To be sure in little time, two rules
-are written twice: `read_plain` beside `read_values`, and `plainly_allowed` beside the rules of
+are written twice: `read_plain` beside `read_values`, and `plainly_allows` beside the rules of
 auth. Tests hold each to its careful twin.
 """
 
