@@ -95,9 +95,10 @@ def test_nothing_is_inline_and_nothing_comes_from_elsewhere(name, context):
         assert "style" not in attributes
         assert not [attribute for attribute in attributes if attribute.startswith("on")]
         for link in ("href", "src", "action"):
-            assert re.fullmatch(r"(/[^/].*|/|#main|)", attributes.get(link) or "")
+            # Relative, so that a proxy may serve Tally below a prefix.
+            assert re.fullmatch(r"(\./.*|#main|)", attributes.get(link) or "")
     assert [script["src"] for script in document.all("script")] == [
-        f"{STATIC}{script}?v={pages.static_files()[script].version}"
+        f".{STATIC}{script}?v={pages.static_files()[script].version}"
         for script in ("live.js", "tally.js")
     ]
 
@@ -132,7 +133,7 @@ def test_the_navigation_marks_the_page_one_is_on(name):
     marked = [
         link["href"] for link in Document(html(name, context)).all("a") if "aria-current" in link
     ]
-    assert marked == ["/" if name == "home" else f"/{name}_service"]
+    assert marked == ["./" if name == "home" else f"./{name}_service"]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +190,7 @@ def test_confirming_shows_the_form_that_clears_and_a_way_out():
     page = html("reset", {**context, "total": total(), "error": None})
     assert 'name="action" value="reset"' in page
     assert 'name="key" value="once"' in page
-    assert '<a class="button quiet" href="/reset_service">Cancel</a>' in page
+    assert '<a class="button quiet" href="./reset_service">Cancel</a>' in page
 
 
 def test_nothing_can_be_cleared_from_an_empty_total():

@@ -48,16 +48,23 @@ def static_files() -> Mapping[str, StaticFile]:
     return MappingProxyType({name: _read_static(name) for name in _CONTENT_TYPES})
 
 
-def render(name: PageName, **context: Any) -> bytes:  # noqa: ANN401 - each page has its own
-    """Render a page to UTF-8.
+def render(
+    name: PageName,
+    *,
+    path: str = "/",
+    **context: Any,  # noqa: ANN401 - each page has its own
+) -> bytes:
+    """Render a page, that is answered for a path, to UTF-8.
 
+    Its links are relative, so that they also lead on where a proxy serves Tally below a prefix.
     Raises `ValueError` for a name that is no page, `jinja2.UndefinedError` where the context
     lacks something the page shows.
     """
     if name not in get_args(PageName):
         raise ValueError(f"there is no page named {name!r}")
     template = _environment().get_template(f"{name}.html")
-    return template.render(context, page=name).encode()
+    root = "../" * (path.count("/") - 1) or "./"
+    return template.render(context, page=name, root=root).encode()
 
 
 def _read_static(name: str) -> StaticFile:
@@ -85,7 +92,7 @@ def _environment() -> Environment:
 
 @pass_context
 def _asset(context: Context, name: str) -> str:
-    return f"{context['static']}{name}?v={_version(name)}"
+    return f"{context['root']}{context['static'].removeprefix('/')}{name}?v={_version(name)}"
 
 
 def _version(name: str) -> str:

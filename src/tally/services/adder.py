@@ -166,7 +166,7 @@ class Adder(Service):
             return await self._refuse(
                 value, problem.status, problem.sentence, keep, problem.headers
             )
-        return RedirectResponse(f"{PATH}?added={quote(key)}", 303)
+        return RedirectResponse(f"{PATH[1:]}?added={quote(key)}", 303)
 
     async def _refuse(
         self,

@@ -43,6 +43,7 @@ def error_page(problem: Problem, path: str, request_id: str) -> bytes:
     """Render a problem for people, with the static files of the service that answers."""
     return pages.render(
         "error",
+        path=path,
         static=static_of(service_of(path, default="display")),
         status=problem.status,
         title=problem.title,

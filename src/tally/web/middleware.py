@@ -35,6 +35,9 @@ _SECURITY: Final = [
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
 _NO_STORE: Final = (b"cache-control", b"no-store")
+# RFC 6797: only over TLS, which ends before us. A year, as browsers' lists ask for.
+_HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
+_SCHEMES: Final = (b"x-forwarded-proto", b"cloudfront-forwarded-proto")
 _REQUEST_ID: Final = re.compile(rb"[!-~]{1,128}")
 # Unique over all processes and restarts; drawing each at random costs more than parsing a request.
 _PROCESS: Final = secrets.token_hex(8).encode()
@@ -82,7 +85,8 @@ class Middleware:
         scope["app"] = self  # makes the router raise what it would otherwise answer itself
         started = time.perf_counter()
         method, path = scope["method"], scope["path"]
-        request_id = _request_id(dict(scope["headers"]))
+        given = dict(scope["headers"])
+        request_id = _request_id(given)
         status = 0
 
         async def send_marked(message: Message) -> None:
@@ -91,6 +95,8 @@ class Middleware:
                 status = message["status"]
                 headers = [*message["headers"], *_SECURITY]
                 headers.append((b"x-request-id", request_id))
+                if _came_by_tls(given):
+                    headers.append(_HSTS)
                 if not any(name == b"cache-control" for name, _ in headers):
                     headers.append(_NO_STORE)
                 message["headers"] = headers
@@ -126,6 +132,8 @@ class Middleware:
             if isinstance(outcome, Exception):
                 outcome = self._refusal(outcome, request.headers, path, request_id)
             status, lines, body = outcome
+            if _came_by_tls(request.headers):
+                lines += _lines([_HSTS])
             request.write(
                 status, b"%b%bx-request-id: %b\r\n" % (lines, _FAST_LINES, request_id), body
             )
@@ -211,6 +219,11 @@ class Middleware:
             seconds=time.perf_counter() - started,
             request_id=request_id.decode(),
         )
+
+
+def _came_by_tls(headers: dict[bytes, bytes]) -> bool:
+    """Tell what the proxy that ends TLS says."""
+    return any(headers.get(name) == b"https" for name in _SCHEMES)
 
 
 def _request_id(headers: dict[bytes, bytes]) -> bytes:

@@ -163,6 +163,8 @@ const isCurrent = () => known.lostAt === null && since(known.currentAt) < 1.5 * 
 // Follows together with the other windows, or alone: without SharedWorker, where the browser
 // forbids it, or where its script could not be loaded.
 class Link {
+  // Whole, for to a worker the address of its script would be the base.
+  #address = new URL(readout.dataset.events, location.href).href;
   #worker;
   #alone;
 
@@ -187,13 +189,13 @@ class Link {
   }
 
   tell(more) {
-    const message = { address: readout.dataset.events, watching: !asleep, ...more };
+    const message = { address: this.#address, watching: !asleep, ...more };
     if (this.#alone) this.#alone.obey(message);
     else this.#worker.port.postMessage(message);
   }
 
   #part() {
-    this.#alone = new Follower(readout.dataset.events, hear);
+    this.#alone = new Follower(this.#address, hear);
     // A window that nobody sees leaves the few connections to others.
     sleepAfter = 0;
     this.tell();
