@@ -677,7 +677,6 @@ LENGTHS = (
     Case("length-double-zero", "RFC 9110, 8.6: likewise", get("Content-Length: 00"), SEEN),
     Case("length-zero", "6.2: no content", add("Content-Length: 0", body=""), NO_JSON),
     Case("length-none", "6.3: without a length there is no content", add(body=""), NO_JSON),
-    Case("length-none-then", "6.3: what follows is the next request", get("X-A: 1"), SEEN),
     *each(
         "cut",
         "8: a message that ends early is incomplete; nothing of it is carried out",
