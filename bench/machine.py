@@ -12,7 +12,7 @@ from bench.database import Cluster, filesystem
 from bench.process import ROOT, Missing, need
 
 _PACKAGES = (
-    *("uvicorn", "h11", "uvloop", "asyncpg", "starlette", "msgspec"),
+    *("uvicorn", "uvloop", "asyncpg", "starlette", "msgspec"),
     *("flask", "gunicorn", "sqlalchemy", "psycopg"),
 )
 

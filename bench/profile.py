@@ -26,7 +26,7 @@ PARTS = {
     "logging": r"tally/web/log\.py",
     "driver": r"asyncpg|pgproto",
     "ledger": r"tally/(ledger/|amount\.py)",
-    "HTTP parsing": r"uvicorn/|h11/|tally/web/(plain|head|framing)\.py",
+    "HTTP parsing": r"uvicorn/|tally/web/(head|framing)\.py",
     "request": r"tally/(web|services)/|tally/representation\.py",
     "event loop": r"asyncio|uvloop|\(loop\.c|\buv_|^epoll_|\(core\.c|\(linux\.c",
 }

@@ -50,7 +50,7 @@ async def _connect():
             config,
             state,
             {},
-            fast_routes={b"GET /fast HTTP/1.1": FastRoute(_fast, None)},
+            fast_routes={(b"GET", b"/fast"): FastRoute(_fast, None)},
             max_connections=100,
         )
 

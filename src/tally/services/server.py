@@ -67,7 +67,7 @@ async def _serve(
     names = [service.name for service in services]
     app = _application(services, log, settings.hosts)
     fast_routes = {
-        f"{method} {path} HTTP/1.1".encode(): app.fast_route(method, path, handle)
+        (method.encode(), path.encode()): app.fast_route(method, path, handle)
         for service in services
         for (method, path), handle in service.fast.items()
     }

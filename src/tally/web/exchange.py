@@ -119,8 +119,9 @@ class Exchange:
         names = dict(headers)
         if any(_LINE_END.search(value) for _, value in headers):
             raise ValueError("a header's value has a line end")
-        # What was not read of a request would be taken for the next one: RFC 9112, 9.3.
-        self.keep_alive &= self.whole and names.get(b"connection", b"").lower() != b"close"
+        self.keep_alive &= names.get(b"connection", b"").lower() != b"close"
+        # Who was not told to go on may send the body or the next request: RFC 9110, 10.1.1.
+        self.keep_alive &= self.whole or not self._expects_continue
         lines = [STATUS_LINES[status], self._connection.default_lines()]
         lines += [b"%b: %b\r\n" % header for header in headers if header[0] != b"connection"]
         if (

@@ -1,8 +1,8 @@
 """A fast path beside ASGI for the plainest requests.
 
 ASGI costs a task, a scope and several coroutines a request, which is most of what a small request
-costs. The fast path answers without them, with a single write. It takes only a plain request, and
-its handler may still leave that to ASGI.
+costs. The fast path answers without them, with a single write. It takes only a request that
+arrived whole and alone, and its handler may still leave that to ASGI.
 
 A handler must be sure that no rule would refuse its request. To be sure in little time, two rules
 are written twice: `read_plain` beside `read_values`, and `plainly_allows` beside the rules of
@@ -28,8 +28,8 @@ class FastRoute(NamedTuple):
     finish: Callable[["FastRequest", Answer | Exception], None]
 
 
-# By the request line, such as b"GET /display_service/total HTTP/1.1".
-FastRoutes = Mapping[bytes, FastRoute]
+# By method and target.
+FastRoutes = Mapping[tuple[bytes, bytes], FastRoute]
 
 
 class Connection(Protocol):

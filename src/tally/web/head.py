@@ -1,13 +1,12 @@
-"""What the head of a request must be, beyond what h11 asks: RFC 9112 and RFC 9110.
+"""The head of a request, read as strictly as RFC 9112 and RFC 9110 allow.
 
-h11 takes line ends and folded lines that other servers read in another way. Where two that handle
-the same bytes may differ, a request could be smuggled past one of them, so such a head is refused.
+Where two that handle the same bytes may read them differently, a request could be smuggled past one
+of them. So what is lenient in the RFCs is refused: line feeds alone, folded lines, a length that is
+given twice.
 """
 
 import re
-from typing import Final
-
-import h11
+from typing import Final, NamedTuple
 
 from tally.web.problem import Problem
 
@@ -18,16 +17,36 @@ MAX_HEADERS: Final = 100
 MAX_REQUEST_LINE: Final = MAX_URL + 64
 MAX_HEAD: Final = MAX_REQUEST_LINE + MAX_FIELDS
 
-# A line feed alone, or a line that goes on after its end: RFC 9112, 2.2 and 5.2.
-_MALFORMED_LINE: Final = re.compile(rb"(?<!\r)\n|\r\n[ \t]")
+TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+# Visible characters, spaces and tabs, and what is not ASCII. Possessive: it takes linear time.
+FIELD: Final = rb"%b:[\t -~\x80-\xff]*+\r\n" % TOKEN
+_HEAD: Final = re.compile(rb"(%b) ([!-~]++) HTTP/(\d)\.(\d)\r\n((?:%b)*+)\r\n" % (TOKEN, FIELD))
+_BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n")
 # uri-host [ ":" port ] of RFC 9110, 7.2, without names that need escapes.
-HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]++\]|[0-9A-Za-z._~!$&'()*+,;=-]++)(?::[0-9]{0,5})?")
-_ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#]*)(/[^#]*)?(\?[^#]*)?")
+_HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]++\]|[0-9A-Za-z._~-]++)(?::[0-9]{0,5})?")
+_ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#]*)(/[^?#]*)?(\?[^#]*)?")
+_LENGTH: Final = re.compile(rb"[0-9]++")
 
 
-def malformed(part: bytes | bytearray, start: int, end: int) -> bool:
-    """Tell whether a line of a head, of which this is a part, does not end as it must."""
-    return _MALFORMED_LINE.search(part, start, end) is not None
+class Head(NamedTuple):
+    """A request's head.
+
+    The target is in origin form, or `*`. Names of fields are in lower case. `length` is that of
+    the body, None for chunks.
+    """
+
+    method: bytes
+    target: bytes
+    is_1_0: bool
+    fields: list[tuple[bytes, bytes]]
+    length: int | None
+    keep_alive: bool
+    expects_continue: bool
+
+
+def has_bare_line_feed(data: bytes, start: int, end: int) -> bool:
+    """Tell whether a line of a head does not end in CR LF."""
+    return _BARE_LINE_FEED.search(data, start, end) is not None
 
 
 def invalid(detail: str, status: int = 400) -> Problem:
@@ -46,78 +65,81 @@ def url_too_long() -> Problem:
     return Problem(414, f"the URL may have at most {MAX_URL} bytes", rule="url-too-long")
 
 
-def read(parser: h11.Connection) -> h11.Request:
-    """Read the head that the parser was given; its target in origin form. Raise `Problem`."""
-    request: h11.Request
-    try:
-        request = parser.next_event()  # type: ignore[assignment]  # of a whole head
-    except h11.RemoteProtocolError as error:
-        detail = f"the request is not valid HTTP/1.1: {_reason(error)}"
-        raise invalid(detail, error.error_status_hint) from None
-    _check_sizes(request)
-    _check_version(request)
-    _check_framing(request)
-    return _in_origin_form(request)
-
-
-def keeps_alive(request: h11.Request) -> bool:
-    """Tell whether another request may follow on the connection: RFC 9112, 9.3."""
-    options = b",".join(value for name, value in request.headers if name == b"connection")
-    return request.http_version != b"1.0" and b"close" not in [
-        option.strip().lower() for option in options.split(b",")
-    ]
-
-
-def _reason(error: h11.RemoteProtocolError) -> str:
-    # What follows a colon quotes the request.
-    return str(error).partition(":")[0].partition(" b'")[0]
-
-
-def _check_sizes(request: h11.Request) -> None:
-    if len(request.target) > MAX_URL:
+def read(data: bytes) -> Head:
+    """Read a head, which ends with its empty line; raise `Problem`."""
+    head = _HEAD.fullmatch(data)
+    if head is None:
+        raise invalid("the request's head is not valid HTTP/1.1")
+    method, target, major, minor, lines = head.groups()
+    fields = []
+    for line in lines.split(b"\r\n")[:-1]:
+        name, _, value = line.partition(b":")
+        fields.append((name.lower(), value.strip(b" \t")))
+    if len(target) > MAX_URL:
         raise url_too_long()
-    size = sum(len(name) + len(value) for name, value in request.headers)
-    if size > MAX_FIELDS or len(request.headers) > MAX_HEADERS:
+    if len(lines) > MAX_FIELDS or len(fields) > MAX_HEADERS:
         raise too_large()
-
-
-def _check_version(request: h11.Request) -> None:
-    if not request.http_version.startswith(b"1."):
+    if major != b"1":
         raise invalid("the version of HTTP must be 1.0 or 1.1", 505)
-    if request.method == b"CONNECT":
+    if method == b"CONNECT":
         raise invalid("this is no proxy", 501)
-
-
-def _check_framing(request: h11.Request) -> None:
-    names = [name for name, _ in request.headers]
-    if b"transfer-encoding" in names and (
-        b"content-length" in names or request.http_version == b"1.0"
-    ):
-        # RFC 9112, 6.1: the framing is faulty, or somebody before us read it otherwise.
-        raise invalid("Transfer-Encoding can't go with Content-Length or HTTP/1.0")
-
-
-def _in_origin_form(request: h11.Request) -> h11.Request:
-    """Check the host, and take it from the target if that has one: RFC 9112, 3.2.2."""
-    target, headers = request.target, list(request.headers)
-    hosts = [value for name, value in headers if name == b"host"]
-    absolute = _ABSOLUTE.fullmatch(target)
-    if absolute is not None:
-        authority, path, query = absolute.groups(default=b"")
-        hosts = [authority]
-        target = (path or b"/") + query
-        headers = [header for header in headers if header[0] != b"host"]
-        headers.append((b"host", authority))
-    elif not target.startswith(b"/") and (request.method, target) != (b"OPTIONS", b"*"):
-        raise invalid("the target must be a path or a URL")
-    # HTTP/1.0 did not know it.
-    if any(HOST.fullmatch(host) is None for host in hosts):
-        raise invalid("Host must be a name or an address, and may have a port")
-    if absolute is None:
-        return request
-    return h11.Request(
-        method=request.method,
-        headers=headers,
-        target=target,
-        http_version=request.http_version,
+    is_1_0 = minor == b"0"
+    target = _in_origin_form(method, target, fields, host_needed=not is_1_0)
+    length = _length(fields, may_be_chunked=not is_1_0)
+    return Head(
+        method,
+        target,
+        is_1_0,
+        fields,
+        length,
+        keep_alive=not is_1_0 and b"close" not in _members(fields, b"connection"),
+        # RFC 9110, 10.1.1: of an HTTP/1.0 client it is ignored.
+        expects_continue=not is_1_0 and b"100-continue" in _members(fields, b"expect"),
     )
+
+
+def _values(fields: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
+    return [value for given, value in fields if given == name]
+
+
+def _members(fields: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
+    values = _values(fields, name)
+    return [it.strip().lower() for it in b",".join(values).split(b",")] if values else []
+
+
+def _in_origin_form(
+    method: bytes, target: bytes, fields: list[tuple[bytes, bytes]], *, host_needed: bool
+) -> bytes:
+    """Check the host, and take it from the target if that has one: RFC 9112, 3.2.2."""
+    hosts = _values(fields, b"host")
+    if len(hosts) > 1 or (host_needed and not hosts):
+        raise invalid("Host must be given once")
+    if absolute := _ABSOLUTE.fullmatch(target):
+        authority, path, query = absolute.groups(default=b"")
+        hosts.append(authority)
+        target = (path or b"/") + query
+        fields[:] = [field for field in fields if field[0] != b"host"]
+        fields.append((b"host", authority))
+    elif not target.startswith(b"/") and (method, target) != (b"OPTIONS", b"*"):
+        raise invalid("the target must be a path or a URL")
+    if not all(map(_HOST.fullmatch, hosts)):
+        raise invalid("Host must be a name or an address, and may have a port")
+    return target
+
+
+def _length(fields: list[tuple[bytes, bytes]], *, may_be_chunked: bool) -> int | None:
+    """Find how the body ends: RFC 9112, 6."""
+    lengths = _values(fields, b"content-length")
+    codings = _values(fields, b"transfer-encoding")
+    if codings:
+        if lengths or not may_be_chunked:
+            raise invalid("Transfer-Encoding can't go with Content-Length or HTTP/1.0")
+        if b",".join(codings).lower() != b"chunked":
+            raise invalid("the transfer coding must be chunked", 501)
+        return None
+    if not lengths:
+        return 0
+    if len(lengths) > 1 or _LENGTH.fullmatch(lengths[0]) is None:
+        raise invalid("Content-Length must be given once, as a number")
+    # No body that is read has as many bytes as nineteen digits count.
+    return int(lengths[0].lstrip(b"0")[:19] or b"0")

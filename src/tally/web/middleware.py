@@ -104,7 +104,9 @@ class Middleware:
 
         try:
             self._refuse(scope)
-            await self._app(scope, receive, send_marked)
+            # RFC 9110, 9.3.7: a server that is asked for itself, and not for a resource of its own.
+            app = self._app if path != "*" else Response(status_code=204)
+            await app(scope, receive, send_marked)
         except Disconnected:
             pass
         except Exception as error:

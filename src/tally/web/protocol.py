@@ -1,31 +1,32 @@
 """HTTP/1.1 on one connection: a request is read, answered, and only then is the next looked at.
 
 So no answer overtakes another, a refusal waits for its turn, and what a client sends ahead waits
-in the kernel. h11 finds where a request ends; `head` says what its head must be.
+in the kernel.
 """
 
 import asyncio
 from typing import Any, Final
 from urllib.parse import unquote
 
-import h11
 import uvicorn
 from uvicorn.server import ServerState
 
 from tally.web import head
 from tally.web.exchange import STALL_SECONDS, STATUS_LINES, Exchange
 from tally.web.fast_path import FastRequest, FastRoutes
-from tally.web.framing import MAX_TRAILERS, BodyReader
+from tally.web.framing import BodyReader
+from tally.web.head import Head
 from tally.web.lingering_close import MAX_SECONDS, MAX_SECONDS_WHEN_STOPPING, Lingering
-from tally.web.plain import read_plain
 from tally.web.problem import RETRY_AFTER, Problem
-from tally.web.request import incomplete
+from tally.web.request import BODY_SECONDS, incomplete
 
 HEAD_SECONDS: Final = 10.0
 # Of a body that the application has not taken, so many bytes wait here and the rest in the kernel.
 _HIGH_WATER: Final = 64 * 1024
 _LINE_END: Final = b"\r\n"
 _HEAD_END: Final = b"\r\n\r\n"
+# Stands for what could not be read.
+_UNREADABLE: Final = Head(b"-", b"/", False, [], 0, False, False)
 
 
 class HTTPProtocol(asyncio.Protocol):
@@ -55,7 +56,7 @@ class HTTPProtocol(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._body: BodyReader | None = None
         # What came after it, or a head that is not all there.
-        self._waiting = bytearray()
+        self._waiting = b""
         self._looked_at = 0
         self._reading = True
         self._ended = False
@@ -64,6 +65,7 @@ class HTTPProtocol(asyncio.Protocol):
         self._writable.set()
         self._linger_seconds = MAX_SECONDS
         self._head_timer: asyncio.TimerHandle | None = None
+        self._body_timer: asyncio.TimerHandle | None = None
         self._idle_timer: asyncio.TimerHandle
         self._idle_since = 0.0
         self._defaults: list[tuple[bytes, bytes]] = []
@@ -80,15 +82,13 @@ class HTTPProtocol(asyncio.Protocol):
             self._refuse(Problem(503, "too many connections at once", retry_after=RETRY_AFTER))
 
     def data_received(self, data: bytes) -> None:
-        if self._busy:
-            if self._exchange is not None and self._body is not None:
-                self._read_body(self._exchange, self._body, data)
-            else:
-                self._waiting += data
-                self._pause_reading()
-        elif self._waiting or not self._take_plain(data):
+        if not self._busy:
+            self._read_head(self._waiting + data)
+        elif self._body is not None:
+            self._read_body(self._body, data)
+        else:
             self._waiting += data
-            self._read_head()
+            self._pause_reading()
 
     def eof_received(self) -> bool:
         """Still answer what was asked: a client may close its sending side first."""
@@ -98,7 +98,7 @@ class HTTPProtocol(asyncio.Protocol):
             if self._body is not None:
                 self._fail(self._exchange, incomplete())
             self._exchange.changed.set()
-        return self._busy
+        return self._busy and (self._body is None or self._exchange is not None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closed = True
@@ -108,8 +108,9 @@ class HTTPProtocol(asyncio.Protocol):
             self._exchange.changed.set()
         self._writable.set()
         self._idle_timer.cancel()
-        if self._head_timer is not None:
-            self._head_timer.cancel()
+        for timer in (self._head_timer, self._body_timer):
+            if timer is not None:
+                timer.cancel()
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -127,6 +128,8 @@ class HTTPProtocol(asyncio.Protocol):
             self._transport.close()
         elif self._exchange is not None:
             self._exchange.keep_alive = False
+        elif self._body is not None:
+            self._close()
 
     # What a request calls.
 
@@ -178,7 +181,6 @@ class HTTPProtocol(asyncio.Protocol):
     def answered(self, *, keep_alive: bool, whole: bool) -> None:
         """Go on with the next request, or close."""
         self._state.total_requests += 1
-        self._busy = False
         self._exchange = None
         if self._closed or self._transport.is_closing():
             return
@@ -187,8 +189,17 @@ class HTTPProtocol(asyncio.Protocol):
             self._transport.abort()
         elif not keep_alive:
             self._close()
-        elif self._waiting:
-            self._read_head()
+        elif self._body is not None:
+            # What is left of the body must not be taken for the next request: RFC 9112, 9.3.
+            self._body_timer = self._loop.call_later(BODY_SECONDS, self._transport.abort)
+            self.resume_reading()
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        self._busy = False
+        if self._waiting:
+            self._read_head(self._waiting)
         elif self._ended:
             self._transport.close()
         else:
@@ -197,50 +208,32 @@ class HTTPProtocol(asyncio.Protocol):
 
     # Reading.
 
-    def _take_plain(self, data: bytes) -> bool:
-        plain = read_plain(data)
-        if plain is None:
-            return False
-        if plain.keep_alive and (route := self._fast_routes.get(plain.line)):
-            self._busy = True  # the handler may answer at once
-            if route.handle(FastRequest(self, route, plain.headers, plain.body)):
-                return True
-        method, target, _ = plain.line.split(b" ")
-        scope = self._scope(method, target, list(plain.headers.items()))
-        exchange = Exchange(self, scope, keep_alive=plain.keep_alive, whole=True)
-        exchange.body += plain.body
-        self._start(exchange)
-        return True
-
-    def _read_head(self) -> None:
-        waiting = self._waiting
-        if waiting.startswith(_LINE_END) and not waiting.startswith(_HEAD_END):
+    def _read_head(self, data: bytes) -> None:
+        """Take the request that the data begins with, or wait for more of its head."""
+        self._waiting = b""
+        if data.startswith(_LINE_END) and not data.startswith(_HEAD_END):
             # RFC 9112, 2.2: an empty line before a request is ignored.
-            del waiting[:2]
-            if not waiting:
-                self.resume_reading()
-                return
-        end = waiting.find(_HEAD_END, max(0, self._looked_at - 3))
-        if head.malformed(waiting, max(0, self._looked_at - 2), len(waiting) if end < 0 else end):
-            self._refuse(head.invalid("every line of the head must end in CR LF, and not go on"))
-        elif end >= 0:
+            data = data[len(_LINE_END) :]
+        end = data.find(_HEAD_END, max(0, self._looked_at - len(_HEAD_END)))
+        if end >= 0:
             self._looked_at = 0
-            data = bytes(waiting)
-            waiting.clear()
-            self._begin(data, end + len(_HEAD_END))
-        elif len(waiting) > head.MAX_REQUEST_LINE and _LINE_END not in waiting:
+            self._take(data, end + len(_HEAD_END))
+        elif head.has_bare_line_feed(data, max(0, self._looked_at - 1), len(data)):
+            self._refuse(head.invalid("a line of the request's head does not end in CR LF"))
+        elif len(data) > head.MAX_REQUEST_LINE and _LINE_END not in data:
             self._refuse(head.url_too_long())
-        elif len(waiting) > head.MAX_HEAD:
+        elif len(data) > head.MAX_HEAD:
             self._refuse(head.too_large())
+        elif self._ended:
+            self._transport.close()
         else:
+            self._waiting = data
             self._wait_for_head()
 
     def _wait_for_head(self) -> None:
         self._looked_at = len(self._waiting)
         self.resume_reading()
-        if self._ended:
-            self._transport.close()
-        elif self._head_timer is None:
+        if self._waiting and self._head_timer is None:
             self._head_timer = self._loop.call_later(HEAD_SECONDS, self._head_too_slow)
 
     def _head_too_slow(self) -> None:
@@ -249,43 +242,75 @@ class HTTPProtocol(asyncio.Protocol):
             detail = "the request's head came too slowly"
             self._refuse(Problem(408, detail, rule="head-timeout"))
 
-    def _begin(self, data: bytes, end: int) -> None:
+    def _take(self, data: bytes, end: int) -> None:
         """Take the request whose head ends there."""
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
-        parser = h11.Connection(h11.SERVER, MAX_TRAILERS)
-        parser.receive_data(data[:end])
         try:
-            request = head.read(parser)
+            request = head.read(data[:end])
         except Problem as problem:
             self._refuse(problem)
             return
+        if self._go_fast(request, data, end):
+            return
         exchange = Exchange(
             self,
-            self._scope(
-                request.method, request.target, list(request.headers), request.http_version
-            ),
-            keep_alive=head.keeps_alive(request),
-            expects_continue=parser.they_are_waiting_for_100_continue,
+            self._scope(request),
+            keep_alive=request.keep_alive,
+            expects_continue=request.expects_continue,
         )
-        self._body = BodyReader(parser)
+        self._body = BodyReader(request.length)
         self._start(exchange)
-        self._read_body(exchange, self._body, data[end:])
+        self._read_body(self._body, data[end:])
 
-    def _read_body(self, exchange: Exchange, reader: BodyReader, data: bytes) -> None:
+    def _go_fast(self, request: Head, data: bytes, end: int) -> bool:
+        """Offer a plain request that is all there, and alone, to the fast path."""
+        route = self._fast_routes.get((request.method, request.target))
+        if (
+            route is None
+            or request.length != len(data) - end
+            or not request.keep_alive
+            or request.expects_continue
+            or self._ended
+        ):
+            return False
+        fields = dict(request.fields)
+        if len(fields) != len(request.fields):
+            return False
+        self._busy = True  # the handler may answer at once
+        taken = route.handle(FastRequest(self, route, fields, data[end:]))
+        if not taken:
+            self._busy = False
+        return taken
+
+    def _read_body(self, reader: BodyReader, data: bytes) -> None:
         """Give the exchange what of its body is there, and keep what comes after it."""
+        exchange = self._exchange
         try:
             part = reader.read(data)
-            if not exchange.begun:
-                exchange.body += part
         except Problem as problem:
-            self._fail(exchange, problem)
+            if exchange is None:
+                self._close()
+            else:
+                self._fail(exchange, problem)
+                self._pause_reading()
+            return
         if reader.whole:
-            exchange.whole = True
-            self._waiting += reader.rest
+            self._waiting = reader.rest
             self._body = None
-        if exchange.failure or self._waiting or len(exchange.body) > _HIGH_WATER:
+        if exchange is not None:
+            self._give(exchange, part, whole=reader.whole)
+        elif reader.whole:
+            if self._body_timer is not None:
+                self._body_timer.cancel()
+            self._go_on()
+
+    def _give(self, exchange: Exchange, part: bytes, *, whole: bool) -> None:
+        if not exchange.begun:
+            exchange.body += part
+        exchange.whole = whole
+        if self._waiting or len(exchange.body) > _HIGH_WATER:
             self._pause_reading()
         else:
             self.resume_reading()
@@ -301,37 +326,32 @@ class HTTPProtocol(asyncio.Protocol):
         exchange.failure = problem
         exchange.keep_alive = False
         self._body = None
+        exchange.changed.set()
 
     # Answering.
 
-    def _scope(
-        self,
-        method: bytes,
-        target: bytes,
-        headers: list[tuple[bytes, bytes]],
-        version: bytes = b"1.1",
-    ) -> dict[str, Any]:
-        path, _, query = target.partition(b"?")
+    def _scope(self, request: Head) -> dict[str, Any]:
+        path, _, query = request.target.partition(b"?")
         return {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.4"},
-            "http_version": "1.0" if version == b"1.0" else "1.1",
-            "method": method.decode("ascii"),
+            "http_version": "1.0" if request.is_1_0 else "1.1",
+            "method": request.method.decode("ascii"),
             "scheme": "http",
             "root_path": "",
             "path": unquote(path.decode("ascii")),
             "raw_path": path,
             "query_string": query,
-            "headers": headers,
+            "headers": request.fields,
             "client": self._transport.get_extra_info("peername"),
             "server": self._transport.get_extra_info("sockname"),
         }
 
     def _refuse(self, problem: Problem) -> None:
         """Answer a head that can't be served, as every other error is answered, and close."""
-        self._waiting.clear()
+        self._waiting = b""
         self._pause_reading()
-        scope = self._scope(b"-", b"/", []) | {"refusal": problem}
+        scope = self._scope(_UNREADABLE) | {"refusal": problem}
         self._start(Exchange(self, scope, keep_alive=False))
 
     def _start(self, exchange: Exchange) -> None:
