@@ -15,7 +15,7 @@ from tally.aws.waivers import Waiver
 
 
 def result(name, status, seen, waiver=None, controls=()):
-    requirement = Requirement(name, f"What {name} is about", controls, lambda account: ())
+    requirement = Requirement(name, f"What {name} is about", controls)
     return Result("Network", requirement, status, (seen,), waiver)
 
 

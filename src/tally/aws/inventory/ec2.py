@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+from collections.abc import Iterable
 from functools import cached_property
 from typing import cast
 
@@ -28,6 +29,12 @@ class EC2(Service):
     def subnets(self) -> dict[str, Resource]:
         return {it["SubnetId"]: it for it in self._in_vpc("describe_subnets", "Subnets")}
 
+    def zones(self, subnets: Iterable[str]) -> list[str]:
+        """The zones in which subnets of the network lie."""
+        return sorted(
+            {self.subnets[it]["AvailabilityZone"] for it in subnets if it in self.subnets}
+        )
+
     @cached_property
     def route_tables(self) -> list[Resource]:
         return self._in_vpc("describe_route_tables", "RouteTables")
@@ -51,6 +58,11 @@ class EC2(Service):
             for route in table["Routes"]
             if route.get("State", "active") == "active"
         ]
+
+    def internet_gateways(self, subnet: str) -> list[str]:
+        """The internet gateways that a subnet's routes lead to."""
+        found = (str(route.get("GatewayId", "")) for route in self.routes(subnet))
+        return [gateway for gateway in found if gateway.startswith("igw-")]
 
     @cached_property
     def network_acls(self) -> list[Resource]:

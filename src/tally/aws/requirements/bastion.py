@@ -2,15 +2,15 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_network
 from typing import Final
 
 from tally.aws.iam_policies import SESSION_MANAGER, allowed_actions, machine_role
 from tally.aws.inventory import Inventory
 from tally.aws.inventory.resources import NotFound, Resource, groups_of
-from tally.aws.requirement import Concern, Evidence, NotApplicable, equal, present
-from tally.aws.requirements.network import name_of
+from tally.aws.predicates import given, includes, matches
+from tally.aws.requirement import Concern, Evidence, NotApplicable, Verdict, named, verdict
 from tally.aws.security_groups import is_range, openings, show
 from tally.aws.user_data import no_secret, written
 
@@ -35,6 +35,10 @@ _SSHD: Final = {
 _SETTINGS: Final = "/etc/ssh/bastion.conf"
 _RECORDS: Final = "/var/log/sessions/*.log"
 _LOGINS: Final = "/var/log/secure"
+_RECORDERS: Final = ("recorded-session", "keep-session")
+_SMALL: Final = re.compile(r"\.(nano|micro|small)$")
+# Session Manager takes no other values.
+_MINUTES: Final = re.compile(r"^([1-9]|[1-5]\d|60)$")
 # The largest network that one site is likely to have.
 _WIDEST: Final = 16
 
@@ -43,6 +47,14 @@ def _bastion(aws: Inventory) -> Resource:
     if len(aws.ec2.bastions) != 1:
         raise NotFound(f"one machine named {aws.name}-bastion (found: {len(aws.ec2.bastions)})")
     return aws.ec2.bastions[0]
+
+
+_machine = named("InstanceId", lambda aws: [_bastion(aws)])
+
+
+def _document(aws: Inventory) -> list[tuple[str, Resource]]:
+    name = f"{aws.name}-session"
+    return [(name, aws.ssm.document(name).get("inputs", {}))]
 
 
 def _ssh(aws: Inventory) -> list[str]:
@@ -54,20 +66,14 @@ def _ssh(aws: Inventory) -> list[str]:
     ]
 
 
-@concern.requires("bastion", "There is one bastion, small, with a public address")
-def _stands(aws: Inventory) -> Iterator[Evidence]:
-    machine = _bastion(aws)
-    address = machine.get("PublicIpAddress")
-    size = machine["InstanceType"].partition(".")[2]
-    good = bool(address) and size in ("nano", "micro", "small")
-    yield Evidence(
-        name_of(machine, "InstanceId"), good, f"{machine['InstanceType']} at {address or 'nowhere'}"
-    )
+_stands = concern.requires("bastion", "There is one bastion, small, with a public address")
+_stands.field(_machine, "InstanceType", matches(_SMALL, "small"))
+_stands.field(_machine, "PublicIpAddress", given)
 
 
 @concern.requires("bastion-ssh", "SSH is open to listed addresses only, and nothing else is")
 def _ssh_only(aws: Inventory) -> Iterator[Evidence]:
-    name = name_of(_bastion(aws), "InstanceId")
+    ((name, _),) = _machine(aws)
     found = _ssh(aws)
     for entry in found:
         peer, _, port = entry.partition(" on ")
@@ -77,13 +83,15 @@ def _ssh_only(aws: Inventory) -> Iterator[Evidence]:
         yield Evidence(name, True, "closed: Session Manager is the only way in")
 
 
-@concern.requires("bastion-key", "SSH takes the operator's key")
-def _key(aws: Inventory) -> Iterator[Evidence]:
+def _reached_by_ssh(aws: Inventory) -> Iterable[tuple[str, Resource]]:
     if not _ssh(aws):
         raise NotApplicable("SSH is closed")
-    machine = _bastion(aws)
-    key = machine.get("KeyName")
-    yield Evidence(name_of(machine, "InstanceId"), bool(key), f"KeyName = {key or 'none'}")
+    return _machine(aws)
+
+
+concern.requires("bastion-key", "SSH takes the operator's key").field(
+    _reached_by_ssh, "KeyName", given
+)
 
 
 def _settings(user_data: str) -> dict[str, str]:
@@ -95,49 +103,45 @@ def _settings(user_data: str) -> dict[str, str]:
     return found
 
 
-@concern.requires("bastion-user-data", "The bastion's user data holds no secret")
-def _user_data(aws: Inventory) -> Iterator[Evidence]:
-    machine = _bastion(aws)
-    yield no_secret(name_of(machine, "InstanceId"), aws.ec2.user_data(machine["InstanceId"]))
+@concern.requires("bastion-user-data", "The bastion's user data holds no secret").each(_machine)
+def _user_data(aws: Inventory, machine: Resource) -> Verdict:
+    return no_secret(aws.ec2.user_data(machine["InstanceId"]))
 
 
-@concern.requires("bastion-locked", "SSH allows no password, no root and no forwarding")
-def _locked(aws: Inventory) -> Iterator[Evidence]:
-    machine = _bastion(aws)
-    name = name_of(machine, "InstanceId")
-    text = aws.ec2.user_data(machine["InstanceId"])
-    told = _settings(text)
-    missing = {
-        f"{keyword} {value}"
-        for keyword, value in _SSHD.items()
-        if told.get(keyword.lower()) != value
-    }
-    yield present(name, missing, f"{_SETTINGS}: {', '.join(_SSHD)}")
+_locked = concern.requires("bastion-locked", "SSH allows no password, no root and no forwarding")
+
+
+@_locked.each(_machine)
+def _sshd(aws: Inventory, machine: Resource) -> Verdict:
+    told = _settings(aws.ec2.user_data(machine["InstanceId"]))
+    found = [f"{keyword} {told[keyword.lower()]}" for keyword in _SSHD if keyword.lower() in told]
+    wanted = [f"{keyword} {value}" for keyword, value in _SSHD.items()]
+    return verdict(_SETTINGS, found, includes(wanted))
+
+
+@_locked.each(_machine)
+def _read_first(aws: Inventory, machine: Resource) -> Verdict:
     # Amazon Linux's sshd reads what its own file includes, and of two values the first.
-    first = f"sed -i '1i Include {_SETTINGS}' /etc/ssh/sshd_config" in text
-    yield Evidence(name, first, f"{_SETTINGS} is {'' if first else 'not '}what sshd reads first")
+    include = f"sed -i '1i Include {_SETTINGS}' /etc/ssh/sshd_config"
+    first = include in aws.ec2.user_data(machine["InstanceId"])
+    return first, f"{_SETTINGS} is {'' if first else 'not '}what sshd reads first"
 
 
 @concern.requires("bastion-session-logs", "What sessions show, and logins, are kept in a log group")
 def _session_logs(aws: Inventory) -> Iterator[Evidence]:
-    machine = _bastion(aws)
-    name = name_of(machine, "InstanceId")
-    group = f"/{aws.name}/bastion"
-    text = aws.ec2.user_data(machine["InstanceId"])
-    forced = _settings(text).get("forcecommand") == "/usr/local/bin/recorded-session"
-    kept = all(
-        written(text, f"/usr/local/bin/{script}") for script in ("recorded-session", "keep-session")
-    )
-    yield Evidence(
-        name, forced and kept, f"sessions are {'' if forced and kept else 'not '}recorded"
-    )
-    sent = _sent(text, group)
-    for file in (_RECORDS, _LOGINS):
-        yield Evidence(
-            name, file in sent, f"{file} is {'' if file in sent else 'not '}sent to {group}"
-        )
-    writer = re.search(r"^  - rsyslog$", text, re.MULTILINE) is not None
-    yield Evidence(name, writer, f"rsyslog is {'' if writer else 'not '}there to write {_LOGINS}")
+    for name, machine in _machine(aws):
+        text = aws.ec2.user_data(machine["InstanceId"])
+        forced = _settings(text).get("forcecommand") == "/usr/local/bin/recorded-session"
+        scripts = [written(text, f"/usr/local/bin/{it}") for it in _RECORDERS]
+        sent = _sent(text, f"/{aws.name}/bastion")
+        writer = re.search(r"^  - rsyslog$", text, re.MULTILINE) is not None
+        for good, what in (
+            (forced and all(scripts), "recording sessions"),
+            (_RECORDS in sent, f"sending {_RECORDS} to /{aws.name}/bastion"),
+            (_LOGINS in sent, f"sending {_LOGINS} to /{aws.name}/bastion"),
+            (writer, f"rsyslog, which writes {_LOGINS}"),
+        ):
+            yield Evidence(name, good, f"{what}: {'yes' if good else 'no'}")
 
 
 def _sent(user_data: str, group: str) -> set[str]:
@@ -156,29 +160,27 @@ def _sent(user_data: str, group: str) -> set[str]:
     }
 
 
-# Minutes; Session Manager takes no other values.
-_IDLE: Final = range(1, 61)
-
-
-@concern.requires(
+_session_document = concern.requires(
     "bastion-session-document",
     "Session Manager's sessions are kept as they go, encrypted, and end when idle",
 )
-def _session_document(aws: Inventory) -> Iterator[Evidence]:
-    name = f"{aws.name}-session"
-    told = aws.ssm.document(name).get("inputs", {})
-    group = f"/{aws.name}/bastion"
-    yield equal(name, "cloudWatchLogGroupName", told.get("cloudWatchLogGroupName"), group)
-    for setting in ("cloudWatchEncryptionEnabled", "cloudWatchStreamingEnabled"):
-        yield equal(name, setting, told.get(setting), wanted=True)
-    idle = str(told.get("idleSessionTimeout", ""))
-    good = idle.isdecimal() and int(idle) in _IDLE
-    yield Evidence(name, good, f"idleSessionTimeout = {idle or 'none'}{' minutes' if good else ''}")
+_session_document.field(_document, "cloudWatchEncryptionEnabled", True)
+_session_document.field(_document, "cloudWatchStreamingEnabled", True)
+_session_document.field(
+    _document, "to_string(idleSessionTimeout)", matches(_MINUTES, "1 to 60 minutes")
+)
 
 
-@concern.requires("bastion-session-manager", "The bastion is also reached by Session Manager")
-def _session_manager(aws: Inventory) -> Iterator[Evidence]:
-    profile = _bastion(aws).get("IamInstanceProfile", {})
-    role = machine_role(aws, profile, "the bastion")
-    missing = SESSION_MANAGER - allowed_actions(aws, role)
-    yield present(role, missing, "may open sessions")
+@_session_document.each(_document)
+def _kept(aws: Inventory, document: Resource) -> Verdict:
+    group = document.get("cloudWatchLogGroupName")
+    return verdict("cloudWatchLogGroupName", group, f"/{aws.name}/bastion")
+
+
+@concern.requires("bastion-session-manager", "The bastion is also reached by Session Manager").each(
+    _machine
+)
+def _session_manager(aws: Inventory, machine: Resource) -> Verdict:
+    role = machine_role(aws, machine.get("IamInstanceProfile", {}), "the bastion")
+    found = sorted(SESSION_MANAGER & allowed_actions(aws, role))
+    return verdict(f"role {role}", found, includes(SESSION_MANAGER))

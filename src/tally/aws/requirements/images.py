@@ -3,35 +3,31 @@
 from collections.abc import Iterator
 
 from tally.aws.inventory import CONTAINER_SERVICES, Inventory
-from tally.aws.requirement import Concern, Evidence, Field, equal, present
+from tally.aws.inventory.resources import Resource
+from tally.aws.predicates import given, includes
+from tally.aws.requirement import Concern, Evidence, Verdict, named, verdict
 
 concern = Concern("Images")
 
-
-@concern.requires("images-scanned", "Images are scanned when they are pushed", "ECR.1")
-def _scanned(aws: Inventory) -> Iterator[Evidence]:
-    wanted = {f"{aws.name}/{service}" for service in CONTAINER_SERVICES}
-    found = {repository["repositoryName"] for repository in aws.ecr.repositories}
-    yield present("repositories", wanted - found, ", ".join(sorted(found)))
-    for repository in aws.ecr.repositories:
-        scanned = repository.get("imageScanningConfiguration", {}).get("scanOnPush")
-        yield equal(repository["repositoryName"], "scanOnPush", scanned, True)
+_repositories = named("repositoryName", lambda aws: aws.ecr.repositories)
 
 
-concern.requires_fields(
-    lambda aws: [(it["repositoryName"], it) for it in aws.ecr.repositories],
-    Field(
-        "images-immutable",
-        "An image's tag never moves",
-        ("ECR.2",),
-        "imageTagMutability",
-        "IMMUTABLE",
-    ),
+_scanned = concern.requires("images-scanned", "Images are scanned when they are pushed", "ECR.1")
+_scanned.field(_repositories, "imageScanningConfiguration.scanOnPush", True)
+
+
+@_scanned
+def _there(aws: Inventory) -> Iterator[Evidence]:
+    found = [it["repositoryName"] for it in aws.ecr.repositories]
+    wanted = [f"{aws.name}/{service}" for service in CONTAINER_SERVICES]
+    yield Evidence("ECR", *verdict("repositories", found, includes(wanted)))
+
+
+concern.requires("images-immutable", "An image's tag never moves", "ECR.2").field(
+    _repositories, "imageTagMutability", "IMMUTABLE"
 )
 
 
-@concern.requires("images-lifecycle", "Old images are removed", "ECR.3")
-def _lifecycle(aws: Inventory) -> Iterator[Evidence]:
-    for repository in aws.ecr.repositories:
-        policy = aws.ecr.lifecycle_policy(repository["repositoryName"])
-        yield Evidence(repository["repositoryName"], policy is not None, policy or "no policy")
+@concern.requires("images-lifecycle", "Old images are removed", "ECR.3").each(_repositories)
+def _lifecycle(aws: Inventory, repository: Resource) -> Verdict:
+    return verdict("policy", aws.ecr.lifecycle_policy(repository["repositoryName"]), given)
