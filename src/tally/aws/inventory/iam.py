@@ -4,11 +4,12 @@ from functools import cache, cached_property
 from typing import cast
 
 from tally.aws.inventory.resources import Resource, policy_document, statements
-from tally.aws.inventory.service import Service
+from tally.aws.inventory.service import Service, listed
 
 
 class IAM(Service):
     api = "iam"
+    users = listed("list_users", "Users", "UserName")
 
     @cached_property
     def roles(self) -> dict[str, Resource]:
@@ -53,8 +54,8 @@ class IAM(Service):
         """Statements of every policy that the deployment brings, by role and policy or by ARN."""
         policies = {
             f"{role} / {name}": found
-            for role, thing in self.roles.items()
-            for name, found in thing["Policies"].items()
+            for role, described in self.roles.items()
+            for name, found in described["Policies"].items()
             if not name.startswith("arn:")
         }
         made = self.all("list_policies", "Policies", Scope="Local")
@@ -74,7 +75,3 @@ class IAM(Service):
             it["Arn"]: self.client.get_open_id_connect_provider(OpenIDConnectProviderArn=it["Arn"])
             for it in found
         }
-
-    @cached_property
-    def users(self) -> list[Resource]:
-        return self.own(self.all("list_users", "Users"), "UserName")
