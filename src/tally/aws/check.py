@@ -65,7 +65,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A requirement, how it stands, and by what that was seen."""
+    """A requirement, how it stands, and the evidence."""
 
     concern: str
     requirement: Requirement
@@ -137,7 +137,7 @@ def check(
 
 def _look(requirement: Requirement, aws: Inventory) -> tuple[Status, tuple[Evidence, ...]]:
     try:
-        seen = tuple(requirement.look(aws))
+        evidence = tuple(requirement.look(aws))
     except NotApplicable as reason:
         return Status.NOT_APPLICABLE, (Evidence("-", True, str(reason)),)
     except NotFound as missing:
@@ -145,9 +145,7 @@ def _look(requirement: Requirement, aws: Inventory) -> tuple[Status, tuple[Evide
     except ClientError as error:
         # Not being allowed to look is no proof; an unreachable account fails before.
         return Status.FAIL, (Evidence("-", False, f"can't be read: {error}"),)
-    if not seen:
-        return Status.FAIL, (Evidence("-", False, "nothing was found to which this applies"),)
-    return (Status.PASS if all(it.good for it in seen) else Status.FAIL), seen
+    return (Status.PASS if evidence and all(it.good for it in evidence) else Status.FAIL), evidence
 
 
 def _or_none(ask: Callable[[], T]) -> T | None:

@@ -106,6 +106,17 @@ def named(key: str, select: Callable[[Inventory], Iterable[Resource]]) -> Resour
     return lambda aws: ((name_of(it, key), it) for it in select(aws))
 
 
+def where(resources: Resources, path: str) -> Resources:
+    """Those of the resources of which a JMESPath is true."""
+    expression = jmespath.compile(path)
+    return lambda aws: ((name, it) for name, it in resources(aws) if expression.search(it))
+
+
+def hold(subject: str, label: str, found: object, wanted: object) -> Evidence:
+    """Hold one value of a resource to a value or a predicate."""
+    return Evidence(subject, *verdict(label, found, wanted))
+
+
 def verdict(label: str, found: object, wanted: object) -> Verdict:
     """Hold what was found to a value or a predicate."""
     wrong = (wanted if callable(wanted) else equals(wanted))(found)

@@ -7,12 +7,18 @@ from typing import Final
 from tally.aws.inventory import CONTAINER_SERVICES, Inventory
 from tally.aws.inventory.resources import Resource
 from tally.aws.predicates import at_least, empty, given, includes, matches, none_of, one_of, within
-from tally.aws.requirement import Concern, Evidence, Verdict, named, verdict
+from tally.aws.requirement import Concern, Evidence, Verdict, hold, named, verdict, where
 from tally.aws.requirements.machines import VERIFIED
 from tally.aws.user_data import SECRET
 
 concern = Concern("Containers")
 
+# What the commands of health checks have in common.
+_ASKS: Final = matches(re.compile("health"), "a command that asks for health")
+_DEREGISTRATION: Final = "to_number(\"deregistration_delay.timeout_seconds\" || '300')"
+_TRACKING: Final = "TargetTrackingScalingPolicyConfiguration"
+_METRIC: Final = "ALBRequestCountPerTarget"
+_ON: Final = re.compile("^(enabled|enhanced)$")
 _DIGEST: Final = re.compile(r"@sha256:[0-9a-f]{64}$")
 _NOT_ROOT: Final = re.compile(r"^(?!(0|root)?(:|$))")
 # Names under which a secret would travel in plain sight; ECS.8 names AWS's own two.
@@ -27,25 +33,14 @@ def _known(found: dict[str, Resource]) -> list[Resource]:
     return [found[service] for service in CONTAINER_SERVICES if service in found]
 
 
-_services = named("serviceName", lambda aws: _known(aws.ecs.services))
-_definitions = named("family", lambda aws: aws.ecs.task_definitions.values())
-_clusters = named("clusterName", lambda aws: aws.ecs.clusters)
-_scalable_targets = named("ResourceId", lambda aws: aws.application_autoscaling.scalable_targets)
-
-
 def _containers(aws: Inventory) -> Iterator[tuple[str, Resource]]:
     for definition in _known(aws.ecs.task_definitions):
         for container in definition["containerDefinitions"]:
-            revision = f"{definition['family']}:{definition['revision']}"
-            yield f"{revision} {container['name']}", container
+            yield f"{_revision(definition)} {container['name']}", container
 
 
-def _essential(aws: Inventory) -> Iterator[tuple[str, Resource]]:
-    return ((name, it) for name, it in _containers(aws) if it.get("essential", True))
-
-
-def _serving(aws: Inventory) -> Iterator[tuple[str, Resource]]:
-    return ((name, it) for name, it in _containers(aws) if it["name"] in CONTAINER_SERVICES)
+def _revision(definition: Resource) -> str:
+    return f"{definition['family']}:{definition['revision']}"
 
 
 def _target_groups(aws: Inventory) -> Iterator[tuple[str, Resource]]:
@@ -55,16 +50,13 @@ def _target_groups(aws: Inventory) -> Iterator[tuple[str, Resource]]:
             yield name, aws.elbv2.target_group_attributes(balancer["targetGroupArn"])
 
 
-def _display(aws: Inventory) -> list[Resource]:
-    found = aws.application_autoscaling.scalable_targets
-    return [it for it in found if it["ResourceId"].endswith("-display")]
-
-
-def _scaling(aws: Inventory) -> Iterator[tuple[str, Resource]]:
-    for policy in aws.application_autoscaling.scaling_policies:
-        if policy["ResourceId"].endswith("-display"):
-            yield policy["PolicyName"], policy.get("TargetTrackingScalingPolicyConfiguration", {})
-
+_services = named("serviceName", lambda aws: _known(aws.ecs.services))
+_definitions = named("family", lambda aws: aws.ecs.task_definitions.values())
+_clusters = named("clusterName", lambda aws: aws.ecs.clusters)
+_serving = where(_containers, "name == 'display' || name == 'reset'")
+_bounds = named("ResourceId", lambda aws: aws.application_autoscaling.scalable_targets)
+_policies = named("PolicyName", lambda aws: aws.application_autoscaling.scaling_policies)
+_display = where(_policies, "ends_with(ResourceId, '-display')")
 
 _run = concern.requires(
     "containers-run", "Display and reset run on Fargate, in subnets of two zones"
@@ -75,8 +67,7 @@ _run.field(_services, "launchType", "FARGATE")
 @_run
 def _both(aws: Inventory) -> Iterator[Evidence]:
     cluster = ", ".join(it["clusterName"] for it in aws.ecs.clusters) or "no cluster"
-    services = verdict("services", list(aws.ecs.services), includes(CONTAINER_SERVICES))
-    yield Evidence(cluster, *services)
+    yield hold(cluster, "services", list(aws.ecs.services), includes(CONTAINER_SERVICES))
 
 
 @_run.each(_services)
@@ -88,7 +79,7 @@ def _zones(aws: Inventory, service: Resource) -> Verdict:
 _two = concern.requires(
     "containers-two", "Display and reset run at least two tasks each"
 ).not_if_small("the small profile runs one task of each")
-_two.field(_scalable_targets, "MinCapacity", at_least(2))
+_two.field(_bounds, "MinCapacity", at_least(2))
 _two.field(_services, "desiredCount", at_least(2))
 concern.requires("containers-private", "Tasks get no public address", "ECS.2").field(
     _services, "networkConfiguration.awsvpcConfiguration.assignPublicIp || 'DISABLED'", "DISABLED"
@@ -106,10 +97,8 @@ concern.requires("containers-unprivileged", "Containers run without privileges",
     _containers, "privileged || `false`", False
 )
 _capabilities = concern.requires("containers-capabilities", "Containers keep no Linux capability")
-_capabilities.field(_containers, "linuxParameters.capabilities.add", empty, "added capabilities")
-_capabilities.field(
-    _containers, "linuxParameters.capabilities.drop", ["ALL"], "dropped capabilities"
-)
+_capabilities.field(_containers, "linuxParameters.capabilities.add", empty)
+_capabilities.field(_containers, "linuxParameters.capabilities.drop", ["ALL"])
 concern.requires("containers-processes", "Tasks do not share the host's processes", "ECS.3").field(
     _definitions, "pidMode", none_of({"host"})
 )
@@ -137,13 +126,11 @@ def _no_plain_secret(_: Inventory, container: Resource) -> Verdict:
 def _own_secret(aws: Inventory) -> Iterator[Evidence]:
     owner = aws.rds.database.get("MasterUserSecret", {}).get("SecretArn", "none")
     for name, container in _containers(aws):
-        wanted = f":secret:{aws.name}/{container['name']}-"
+        own = f":secret:{aws.name}/{container['name']}-"
         for secret in container.get("secrets", []):
             if secret["name"] == "PGPASSWORD":
-                source = secret["valueFrom"]
-                schema = container["name"] == "schema"
-                own = source.startswith(owner) if schema else wanted in source
-                yield Evidence(name, own, f"PGPASSWORD from {source}")
+                good = (owner if container["name"] == "schema" else own) in secret["valueFrom"]
+                yield Evidence(name, good, f"PGPASSWORD from {secret['valueFrom']}")
 
 
 concern.requires("containers-tls", "Containers check the database's certificate").field(
@@ -156,40 +143,28 @@ def _schema(aws: Inventory) -> Iterator[Evidence]:
     for service, definition in aws.ecs.task_definitions.items():
         by_name = {it["name"]: it for it in definition["containerDefinitions"]}
         migrates = by_name.get("schema", {}).get("command") == ["migrate"]
-        waits = any(
-            it["containerName"] == "schema" and it["condition"] == "SUCCESS"
-            for it in by_name.get(service, {}).get("dependsOn", [])
+        waits = {"containerName": "schema", "condition": "SUCCESS"} in by_name.get(service, {}).get(
+            "dependsOn", []
         )
-        yield Evidence(
-            f"{definition['family']}:{definition['revision']}",
-            waits and migrates,
-            f"schema step: {'yes' if migrates else 'no'}; waited for: {'yes' if waits else 'no'}",
+        steps = (
+            f"schema step: {'yes' if migrates else 'no'}; waited for: {'yes' if waits else 'no'}"
         )
+        yield Evidence(_revision(definition), migrates and waits, steps)
 
 
 concern.requires("containers-health", "Each service's container has a health check").field(
-    _essential,
-    "join(' ', healthCheck.command || `[]`)",
-    matches(re.compile("health")),
-    "healthCheck",
+    where(_containers, "essential != `false`"), "join(' ', healthCheck.command || `[]`)", _ASKS
 )
 _rollback = concern.requires(
     "containers-rollback", "A deployment that fails is stopped and rolled back"
 )
-_rollback.field(
-    _services, "deploymentConfiguration.deploymentCircuitBreaker.enable", True, "circuit breaker"
-)
+_rollback.field(_services, "deploymentConfiguration.deploymentCircuitBreaker.enable", True)
 _rollback.field(_services, "deploymentConfiguration.deploymentCircuitBreaker.rollback", True)
 _drain = concern.requires(
     "containers-drain", "Requests under way are finished, and new tasks serve before old ones end"
 )
 _drain.field(_services, "deploymentConfiguration.minimumHealthyPercent", 100)
-_drain.field(
-    _target_groups,
-    "to_number(\"deregistration_delay.timeout_seconds\" || '300')",
-    _DRAIN,
-    "seconds to deregister",
-)
+_drain.field(_target_groups, _DEREGISTRATION, _DRAIN)
 _drain.field(_serving, "stopTimeout || `30`", _DRAIN)
 _logs = concern.requires("containers-logs", "Containers log to their service's log group", "ECS.9")
 _logs.field(_containers, "logConfiguration.logDriver", "awslogs")
@@ -202,20 +177,15 @@ def _log_group(aws: Inventory, container: Resource) -> Verdict:
 
 
 concern.requires("containers-insights", "Container Insights are on", "ECS.12").field(
-    _clusters,
-    "settings[?name=='containerInsights'].value | [0]",
-    one_of({"enabled", "enhanced"}),
-    "insights",
+    _clusters, "settings[?name=='containerInsights'].value", matches(_ON, "enabled"), "insights"
 )
-_containers_scaling = concern.requires(
+_scaling = concern.requires(
     "containers-scaling", "The display scales on requests per target, within bounds"
 )
-_containers_scaling.field(
-    _scaling, "PredefinedMetricSpecification.PredefinedMetricType", "ALBRequestCountPerTarget"
-)
-_containers_scaling.field(_scaling, "TargetValue", _TARGET)
-_containers_scaling.field(_scaling, "ScaleOutCooldown", given)
-_containers_scaling.field(_scaling, "ScaleInCooldown", given)
-_containers_scaling.field(
-    named("ResourceId", _display), "MaxCapacity > MinCapacity", True, "MaxCapacity > MinCapacity"
+_scaling.field(_display, f"{_TRACKING}.PredefinedMetricSpecification.PredefinedMetricType", _METRIC)
+_scaling.field(_display, f"{_TRACKING}.TargetValue", _TARGET)
+_scaling.field(_display, f"{_TRACKING}.ScaleOutCooldown", given)
+_scaling.field(_display, f"{_TRACKING}.ScaleInCooldown", given)
+_scaling.field(
+    where(_bounds, "ends_with(ResourceId, '-display')"), "MaxCapacity > MinCapacity", True
 )
