@@ -32,6 +32,7 @@ Resources = Callable[[Inventory], Iterable[tuple[str, Resource]]]
 # Evidence without its subject.
 Verdict = tuple[bool, str]
 LookAtOne = Callable[[Inventory, Resource], Verdict]
+Read = Callable[[Inventory, Resource], object]
 
 # In a path, such as `a.b` or `"a.b"`.
 _NAME: Final = re.compile(r'(?:\w+\.)?\w+|"[^"]+"')
@@ -78,14 +79,22 @@ class Requirement:
 
         return declare
 
-    def field(self, resources: Resources, path: str, wanted: object, label: str = "") -> None:
-        """Look at a field of each resource: a JMESPath, and the value or predicate to hold it to.
+    def field(
+        self, resources: Resources, path: str | Read, wanted: object, label: str = ""
+    ) -> None:
+        """Look at one value of each resource, and hold it to a value or a predicate.
 
-        Evidence calls the field by its label, or by the last two names in the path.
+        A JMESPath or a function reads it. Evidence calls it by its label, or by the last two names
+        in the path.
         """
-        expression = jmespath.compile(path)
-        shown = label or _NAME.findall(path.partition(" ||")[0])[-1].strip('"')
-        self.each(resources)(lambda _, it: verdict(shown, expression.search(it), wanted))
+        read = path if callable(path) else _reader(path)
+        shown = label or _NAME.findall(str(path).partition(" ||")[0])[-1].strip('"')
+        self.each(resources)(lambda aws, it: verdict(shown, read(aws, it), wanted))
+
+
+def _reader(path: str) -> Read:
+    expression = jmespath.compile(path)
+    return lambda _, resource: expression.search(resource)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +117,8 @@ def named(key: str, select: Callable[[Inventory], Iterable[Resource]]) -> Resour
 
 def where(resources: Resources, path: str) -> Resources:
     """Those of the resources of which a JMESPath is true."""
-    expression = jmespath.compile(path)
-    return lambda aws: ((name, it) for name, it in resources(aws) if expression.search(it))
+    holds = _reader(path)
+    return lambda aws: ((name, it) for name, it in resources(aws) if holds(aws, it))
 
 
 def hold(subject: str, label: str, found: object, wanted: object) -> Evidence:

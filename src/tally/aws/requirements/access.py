@@ -6,7 +6,7 @@ from typing import Final
 from tally.aws.iam_policies import covers, denied
 from tally.aws.inventory import Inventory
 from tally.aws.inventory.resources import Resource, statements
-from tally.aws.requirement import Concern, Evidence, NotApplicable, verdict
+from tally.aws.requirement import Concern, Evidence, NotApplicable, hold
 
 concern = Concern("Access")
 
@@ -153,7 +153,7 @@ def _boundary(aws: Inventory) -> Iterator[Evidence]:
     ci = {purpose: f"{aws.name}-ci-{purpose}" for purpose in _CI}
     for name in aws.iam.roles:
         if name not in ci.values():
-            yield Evidence(name, *verdict("boundary", aws.iam.boundary(name), boundary))
+            yield hold(name, "boundary", aws.iam.boundary(name), boundary)
     if boundary in aws.iam.own_policies:
         allowed = _on_identities(_allowing(aws.iam.own_policies[boundary]))
         yield _none(boundary, "allows on identities", allowed)

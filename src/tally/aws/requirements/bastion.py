@@ -54,7 +54,8 @@ _machine = named("InstanceId", lambda aws: [_bastion(aws)])
 
 def _document(aws: Inventory) -> list[tuple[str, Resource]]:
     name = f"{aws.name}-session"
-    return [(name, aws.ssm.document(name).get("inputs", {}))]
+    inputs = aws.ssm.document(name).get("inputs", {})
+    return [(name, {**inputs, "LogGroup": f"/{aws.name}/bastion"})]
 
 
 def _ssh(aws: Inventory) -> list[str]:
@@ -164,17 +165,12 @@ _session_document = concern.requires(
     "bastion-session-document",
     "Session Manager's sessions are kept as they go, encrypted, and end when idle",
 )
+_session_document.field(_document, "cloudWatchLogGroupName == LogGroup", True, "to the log group")
 _session_document.field(_document, "cloudWatchEncryptionEnabled", True)
 _session_document.field(_document, "cloudWatchStreamingEnabled", True)
 _session_document.field(
     _document, "to_string(idleSessionTimeout)", matches(_MINUTES, "1 to 60 minutes")
 )
-
-
-@_session_document.each(_document)
-def _kept(aws: Inventory, document: Resource) -> Verdict:
-    group = document.get("cloudWatchLogGroupName")
-    return verdict("cloudWatchLogGroupName", group, f"/{aws.name}/bastion")
 
 
 @concern.requires("bastion-session-manager", "The bastion is also reached by Session Manager").each(

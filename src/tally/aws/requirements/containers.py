@@ -70,12 +70,11 @@ def _both(aws: Inventory) -> Iterator[Evidence]:
     yield hold(cluster, "services", list(aws.ecs.services), includes(CONTAINER_SERVICES))
 
 
-@_run.each(_services)
-def _zones(aws: Inventory, service: Resource) -> Verdict:
-    subnets = service["networkConfiguration"]["awsvpcConfiguration"]["subnets"]
-    return verdict("zones", aws.ec2.zones(subnets), at_least(2))
+def _zones(aws: Inventory, service: Resource) -> list[str]:
+    return aws.ec2.zones(service["networkConfiguration"]["awsvpcConfiguration"]["subnets"])
 
 
+_run.field(_services, _zones, at_least(2), "zones")
 _two = concern.requires(
     "containers-two", "Display and reset run at least two tasks each"
 ).not_if_small("the small profile runs one task of each")
@@ -187,5 +186,5 @@ _scaling.field(_display, f"{_TRACKING}.TargetValue", _TARGET)
 _scaling.field(_display, f"{_TRACKING}.ScaleOutCooldown", given)
 _scaling.field(_display, f"{_TRACKING}.ScaleInCooldown", given)
 _scaling.field(
-    where(_bounds, "ends_with(ResourceId, '-display')"), "MaxCapacity > MinCapacity", True
+    where(_bounds, "ends_with(ResourceId, '-display')"), "MaxCapacity > MinCapacity", True, "room"
 )

@@ -6,7 +6,7 @@ from typing import Final
 from tally.aws.inventory import SERVICES, Inventory
 from tally.aws.inventory.resources import Resource
 from tally.aws.predicates import at_least, empty, given, includes, none_of, one_of
-from tally.aws.requirement import Concern, Evidence, Verdict, named, verdict
+from tally.aws.requirement import Concern, Evidence, hold, named
 
 concern = Concern("Database")
 
@@ -19,20 +19,14 @@ _database = named("DBInstanceIdentifier", lambda aws: [aws.rds.database])
 _secrets = named("Name", lambda aws: aws.secretsmanager.secrets.values())
 
 
+def _ways_out(aws: Inventory, database: Resource) -> list[str]:
+    subnets = [it["SubnetIdentifier"] for it in database["DBSubnetGroup"]["Subnets"]]
+    return [f"{it} by {gateway}" for it in subnets for gateway in aws.ec2.internet_gateways(it)]
+
+
 _private = concern.requires("database-private", "The database has no public address", "RDS.2")
 _private.field(_database, "PubliclyAccessible", False)
-
-
-@_private.each(_database)
-def _way_out(aws: Inventory, database: Resource) -> Verdict:
-    ways = [
-        f"{subnet['SubnetIdentifier']} by {gateway}"
-        for subnet in database["DBSubnetGroup"]["Subnets"]
-        for gateway in aws.ec2.internet_gateways(subnet["SubnetIdentifier"])
-    ]
-    return verdict("ways to the internet", ways, empty)
-
-
+_private.field(_database, _ways_out, empty, "ways to the internet")
 concern.requires("database-encrypted", "The database's storage is encrypted", "RDS.3").field(
     _database, "StorageEncrypted", True
 )
@@ -73,13 +67,13 @@ concern.requires(
 ).field(_secrets, "RotationEnabled || `false`", True)
 
 
-@concern.requires("database-tls", "The database refuses connections without TLS").each(_database)
-def _tls(aws: Inventory, _: Resource) -> Verdict:
-    return verdict("rds.force_ssl", aws.rds.parameters.get("rds.force_ssl"), "1")
+concern.requires("database-tls", "The database refuses connections without TLS").field(
+    _database, lambda aws, _: aws.rds.parameters.get("rds.force_ssl"), "1", "rds.force_ssl"
+)
 
 
 @concern.requires("database-secrets", "Each service, and the operator, has a secret of its own")
 def _own_secrets(aws: Inventory) -> Iterator[Evidence]:
     wanted = [f"{aws.name}/{role}" for role in (*SERVICES, "operator")]
     found = list(aws.secretsmanager.secrets)
-    yield Evidence("Secrets Manager", *verdict("secrets", found, includes(wanted)))
+    yield hold("Secrets Manager", "secrets", found, includes(wanted))

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 
 from tally.aws.inventory import CONTAINER_SERVICES, Inventory
-from tally.aws.inventory.resources import Resource
 from tally.aws.predicates import given, includes
-from tally.aws.requirement import Concern, Evidence, Verdict, named, verdict
+from tally.aws.requirement import Concern, Evidence, hold, named
 
 concern = Concern("Images")
 
@@ -20,7 +19,7 @@ _scanned.field(_repositories, "imageScanningConfiguration.scanOnPush", True)
 def _there(aws: Inventory) -> Iterator[Evidence]:
     found = [it["repositoryName"] for it in aws.ecr.repositories]
     wanted = [f"{aws.name}/{service}" for service in CONTAINER_SERVICES]
-    yield Evidence("ECR", *verdict("repositories", found, includes(wanted)))
+    yield hold("ECR", "repositories", found, includes(wanted))
 
 
 concern.requires("images-immutable", "An image's tag never moves", "ECR.2").field(
@@ -28,6 +27,6 @@ concern.requires("images-immutable", "An image's tag never moves", "ECR.2").fiel
 )
 
 
-@concern.requires("images-lifecycle", "Old images are removed", "ECR.3").each(_repositories)
-def _lifecycle(aws: Inventory, repository: Resource) -> Verdict:
-    return verdict("policy", aws.ecr.lifecycle_policy(repository["repositoryName"]), given)
+concern.requires("images-lifecycle", "Old images are removed", "ECR.3").field(
+    _repositories, lambda aws, it: aws.ecr.lifecycle_policy(it["repositoryName"]), given, "policy"
+)

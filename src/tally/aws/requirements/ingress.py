@@ -7,7 +7,7 @@ from tally.aws.inventory import Inventory
 from tally.aws.inventory.resources import NotFound, Resource
 from tally.aws.predicates import at_least, includes, one_of
 from tally.aws.reachability import OUTSIDE, matrix
-from tally.aws.requirement import Concern, Evidence, NotApplicable, Verdict, named, verdict
+from tally.aws.requirement import Concern, Evidence, NotApplicable, Verdict, hold, named, verdict
 
 concern = Concern("Ingress")
 
@@ -26,10 +26,13 @@ _TO_HTTPS: Final = one_of({"redirect-to-https", "https-only"})
 # What a page or a program sends to the services.
 _METHODS: Final = {"GET", "HEAD", "OPTIONS", "POST", "DELETE"}
 # AWS's own policies: nothing is cached; what the viewer sent, and facts about it, is passed on.
-_CACHING_DISABLED: Final = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
-_ALL_VIEWER: Final = one_of(
-    {"216adef6-5c7f-47e4-b989-5492eafa07d3", "33f36d7e-f396-46d9-90e0-52428a34d9dc"}
-)
+_PASSING: Final = {
+    "CachePolicyId": "4135ea2d-6df8-44a3-9df3-4b5a84be39ad",
+    "OriginRequestPolicyId": one_of(
+        {"216adef6-5c7f-47e4-b989-5492eafa07d3", "33f36d7e-f396-46d9-90e0-52428a34d9dc"}
+    ),
+    "Compress": False,
+}
 # Seconds between two signs of life on an open event stream; what is in between must wait longer.
 _HEARTBEAT: Final = 15
 
@@ -72,9 +75,7 @@ def _settings(aws: Inventory) -> Resource:
 def _tls(aws: Inventory) -> Iterator[Evidence]:
     if aws.cloudfront.distribution is None:
         for name, listener in _listeners(aws, "HTTPS"):
-            yield Evidence(
-                name, *verdict("SslPolicy", listener.get("SslPolicy"), one_of(TLS_POLICIES))
-            )
+            yield hold(name, "SslPolicy", listener.get("SslPolicy"), one_of(TLS_POLICIES))
         return
     # CloudFront's own name comes with TLS 1.0; a rule turns away what is too old.
     ((name, listener),) = _services_listener(aws)
@@ -87,7 +88,7 @@ def _tls(aws: Inventory) -> Iterator[Evidence]:
             if config.get("HttpHeaderName", "").lower() == "cloudfront-viewer-tls":
                 refused += config["Values"]
     label = "before any service, refused CloudFront-Viewer-TLS"
-    yield Evidence(name, *verdict(label, refused, includes(_OLD_TLS)))
+    yield hold(name, label, refused, includes(_OLD_TLS))
 
 
 @concern.requires("ingress-https", "Plain http leads to https and nowhere else", "ELB.1")
@@ -96,8 +97,8 @@ def _https(aws: Inventory) -> Iterator[Evidence]:
         config = _settings(aws)
         behaviors = config.get("CacheBehaviors", {}).get("Items", [])
         for behavior in (config["DefaultCacheBehavior"], *behaviors):
-            policy = verdict("ViewerProtocolPolicy", behavior["ViewerProtocolPolicy"], _TO_HTTPS)
-            yield Evidence(aws.cloudfront.distribution["Id"], *policy)
+            policy = behavior["ViewerProtocolPolicy"]
+            yield hold(aws.cloudfront.distribution["Id"], "ViewerProtocolPolicy", policy, _TO_HTTPS)
         return
     for name, listener in _listeners(aws):
         if listener["Protocol"] == "HTTP":
@@ -140,8 +141,8 @@ def _origin(aws: Inventory) -> Iterator[Evidence]:
             yield Evidence(origin["Id"], False, "is reached over the internet")
             continue
         arn = aws.cloudfront.vpc_origin(identifier)["VpcOriginEndpointConfig"]["Arn"]
-        yield Evidence(identifier, *verdict("origin", arn, balancer["LoadBalancerArn"]))
-    yield Evidence(_name(aws), *verdict("Scheme", balancer["Scheme"], "internal"))
+        yield hold(identifier, "origin", arn, balancer["LoadBalancerArn"])
+    yield hold(_name(aws), "Scheme", balancer["Scheme"], "internal")
     callers = [pair[0] for pair in matrix(aws).found if pair[1] == "load balancer"]
     others = set(callers) & set(OUTSIDE) - {"CloudFront"}
     yield Evidence(_name(aws), not others, f"from outside by {', '.join(callers) or 'nobody'}")
@@ -183,14 +184,10 @@ def _streams(aws: Inventory) -> Iterator[Evidence]:
     yield Evidence(_name(aws), idle > _HEARTBEAT, f"idle timeout = {idle} s")
     if aws.cloudfront.distribution is not None:
         behavior = _settings(aws)["DefaultCacheBehavior"]
-        methods = behavior["AllowedMethods"]["Items"]
-        for passing in (
-            verdict("methods", methods, includes(_METHODS)),
-            verdict("CachePolicyId", behavior.get("CachePolicyId"), _CACHING_DISABLED),
-            verdict("OriginRequestPolicyId", behavior.get("OriginRequestPolicyId"), _ALL_VIEWER),
-            verdict("Compress", behavior["Compress"], False),
-        ):
-            yield Evidence(aws.cloudfront.distribution["Id"], *passing)
+        name = aws.cloudfront.distribution["Id"]
+        yield hold(name, "methods", behavior["AllowedMethods"]["Items"], includes(_METHODS))
+        for key, wanted in _PASSING.items():
+            yield hold(name, key, behavior.get(key), wanted)
 
 
 @concern.requires("ingress-health", "Each service's health is asked at its own path").each(

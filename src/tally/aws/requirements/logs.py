@@ -7,7 +7,7 @@ from typing import Final
 from tally.aws.inventory import CONTAINER_SERVICES, SERVICES, Inventory
 from tally.aws.inventory.resources import Resource
 from tally.aws.predicates import at_least, given, includes
-from tally.aws.requirement import Concern, Evidence, Verdict, named, verdict
+from tally.aws.requirement import Concern, Evidence, Verdict, hold, named, verdict
 
 concern = Concern("Logs and alarms")
 
@@ -40,7 +40,7 @@ _topics = named("TopicArn", lambda aws: aws.sns.topics.values())
 @concern.requires("logs-groups", "Each service, and the bastion, has a log group")
 def _groups(aws: Inventory) -> Iterator[Evidence]:
     wanted = [f"/{aws.name}/{it}" for it in (*SERVICES, "bastion")]
-    yield Evidence("CloudWatch", *verdict("groups", list(aws.logs.log_groups), includes(wanted)))
+    yield hold("CloudWatch", "groups", list(aws.logs.log_groups), includes(wanted))
 
 
 concern.requires("logs-kept", "Logs are kept for a year and then removed", "CloudWatch.16").field(

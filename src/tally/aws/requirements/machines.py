@@ -9,7 +9,7 @@ from tally.aws.iam_policies import SESSION_MANAGER, adder_role, allowed_actions,
 from tally.aws.inventory import Inventory
 from tally.aws.inventory.resources import Resource
 from tally.aws.predicates import at_least, empty, given, includes
-from tally.aws.requirement import Concern, Evidence, NotApplicable, Verdict, named, verdict
+from tally.aws.requirement import Concern, Evidence, NotApplicable, Verdict, hold, named, verdict
 from tally.aws.user_data import directives, no_secret, written
 
 concern = Concern("Machines of the adder")
@@ -49,20 +49,14 @@ def _newest_refresh(aws: Inventory) -> list[tuple[str, Resource]]:
     return [(f"{name} refresh {newest['InstanceRefreshId']}", newest)]
 
 
-def _subnets(group: Resource) -> list[str]:
-    return str(group["VPCZoneIdentifier"]).split(",")
+def _public_subnets(aws: Inventory, group: Resource) -> list[str]:
+    subnets = group["VPCZoneIdentifier"].split(",")
+    return [subnet for subnet in subnets if aws.ec2.internet_gateways(subnet)]
 
 
-_machines_zones = concern.requires(
-    "machines-zones", "The adder's machines have subnets in two zones"
+concern.requires("machines-zones", "The adder's machines have subnets in two zones").field(
+    _group, lambda aws, it: aws.ec2.zones(it["VPCZoneIdentifier"].split(",")), at_least(2), "zones"
 )
-
-
-@_machines_zones.each(_group)
-def _zones(aws: Inventory, group: Resource) -> Verdict:
-    return verdict("zones", aws.ec2.zones(_subnets(group)), at_least(2))
-
-
 _two = concern.requires(
     "machines-two", "There are at least two machines of the adder"
 ).not_if_small("the small profile has one machine of the adder")
@@ -85,43 +79,28 @@ _metadata.field(_template, "LaunchTemplateData.MetadataOptions.HttpTokens", "req
 _metadata.field(_instances, "MetadataOptions.HttpTokens", "required")
 _disks = concern.requires("machines-disks", "Disks are encrypted", "EC2.3")
 _disks.field(
-    _template,
-    "LaunchTemplateData.BlockDeviceMappings[?Ebs.Encrypted != `true`].DeviceName",
-    empty,
-    "disks in plain",
+    _template, "LaunchTemplateData.BlockDeviceMappings[?Ebs.Encrypted != `true`]", empty, "in plain"
 )
 _disks.field(named("VolumeId", lambda aws: aws.ec2.volumes), "Encrypted", True)
 _private = concern.requires(
     "machines-private", "The adder's machines get no public address", "EC2.25"
 )
 _private.field(
-    _template,
-    "LaunchTemplateData.NetworkInterfaces[?AssociatePublicIpAddress]",
-    empty,
-    "public cards",
+    _template, "LaunchTemplateData.NetworkInterfaces[?AssociatePublicIpAddress]", empty, "public"
 )
 
 
-@_private.each(_group)
-def _no_public_subnet(aws: Inventory, group: Resource) -> Verdict:
-    public = [subnet for subnet in _subnets(group) if aws.ec2.internet_gateways(subnet)]
-    return verdict("public subnets", public, empty)
-
-
+_private.field(_group, _public_subnets, empty, "public subnets")
 _user_data = concern.requires(
     "machines-user-data",
     "User data holds no secret, pins the release by SHA-256 and locks the adder's service in",
 )
+_user_data.field(_template, lambda _, it: bool(_SHA256.search(it["UserData"])), True, "SHA-256")
 
 
 @_user_data.each(_template)
 def _no_secret(_: Inventory, template: Resource) -> Verdict:
     return no_secret(template["UserData"])
-
-
-@_user_data.each(_template)
-def _pinned(_: Inventory, template: Resource) -> Verdict:
-    return bool(_SHA256.search(template["UserData"])), "a SHA-256 of the release"
 
 
 @_user_data.each(_template)
@@ -141,11 +120,9 @@ def _hardened(_: Inventory, template: Resource) -> Verdict:
     return verdict(_UNIT, found, includes([*wanted, _NOT_ROOT, f"IPAddressDeny={_METADATA}"]))
 
 
-@concern.requires("machines-tls", "The adder checks the database's certificate").each(_template)
-def _tls(_: Inventory, template: Resource) -> Verdict:
-    good = bool(VERIFIED.search(template["UserData"]))
-    return good, f"TALLY_DATABASE_URL with sslmode=verify-full: {'yes' if good else 'no'}"
-
+concern.requires("machines-tls", "The adder checks the database's certificate").field(
+    _template, lambda _, it: bool(VERIFIED.search(it["UserData"])), True, "sslmode=verify-full"
+)
 
 # What the adder's machines need: AWS's own name for each action.
 _NEEDED: Final = {
@@ -166,8 +143,8 @@ def _role(aws: Inventory) -> Iterator[Evidence]:
     actions = allowed_actions(aws, role)
     needed = _NEEDED | (_NEEDED_FOR_SESSIONS if actions & SESSION_MANAGER else set())
     more, fewer = sorted(actions - needed), sorted(needed - actions)
-    said = f"more: {', '.join(more) or 'none'}; missing: {', '.join(fewer) or 'none'}"
-    yield Evidence(role, not more and not fewer, said)
+    yield hold(role, "more than needed", more, empty)
+    yield hold(role, "missing", fewer, empty)
     # Its own password, and its own releases.
     own = {
         "secretsmanager:GetSecretValue": rf".*:secret:{aws.name}/adder-.*",

@@ -10,8 +10,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from tally.aws.inventory import Inventory
-from tally.aws.inventory.resources import NotFound
-from tally.aws.requirement import Concern, Evidence, NotApplicable
+from tally.aws.inventory.resources import NotFound, Resource
+from tally.aws.requirement import Concern, Evidence, LookAtOne, NotApplicable, Verdict
 
 concern = Concern("Public address")
 
@@ -63,20 +63,39 @@ def _ask(aws: Inventory, path: str, *, secure: bool = True) -> tuple[int, dict[s
         connection.close()
 
 
-@concern.requires("public-pages", "The https address is trusted, and every service answers there")
-def _pages(aws: Inventory) -> Iterator[Evidence]:
-    for path, kind in _PAGES.items():
-        subject = address(aws) + path
+def _pages(aws: Inventory) -> list[tuple[str, Resource]]:
+    return [(address(aws) + path, {"Path": path, "Type": kind}) for path, kind in _PAGES.items()]
+
+
+def _nowhere(aws: Inventory) -> list[tuple[str, Resource]]:
+    return [(address(aws) + path, {"Path": path}) for path in _NOWHERE]
+
+
+def _plain(aws: Inventory) -> list[tuple[str, Resource]]:
+    return [(address(aws).replace("https:", "http:", 1), {"Path": "/display_service"})]
+
+
+def _asking(look: LookAtOne) -> LookAtOne:
+    """Say what went wrong where there is no answer."""
+
+    def ask(aws: Inventory, page: Resource) -> Verdict:
         try:
-            status, headers, body = _ask(aws, path)
+            return look(aws, page)
         except (OSError, http.client.HTTPException) as error:
-            yield Evidence(subject, False, f"{type(error).__name__}: {error}")
-            continue
-        found = headers.get("content-type", "nothing")
-        good = status == http.HTTPStatus.OK and found.startswith(kind)
-        if kind == "application/json":
-            good = good and _has_sum(body)
-        yield Evidence(subject, good, f"{status} {found}")
+            return False, f"{type(error).__name__}: {error}"
+
+    return ask
+
+
+@concern.requires(
+    "public-pages", "The https address is trusted, and every service answers there"
+).each(_pages)
+@_asking
+def _serves(aws: Inventory, page: Resource) -> Verdict:
+    status, headers, body = _ask(aws, page["Path"])
+    found = headers.get("content-type", "nothing")
+    good = status == http.HTTPStatus.OK and found.startswith(page["Type"])
+    return good and (page["Type"] == "text/html" or _has_sum(body)), f"{status} {found}"
 
 
 def _has_sum(body: bytes) -> bool:
@@ -86,29 +105,20 @@ def _has_sum(body: bytes) -> bool:
         return False
 
 
-@concern.requires("public-redirect", "Plain http is redirected to https")
-def _redirect(aws: Inventory) -> Iterator[Evidence]:
-    subject = address(aws).replace("https:", "http:", 1)
-    try:
-        status, headers, _ = _ask(aws, "/display_service", secure=False)
-    except (OSError, http.client.HTTPException) as error:
-        yield Evidence(subject, False, f"{type(error).__name__}: {error}")
-        return
+@concern.requires("public-redirect", "Plain http is redirected to https").each(_plain)
+@_asking
+def _redirects(aws: Inventory, page: Resource) -> Verdict:
+    status, headers, _ = _ask(aws, page["Path"], secure=False)
     target = headers.get("location", "nowhere")
     good = status in (301, 302, 307, 308) and target.startswith("https://")
-    yield Evidence(subject, good, f"{status} to {target}")
+    return good, f"{status} to {target}"
 
 
-@concern.requires("public-404", "Paths of no service get 404")
-def _nowhere(aws: Inventory) -> Iterator[Evidence]:
-    for path in _NOWHERE:
-        subject = address(aws) + path
-        try:
-            status, _, _ = _ask(aws, path)
-        except (OSError, http.client.HTTPException) as error:
-            yield Evidence(subject, False, f"{type(error).__name__}: {error}")
-            continue
-        yield Evidence(subject, status == http.HTTPStatus.NOT_FOUND, str(status))
+@concern.requires("public-404", "Paths of no service get 404").each(_nowhere)
+@_asking
+def _refuses(aws: Inventory, page: Resource) -> Verdict:
+    status, _, _ = _ask(aws, page["Path"])
+    return status == http.HTTPStatus.NOT_FOUND, str(status)
 
 
 @concern.requires("public-tls", "Services answer over TLS 1.2 and 1.3 and over nothing older")
@@ -118,8 +128,8 @@ def _versions(aws: Inventory) -> Iterator[Evidence]:
         status = _status_over(aws, host, port, version)
         old = (name, version) in _OLD
         good = status in (None, http.HTTPStatus.FORBIDDEN) if old else status == http.HTTPStatus.OK
-        seen = "no connection" if status is None else f"answers {status}"
-        yield Evidence(f"{host}:{port} over {name}", good, seen)
+        found = "no connection" if status is None else f"answers {status}"
+        yield Evidence(f"{host}:{port} over {name}", good, found)
 
 
 def _status_over(aws: Inventory, host: str, port: int, version: ssl.TLSVersion) -> int | None:

@@ -7,7 +7,7 @@ from typing import Final
 from tally.aws.inventory import SERVICES, Inventory
 from tally.aws.inventory.resources import Resource, name_of, tags_of
 from tally.aws.predicates import at_least, empty, includes
-from tally.aws.requirement import Concern, Evidence, Verdict, named, verdict
+from tally.aws.requirement import Concern, Evidence, Verdict, hold, named, verdict
 
 concern = Concern("What serves now")
 
@@ -30,7 +30,7 @@ def _machines(aws: Inventory) -> Iterator[Evidence]:
     serving = [it for it in group["Instances"] if it["LifecycleState"] == "InService"]
     for machine in serving:
         version = machine.get("LaunchTemplate", {}).get("Version")
-        yield Evidence(machine["InstanceId"], *verdict("version", version, wanted))
+        yield hold(machine["InstanceId"], "version", version, wanted)
     healthy = sum(it["HealthStatus"] == "Healthy" for it in serving)
     count = verdict("healthy machines", healthy, at_least(_fewest(aws)))
     yield Evidence(group["AutoScalingGroupName"], *count)
@@ -52,7 +52,7 @@ def _running(aws: Inventory, service: Resource) -> Verdict:
 def _targets(aws: Inventory) -> Iterator[Evidence]:
     groups = {it["TargetGroupName"]: arn for arn, it in aws.elbv2.target_groups.items()}
     wanted = {f"{aws.name}-{service}" for service in SERVICES}
-    yield Evidence("target groups", *verdict("one for each", sorted(groups), includes(wanted)))
+    yield hold("target groups", "one for each", sorted(groups), includes(wanted))
     for name in sorted(wanted & set(groups)):
         states = Counter(aws.elbv2.target_health(groups[name]))
         good = states["healthy"] >= _fewest(aws) and set(states) <= _IN_ORDER

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from tally.aws.inventory import Inventory
 from tally.aws.inventory.resources import Resource
 from tally.aws.predicates import given, includes
-from tally.aws.requirement import Concern, Evidence, Resources, Verdict, verdict
+from tally.aws.requirement import Concern, Evidence, Resources, Verdict, hold, verdict
 
 concern = Concern("Storage")
 
@@ -27,7 +27,7 @@ def _setting(operation: str, prefix: str = "") -> Resources:
 )
 def _buckets(aws: Inventory) -> Iterator[Evidence]:
     wanted = [f"{aws.name}-{what}-{aws.id}" for what in _BUCKETS]
-    yield Evidence("S3", *verdict("buckets", aws.s3.buckets, includes(wanted)))
+    yield hold("S3", "buckets", aws.s3.buckets, includes(wanted))
 
 
 @concern.requires("storage-tls", "Buckets are reached over TLS only", "S3.5").each(
