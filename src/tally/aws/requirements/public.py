@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import socket
 import ssl
 import warnings
@@ -11,21 +12,19 @@ from urllib.parse import urlsplit
 
 from tally.aws.inventory import Inventory
 from tally.aws.inventory.resources import NotFound, Resource
-from tally.aws.requirement import Concern, Evidence, LookAtOne, NotApplicable, Verdict
+from tally.aws.predicates import matches
+from tally.aws.requirement import Concern, Evidence, NotApplicable, Resources
 
 concern = Concern("Public address")
 
 # Seconds for one answer; a service that takes longer is as good as away.
 _PATIENCE: Final = 10.0
-# Each service's own paths, and what its answer is to hold.
-_PAGES: Final = {
-    "/": "text/html",
-    "/adder_service": "text/html",
-    "/display_service": "text/html",
-    "/reset_service": "text/html",
-    "/display_service/total": "application/json",
-}
-_NOWHERE: Final = ("/nothing", "/admin", "/adder")
+_PAGES: Final = ("/", "/adder_service", "/display_service", "/reset_service")
+_TOTAL: Final = "/display_service/total"
+_HTML: Final = re.compile("^200 text/html")
+_SUM: Final = re.compile("^200 application/json.* with a sum$")
+_NOT_FOUND: Final = re.compile("^404 ")
+_TO_HTTPS: Final = re.compile("^30[1278] .* to https://")
 _OLD: Final = (("TLS 1.0", ssl.TLSVersion.TLSv1), ("TLS 1.1", ssl.TLSVersion.TLSv1_1))
 _NEW: Final = (("TLS 1.2", ssl.TLSVersion.TLSv1_2), ("TLS 1.3", ssl.TLSVersion.TLSv1_3))
 
@@ -46,8 +45,22 @@ def _host(aws: Inventory) -> tuple[str, int]:
     return parts.hostname or "", parts.port or 443
 
 
-def _ask(aws: Inventory, path: str, *, secure: bool = True) -> tuple[int, dict[str, str], bytes]:
-    """Send one GET; give status, headers in lower case, and body."""
+def _answers(*paths: str, secure: bool = True) -> Resources:
+    """What is answered at each path: the status, the type, and what else counts, in words."""
+
+    def ask(aws: Inventory) -> Iterator[tuple[str, Resource]]:
+        plain = address(aws).replace("https:", "http:", 1)
+        for path in paths:
+            subject = (address(aws) if secure else plain) + path
+            try:
+                yield subject, _ask(aws, path, secure=secure)
+            except (OSError, http.client.HTTPException) as error:
+                yield subject, {"Answer": f"{type(error).__name__}: {error}"}
+
+    return ask
+
+
+def _ask(aws: Inventory, path: str, *, secure: bool) -> Resource:
     host, port = _host(aws)
     connection = (
         http.client.HTTPSConnection(host, port, timeout=_PATIENCE, context=aws.new_trust())
@@ -56,69 +69,34 @@ def _ask(aws: Inventory, path: str, *, secure: bool = True) -> tuple[int, dict[s
     )
     try:
         connection.request("GET", path, headers={"User-Agent": "tally-check"})
-        response = connection.getresponse()
-        headers = {name.lower(): value for name, value in response.getheaders()}
-        return response.status, headers, response.read(65536)
+        answer = connection.getresponse()
+        text = f"{answer.status} {answer.headers.get('Content-Type', 'nothing')}"
+        if target := answer.headers.get("Location"):
+            text += f" to {target}"
+        return {"Answer": text + (" with a sum" if _has_sum(answer.read(65536)) else "")}
     finally:
         connection.close()
 
 
-def _pages(aws: Inventory) -> list[tuple[str, Resource]]:
-    return [(address(aws) + path, {"Path": path, "Type": kind}) for path, kind in _PAGES.items()]
-
-
-def _nowhere(aws: Inventory) -> list[tuple[str, Resource]]:
-    return [(address(aws) + path, {"Path": path}) for path in _NOWHERE]
-
-
-def _plain(aws: Inventory) -> list[tuple[str, Resource]]:
-    return [(address(aws).replace("https:", "http:", 1), {"Path": "/display_service"})]
-
-
-def _asking(look: LookAtOne) -> LookAtOne:
-    """Say what went wrong where there is no answer."""
-
-    def ask(aws: Inventory, page: Resource) -> Verdict:
-        try:
-            return look(aws, page)
-        except (OSError, http.client.HTTPException) as error:
-            return False, f"{type(error).__name__}: {error}"
-
-    return ask
-
-
-@concern.requires(
-    "public-pages", "The https address is trusted, and every service answers there"
-).each(_pages)
-@_asking
-def _serves(aws: Inventory, page: Resource) -> Verdict:
-    status, headers, body = _ask(aws, page["Path"])
-    found = headers.get("content-type", "nothing")
-    good = status == http.HTTPStatus.OK and found.startswith(page["Type"])
-    return good and (page["Type"] == "text/html" or _has_sum(body)), f"{status} {found}"
-
-
 def _has_sum(body: bytes) -> bool:
     try:
-        return "sum" in json.loads(body)
+        found = json.loads(body)
     except ValueError:
         return False
+    return isinstance(found, dict) and "sum" in found
 
 
-@concern.requires("public-redirect", "Plain http is redirected to https").each(_plain)
-@_asking
-def _redirects(aws: Inventory, page: Resource) -> Verdict:
-    status, headers, _ = _ask(aws, page["Path"], secure=False)
-    target = headers.get("location", "nowhere")
-    good = status in (301, 302, 307, 308) and target.startswith("https://")
-    return good, f"{status} to {target}"
-
-
-@concern.requires("public-404", "Paths of no service get 404").each(_nowhere)
-@_asking
-def _refuses(aws: Inventory, page: Resource) -> Verdict:
-    status, _, _ = _ask(aws, page["Path"])
-    return status == http.HTTPStatus.NOT_FOUND, str(status)
+_pages = concern.requires(
+    "public-pages", "The https address is trusted, and every service answers there"
+)
+_pages.field(_answers(*_PAGES), "Answer", matches(_HTML, "a page"))
+_pages.field(_answers(_TOTAL), "Answer", matches(_SUM, "JSON with a sum"))
+concern.requires("public-redirect", "Plain http is redirected to https").field(
+    _answers("/display_service", secure=False), "Answer", matches(_TO_HTTPS, "a redirect to https")
+)
+concern.requires("public-404", "Paths of no service get 404").field(
+    _answers("/nothing", "/admin", "/adder"), "Answer", matches(_NOT_FOUND, "404")
+)
 
 
 @concern.requires("public-tls", "Services answer over TLS 1.2 and 1.3 and over nothing older")
