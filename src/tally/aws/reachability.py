@@ -49,28 +49,20 @@ DECLARED_PATHS: Final = {
 }
 
 # Where AWS says a resource's groups and subnets, and whether it has a public address: JMESPaths.
-_BALANCER: Final = (
-    "SecurityGroups",
-    "AvailabilityZones[].SubnetId",
-    "Scheme == 'internet-facing'",
-)
+_BALANCER: Final = "[SecurityGroups, AvailabilityZones[].SubnetId, Scheme == 'internet-facing']"
 _ADDER: Final = (
-    "[SecurityGroupIds, NetworkInterfaces[].Groups[]][]",
-    "Subnets",
-    "NetworkInterfaces[?AssociatePublicIpAddress]",
+    "[[SecurityGroupIds, NetworkInterfaces[].Groups[]][], Subnets,"
+    " NetworkInterfaces[?AssociatePublicIpAddress]]"
 )
-_TASKS: Final = ("securityGroups", "subnets", "assignPublicIp == 'ENABLED'")
+_TASKS: Final = "[securityGroups, subnets, assignPublicIp == 'ENABLED']"
 _DATABASE: Final = (
-    "VpcSecurityGroups[].VpcSecurityGroupId",
-    "DBSubnetGroup.Subnets[].SubnetIdentifier",
-    "PubliclyAccessible",
+    "[VpcSecurityGroups[].VpcSecurityGroupId, DBSubnetGroup.Subnets[].SubnetIdentifier,"
+    " PubliclyAccessible]"
 )
 _MACHINE: Final = (
-    "[SecurityGroups, NetworkInterfaces[].Groups[]][].GroupId",
-    "[SubnetId]",
-    "PublicIpAddress",
+    "[[SecurityGroups, NetworkInterfaces[].Groups[]][].GroupId, [SubnetId], PublicIpAddress]"
 )
-_ENDPOINTS: Final = ("All[].Groups[].GroupId", "All[].SubnetIds[]", "`false`")
+_ENDPOINTS: Final = "[All[].Groups[].GroupId, All[].SubnetIds[], `false`]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,22 +106,23 @@ def parties(aws: Inventory) -> list[Party]:
     """Everybody in the network. Groups and subnets are read from resources, not from names."""
     subnets = aws.autoscaling.adder_group["VPCZoneIdentifier"].split(",")
     adder = {**aws.ec2.adder_template["LaunchTemplateData"], "Subnets": subnets}
-    found: list[tuple[str, tuple[str, str, str], Resource]] = [
-        ("load balancer", _BALANCER, aws.elbv2.load_balancer),
-        ("adder", _ADDER, adder),
-    ]
-    for name, service in aws.ecs.services.items():
-        found.append((name, _TASKS, service["networkConfiguration"]["awsvpcConfiguration"]))
-    found.append(("database", _DATABASE, aws.rds.database))
-    found += [("bastion", _MACHINE, machine) for machine in aws.ec2.bastions]
+    tasks = {
+        name: service["networkConfiguration"]["awsvpcConfiguration"]
+        for name, service in aws.ecs.services.items()
+    }
     interfaces = [it for it in aws.ec2.vpc_endpoints if it["VpcEndpointType"] == "Interface"]
-    if interfaces:
-        found.append(("endpoints", _ENDPOINTS, {"All": interfaces}))
-    return [_party(*described) for described in found]
+    return [
+        _party("load balancer", _BALANCER, aws.elbv2.load_balancer),
+        _party("adder", _ADDER, adder),
+        *(_party(name, _TASKS, placed) for name, placed in tasks.items()),
+        _party("database", _DATABASE, aws.rds.database),
+        *(_party("bastion", _MACHINE, machine) for machine in aws.ec2.bastions),
+        *([_party("endpoints", _ENDPOINTS, {"All": interfaces})] if interfaces else []),
+    ]
 
 
-def _party(name: str, paths: tuple[str, str, str], resource: Resource) -> Party:
-    groups, subnets, public = (jmespath.search(path, resource) for path in paths)
+def _party(name: str, path: str, resource: Resource) -> Party:
+    groups, subnets, public = jmespath.search(path, resource)
     return Party(name, frozenset(groups or ()), frozenset(subnets or ()), bool(public))
 
 

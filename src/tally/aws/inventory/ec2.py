@@ -51,23 +51,14 @@ class EC2(Service):
 
     def routes(self, subnet: str) -> list[Resource]:
         """The active routes of a subnet: of its own route table, or else of the VPC's main one."""
-        own = [
-            table
-            for table in self.route_tables
-            if any(it.get("SubnetId") == subnet for it in table["Associations"])
-        ]
-        main = [
-            table
-            for table in self.route_tables
-            if any(it.get("Main") for it in table["Associations"])
-        ]
-        tables = own or main
-        return [
-            route
-            for table in tables
-            for route in table["Routes"]
-            if route.get("State", "active") == "active"
-        ]
+
+        def associated(key: str, value: object) -> list[Resource]:
+            tables = self.route_tables
+            return [it for it in tables if any(a.get(key) == value for a in it["Associations"])]
+
+        tables = associated("SubnetId", subnet) or associated("Main", True)
+        found = [route for table in tables for route in table["Routes"]]
+        return [route for route in found if route.get("State", "active") == "active"]
 
     def internet_gateways(self, subnet: str) -> list[str]:
         """The internet gateways that a subnet's routes lead to."""

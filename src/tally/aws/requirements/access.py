@@ -6,6 +6,7 @@ from typing import Final
 from tally.aws.iam_policies import covers, denied
 from tally.aws.inventory import Inventory
 from tally.aws.inventory.resources import Resource, statements
+from tally.aws.predicates import empty
 from tally.aws.requirement import Concern, Evidence, NotApplicable, hold
 
 concern = Concern("Access")
@@ -18,16 +19,20 @@ def _allowing(found: Iterable[Resource]) -> Iterator[Resource]:
     return (statement for statement in found if statement["Effect"] == "Allow")
 
 
+def _allowed(found: Iterable[Resource], otherwise: str) -> list[str]:
+    """The actions that statements allow; `otherwise` if one allows all but some."""
+    lists = [statement.get("Action", [otherwise]) for statement in _allowing(found)]
+    return sorted({action for actions in lists for action in actions})
+
+
 @concern.requires("access-no-administrator", "No policy allows everything", "IAM.1")
 def _no_administrator(aws: Inventory) -> Iterator[Evidence]:
     for name, found in aws.iam.own_policies.items():
         everything = any(
-            "*" in statement.get("Action", []) and "*" in statement.get("Resource", [])
-            for statement in _allowing(found)
+            "*" in it.get("Action", []) and "*" in it.get("Resource", []) for it in _allowing(found)
         )
-        yield Evidence(
-            name, not everything, f"allows {'everything' if everything else 'named actions'}"
-        )
+        what = "everything" if everything else "named actions"
+        yield Evidence(name, not everything, f"allows {what}")
     for name, role in aws.iam.roles.items():
         if "arn:aws:iam::aws:policy/AdministratorAccess" in role["Policies"]:
             yield Evidence(name, False, "has AdministratorAccess")
@@ -36,13 +41,8 @@ def _no_administrator(aws: Inventory) -> Iterator[Evidence]:
 @concern.requires("access-no-wildcard", "No policy allows all actions of a service", "IAM.21")
 def _no_wildcard(aws: Inventory) -> Iterator[Evidence]:
     for name, found in aws.iam.own_policies.items():
-        wide = sorted(
-            action
-            for statement in _allowing(found)
-            for action in statement.get("Action", ["NotAction:*"])
-            if action.endswith(":*")
-        )
-        yield Evidence(name, not wide, f"whole services: {', '.join(wide) or 'none'}")
+        wide = [action for action in _allowed(found, "NotAction:*") if action.endswith(":*")]
+        yield hold(name, "whole services", wide, empty)
 
 
 @concern.requires("access-no-keys", "Nobody has long-lived keys")
@@ -109,38 +109,24 @@ def _ci_plan(aws: Inventory) -> Iterator[Evidence]:
     name = f"{aws.name}-ci-plan"
     role = aws.iam.roles.get(name, {"Policies": {}})
     for policy, found in role["Policies"].items():
-        writes = sorted(
-            {
-                action
-                for statement in _allowing(found)
-                for action in statement.get("Action", ["NotAction"])
-                if not action.partition(":")[2].startswith(_READS) and action not in _ALSO_READ
-            }
-        )
-        yield Evidence(
-            f"{name} / {policy}", not writes, f"more than reading: {', '.join(writes) or 'none'}"
-        )
+        beyond = [it for it in _allowed(found, "NotAction") if not _reads(it)]
+        yield hold(f"{name} / {policy}", "more than reading", beyond, empty)
+
+
+def _reads(action: str) -> bool:
+    return action.partition(":")[2].startswith(_READS) or action in _ALSO_READ
 
 
 # With these a role gets permissions, which is good for one that has the boundary.
 _GIVE: Final = {
-    "iam:AttachRolePolicy",
-    "iam:CreateRole",
-    "iam:PutRolePermissionsBoundary",
+    *("iam:AttachRolePolicy", "iam:CreateRole", "iam:PutRolePermissionsBoundary"),
     "iam:PutRolePolicy",
 }
 # With these no role gets permissions.
 _DO_NOT_GIVE: Final = {
-    "iam:AddRoleToInstanceProfile",
-    "iam:CreateInstanceProfile",
-    "iam:DeleteInstanceProfile",
-    "iam:DeleteRole",
-    "iam:DeleteRolePolicy",
-    "iam:PassRole",
-    "iam:RemoveRoleFromInstanceProfile",
-    "iam:TagInstanceProfile",
-    "iam:TagRole",
-    "iam:UpdateAssumeRolePolicy",
+    *("iam:CreateInstanceProfile", "iam:DeleteInstanceProfile", "iam:TagInstanceProfile"),
+    *("iam:AddRoleToInstanceProfile", "iam:RemoveRoleFromInstanceProfile", "iam:PassRole"),
+    *("iam:DeleteRole", "iam:DeleteRolePolicy", "iam:TagRole", "iam:UpdateAssumeRolePolicy"),
 }
 
 
@@ -156,7 +142,7 @@ def _boundary(aws: Inventory) -> Iterator[Evidence]:
             yield hold(name, "boundary", aws.iam.boundary(name), boundary)
     if boundary in aws.iam.own_policies:
         allowed = _on_identities(_allowing(aws.iam.own_policies[boundary]))
-        yield _none(boundary, "allows on identities", allowed)
+        yield hold(boundary, "allows on identities", sorted(allowed), empty)
     else:
         yield Evidence(boundary, False, "there is no such policy")
     if ci["apply"] not in aws.iam.roles:
@@ -164,14 +150,12 @@ def _boundary(aws: Inventory) -> Iterator[Evidence]:
     policies = aws.iam.roles[ci["apply"]]["Policies"]
     for policy, found in policies.items():
         beyond = {it for each in _allowing(found) for it in _beyond(each, aws, boundary)}
-        yield _none(f"{ci['apply']} / {policy}", "gives more than the boundary", beyond)
+        yield hold(f"{ci['apply']} / {policy}", "beyond the boundary", sorted(beyond), empty)
     every = [statement for found in policies.values() for statement in found]
     for name in ci.values():
         arn = f"arn:aws:iam::{aws.id}:role/{name}"
         kept = denied(every, "iam:UpdateAssumeRolePolicy", arn)
-        yield Evidence(
-            name, kept, f"{ci['apply']} {'is denied' if kept else 'is not denied'} changing it"
-        )
+        yield Evidence(name, kept, f"{ci['apply']} is {'' if kept else 'not '}denied changing it")
 
 
 def _beyond(statement: Resource, aws: Inventory, boundary: str) -> set[str]:
@@ -200,7 +184,3 @@ def _on_identities(found: Iterable[Resource]) -> set[str]:
         if any(covers(action.lower().partition(":")[0], service) for service in ("iam", "sts"))
         and not action.startswith(("iam:Get", "iam:List"))
     }
-
-
-def _none(subject: str, what: str, actions: set[str]) -> Evidence:
-    return Evidence(subject, not actions, f"{what}: {', '.join(sorted(actions)) or 'nothing'}")

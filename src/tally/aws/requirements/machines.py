@@ -126,12 +126,8 @@ concern.requires("machines-tls", "The adder checks the database's certificate").
 
 # What the adder's machines need: AWS's own name for each action.
 _NEEDED: Final = {
-    "s3:GetObject",
-    "secretsmanager:GetSecretValue",
-    "kms:Decrypt",
-    "logs:CreateLogStream",
-    "logs:PutLogEvents",
-    "logs:DescribeLogStreams",
+    *("s3:GetObject", "secretsmanager:GetSecretValue", "kms:Decrypt"),
+    *("logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"),
 }
 # And what they need to be looked into; a profile may do without it, but not have half of it.
 _NEEDED_FOR_SESSIONS: Final = SESSION_MANAGER | {"logs:DescribeLogGroups"}
