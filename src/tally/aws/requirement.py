@@ -10,7 +10,7 @@ import jmespath
 
 from tally.aws.inventory import Inventory
 from tally.aws.inventory.resources import Resource, name_of
-from tally.aws.predicates import equals, show
+from tally.aws.predicates import equals, includes, show
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,15 @@ class Requirement:
         read = path if callable(path) else _reader(path)
         shown = label or _NAME.findall(str(path).partition(" ||")[0])[-1].strip('"')
         self.each(resources)(lambda aws, it: verdict(shown, read(aws, it), wanted))
+
+    def names(self, where: str, found: Callable[[Inventory], Iterable[str]], *wanted: str) -> None:
+        """Look for names, in which {name} is the deployment's and {id} the account's."""
+
+        def look(aws: Inventory) -> Iterator[Evidence]:
+            names = [it.format(name=aws.name, id=aws.id) for it in wanted]
+            yield hold(where, "found", sorted(found(aws)), includes(names))
+
+        self(look)
 
 
 def _reader(path: str) -> Read:

@@ -3,7 +3,7 @@
 import base64
 import gzip
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cache, cached_property
 from typing import cast
 
 from tally.aws.inventory.resources import NotFound, Resource, tags_of, the_one
@@ -112,6 +112,7 @@ class EC2(Service):
             return []
         return self._filtered("describe_volumes", "Volumes", "attachment.instance-id", ids)
 
+    @cache  # noqa: B019 - an account lives as long as the command
     def user_data(self, instance: str) -> str:
         answer = self.client.describe_instance_attribute(InstanceId=instance, Attribute="userData")
         return user_data_text(answer["UserData"].get("Value", ""))

@@ -2,16 +2,16 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from ipaddress import ip_network
 from typing import Final
 
 from tally.aws.iam_policies import SESSION_MANAGER, allowed_actions, machine_role
 from tally.aws.inventory import Inventory
-from tally.aws.inventory.resources import NotFound, Resource, groups_of
+from tally.aws.inventory.resources import Resource, groups_of, name_of, the_one
 from tally.aws.predicates import given, includes, matches
-from tally.aws.requirement import Concern, Evidence, NotApplicable, Verdict, named, verdict
-from tally.aws.security_groups import is_range, openings, show
+from tally.aws.requirement import Concern, Evidence, NotApplicable, Verdict
+from tally.aws.security_groups import Opening, is_range, openings, show
 from tally.aws.user_data import no_secret, written
 
 concern = Concern("Bastion")
@@ -33,9 +33,9 @@ _SSHD: Final = {
 }
 # Where, on the machine.
 _SETTINGS: Final = "/etc/ssh/bastion.conf"
-_RECORDS: Final = "/var/log/sessions/*.log"
 _LOGINS: Final = "/var/log/secure"
-_RECORDERS: Final = ("recorded-session", "keep-session")
+# Amazon Linux's sshd reads what its own file includes, and of two values the first.
+_INCLUDE: Final = f"sed -i '1i Include {_SETTINGS}' /etc/ssh/sshd_config"
 _SMALL: Final = re.compile(r"\.(nano|micro|small)$")
 # Session Manager takes no other values.
 _MINUTES: Final = re.compile(r"^([1-9]|[1-5]\d|60)$")
@@ -43,28 +43,23 @@ _MINUTES: Final = re.compile(r"^([1-9]|[1-5]\d|60)$")
 _WIDEST: Final = 16
 
 
-def _bastion(aws: Inventory) -> Resource:
-    if len(aws.ec2.bastions) != 1:
-        raise NotFound(f"one machine named {aws.name}-bastion (found: {len(aws.ec2.bastions)})")
-    return aws.ec2.bastions[0]
+def _machine(aws: Inventory) -> Iterator[tuple[str, Resource]]:
+    machine = the_one(aws.ec2.bastions, f"machine named {aws.name}-bastion")
+    text = aws.ec2.user_data(machine["InstanceId"])
+    yield name_of(machine, "InstanceId"), {**machine, "UserData": text}
 
 
-_machine = named("InstanceId", lambda aws: [_bastion(aws)])
-
-
-def _document(aws: Inventory) -> list[tuple[str, Resource]]:
+def _document(aws: Inventory) -> Iterator[tuple[str, Resource]]:
     name = f"{aws.name}-session"
     inputs = aws.ssm.document(name).get("inputs", {})
-    return [(name, {**inputs, "LogGroup": f"/{aws.name}/bastion"})]
+    yield name, {**inputs, "LogGroup": f"/{aws.name}/bastion"}
 
 
-def _ssh(aws: Inventory) -> list[str]:
+def _openings(aws: Inventory) -> list[Opening]:
     """From where the bastion's groups let anybody in, on whatever port."""
-    return [
-        f"{opening.peer} on {show(opening)}"
-        for group in groups_of(_bastion(aws))
-        for opening in openings(aws.ec2.security_groups[group]["IpPermissions"])
-    ]
+    ((_, machine),) = _machine(aws)
+    groups = [aws.ec2.security_groups[it] for it in groups_of(machine)]
+    return [it for group in groups for it in openings(group["IpPermissions"])]
 
 
 _stands = concern.requires("bastion", "There is one bastion, small, with a public address")
@@ -73,19 +68,18 @@ _stands.field(_machine, "PublicIpAddress", given)
 
 
 @concern.requires("bastion-ssh", "SSH is open to listed addresses only, and nothing else is")
-def _ssh_only(aws: Inventory) -> Iterator[Evidence]:
+def _ssh(aws: Inventory) -> Iterator[Evidence]:
     ((name, _),) = _machine(aws)
-    found = _ssh(aws)
-    for entry in found:
-        peer, _, port = entry.partition(" on ")
-        narrow = is_range(peer) and ip_network(peer).prefixlen >= _WIDEST
-        yield Evidence(name, narrow and port == "22", entry)
+    found = _openings(aws)
+    for it in found:
+        narrow = is_range(it.peer) and ip_network(it.peer).prefixlen >= _WIDEST
+        yield Evidence(name, narrow and show(it) == "22", str(it))
     if not found:
         yield Evidence(name, True, "closed: Session Manager is the only way in")
 
 
-def _reached_by_ssh(aws: Inventory) -> Iterable[tuple[str, Resource]]:
-    if not _ssh(aws):
+def _reached_by_ssh(aws: Inventory) -> Iterator[tuple[str, Resource]]:
+    if not _openings(aws):
         raise NotApplicable("SSH is closed")
     return _machine(aws)
 
@@ -93,6 +87,11 @@ def _reached_by_ssh(aws: Inventory) -> Iterable[tuple[str, Resource]]:
 concern.requires("bastion-key", "SSH takes the operator's key").field(
     _reached_by_ssh, "KeyName", given
 )
+
+
+@concern.requires("bastion-user-data", "The bastion's user data holds no secret").each(_machine)
+def _user_data(_: Inventory, machine: Resource) -> Verdict:
+    return no_secret(machine["UserData"])
 
 
 def _settings(user_data: str) -> dict[str, str]:
@@ -104,79 +103,61 @@ def _settings(user_data: str) -> dict[str, str]:
     return found
 
 
-@concern.requires("bastion-user-data", "The bastion's user data holds no secret").each(_machine)
-def _user_data(aws: Inventory, machine: Resource) -> Verdict:
-    return no_secret(aws.ec2.user_data(machine["InstanceId"]))
+def _told(_: Inventory, machine: Resource) -> list[str]:
+    told = _settings(machine["UserData"])
+    return [f"{keyword} {told[keyword.lower()]}" for keyword in _SSHD if keyword.lower() in told]
 
 
 _locked = concern.requires("bastion-locked", "SSH allows no password, no root and no forwarding")
+_locked.field(_machine, _told, includes([f"{it} {_SSHD[it]}" for it in _SSHD]), _SETTINGS)
+_locked.field(_machine, lambda _, it: _INCLUDE in it["UserData"], True, f"{_SETTINGS} read first")
 
 
-@_locked.each(_machine)
-def _sshd(aws: Inventory, machine: Resource) -> Verdict:
-    told = _settings(aws.ec2.user_data(machine["InstanceId"]))
-    found = [f"{keyword} {told[keyword.lower()]}" for keyword in _SSHD if keyword.lower() in told]
-    wanted = [f"{keyword} {value}" for keyword, value in _SSHD.items()]
-    return verdict(_SETTINGS, found, includes(wanted))
+def _recorded(_: Inventory, machine: Resource) -> bool:
+    text = machine["UserData"]
+    forced = _settings(text).get("forcecommand") == "/usr/local/bin/recorded-session"
+    scripts = ("/usr/local/bin/recorded-session", "/usr/local/bin/keep-session")
+    return forced and all(written(text, it) for it in scripts)
 
 
-@_locked.each(_machine)
-def _read_first(aws: Inventory, machine: Resource) -> Verdict:
-    # Amazon Linux's sshd reads what its own file includes, and of two values the first.
-    include = f"sed -i '1i Include {_SETTINGS}' /etc/ssh/sshd_config"
-    first = include in aws.ec2.user_data(machine["InstanceId"])
-    return first, f"{_SETTINGS} is {'' if first else 'not '}what sshd reads first"
-
-
-@concern.requires("bastion-session-logs", "What sessions show, and logins, are kept in a log group")
-def _session_logs(aws: Inventory) -> Iterator[Evidence]:
-    for name, machine in _machine(aws):
-        text = aws.ec2.user_data(machine["InstanceId"])
-        forced = _settings(text).get("forcecommand") == "/usr/local/bin/recorded-session"
-        scripts = [written(text, f"/usr/local/bin/{it}") for it in _RECORDERS]
-        sent = _sent(text, f"/{aws.name}/bastion")
-        writer = re.search(r"^  - rsyslog$", text, re.MULTILINE) is not None
-        for good, what in (
-            (forced and all(scripts), "recording sessions"),
-            (_RECORDS in sent, f"sending {_RECORDS} to /{aws.name}/bastion"),
-            (_LOGINS in sent, f"sending {_LOGINS} to /{aws.name}/bastion"),
-            (writer, f"rsyslog, which writes {_LOGINS}"),
-        ):
-            yield Evidence(name, good, f"{what}: {'yes' if good else 'no'}")
-
-
-def _sent(user_data: str, group: str) -> set[str]:
-    """Return the files that the agent is to send all of to this group."""
+def _sent(aws: Inventory, machine: Resource) -> list[str]:
+    """Return the files that the agent is to send all of to the bastion's log group."""
     try:
-        told = json.loads(written(user_data, "/etc/tally/cloudwatch-agent.json"))
+        told = json.loads(written(machine["UserData"], "/etc/tally/cloudwatch-agent.json"))
     except ValueError:
         # The agent takes none of it either.
-        return set()
-    return {
+        return []
+    return [
         entry["file_path"]
         for entry in told["logs"]["logs_collected"]["files"]["collect_list"]
         # Of several files that fit it follows one, unless it is told otherwise.
-        if entry["log_group_name"] == group
+        if entry["log_group_name"] == f"/{aws.name}/bastion"
         and ("*" not in entry["file_path"] or entry.get("publish_multi_logs"))
-    }
+    ]
 
 
-_session_document = concern.requires(
+_logs = concern.requires(
+    "bastion-session-logs", "What sessions show, and logins, are kept in a log group"
+)
+_logs.field(_machine, _recorded, True, "sessions are recorded")
+_logs.field(_machine, _sent, includes({"/var/log/sessions/*.log", _LOGINS}), "sent to the group")
+_logs.field(_machine, "contains(UserData, '\n  - rsyslog\n')", True, f"rsyslog for {_LOGINS}")
+
+_sessions = concern.requires(
     "bastion-session-document",
     "Session Manager's sessions are kept as they go, encrypted, and end when idle",
 )
-_session_document.field(_document, "cloudWatchLogGroupName == LogGroup", True, "to the log group")
-_session_document.field(_document, "cloudWatchEncryptionEnabled", True)
-_session_document.field(_document, "cloudWatchStreamingEnabled", True)
-_session_document.field(
-    _document, "to_string(idleSessionTimeout)", matches(_MINUTES, "1 to 60 minutes")
-)
+_sessions.field(_document, "cloudWatchLogGroupName == LogGroup", True, "to the log group")
+_sessions.field(_document, "cloudWatchEncryptionEnabled", True)
+_sessions.field(_document, "cloudWatchStreamingEnabled", True)
+_sessions.field(_document, "to_string(idleSessionTimeout)", matches(_MINUTES, "1 to 60 minutes"))
 
 
-@concern.requires("bastion-session-manager", "The bastion is also reached by Session Manager").each(
-    _machine
-)
-def _session_manager(aws: Inventory, machine: Resource) -> Verdict:
+def _for_sessions(aws: Inventory, machine: Resource) -> list[str]:
     role = machine_role(aws, machine.get("IamInstanceProfile", {}), "the bastion")
-    found = sorted(SESSION_MANAGER & allowed_actions(aws, role))
-    return verdict(f"role {role}", found, includes(SESSION_MANAGER))
+    return sorted(SESSION_MANAGER & allowed_actions(aws, role))
+
+
+concern.requires("bastion-session-manager", "The bastion is also reached by Session Manager").field(
+    _machine, _for_sessions, includes(SESSION_MANAGER), "allowed"
+)

@@ -7,7 +7,7 @@ from typing import Final
 from tally.aws.inventory import CONTAINER_SERVICES, Inventory
 from tally.aws.inventory.resources import Resource
 from tally.aws.predicates import at_least, empty, given, includes, matches, none_of, one_of, within
-from tally.aws.requirement import Concern, Evidence, Verdict, hold, named, verdict, where
+from tally.aws.requirement import Concern, Evidence, Verdict, named, verdict, where
 from tally.aws.requirements.machines import VERIFIED
 from tally.aws.user_data import SECRET
 
@@ -64,10 +64,7 @@ _run = concern.requires(
 _run.field(_services, "launchType", "FARGATE")
 
 
-@_run
-def _both(aws: Inventory) -> Iterator[Evidence]:
-    cluster = ", ".join(it["clusterName"] for it in aws.ecs.clusters) or "no cluster"
-    yield hold(cluster, "services", list(aws.ecs.services), includes(CONTAINER_SERVICES))
+_run.names("ECS", lambda aws: aws.ecs.services, *CONTAINER_SERVICES)
 
 
 def _zones(aws: Inventory, service: Resource) -> list[str]:

@@ -1,12 +1,11 @@
 """PostgreSQL on RDS, and the secrets of those who log in to it."""
 
-from collections.abc import Iterator
 from typing import Final
 
-from tally.aws.inventory import SERVICES, Inventory
+from tally.aws.inventory import Inventory
 from tally.aws.inventory.resources import Resource
 from tally.aws.predicates import at_least, empty, given, includes, none_of, one_of
-from tally.aws.requirement import Concern, Evidence, hold, named
+from tally.aws.requirement import Concern, named
 
 concern = Concern("Database")
 
@@ -72,8 +71,10 @@ concern.requires("database-tls", "The database refuses connections without TLS")
 )
 
 
-@concern.requires("database-secrets", "Each service, and the operator, has a secret of its own")
-def _own_secrets(aws: Inventory) -> Iterator[Evidence]:
-    wanted = [f"{aws.name}/{role}" for role in (*SERVICES, "operator")]
-    found = list(aws.secretsmanager.secrets)
-    yield hold("Secrets Manager", "secrets", found, includes(wanted))
+concern.requires(
+    "database-secrets", "Each service, and the operator, has a secret of its own"
+).names(
+    "Secrets Manager",
+    lambda aws: aws.secretsmanager.secrets,
+    *("{name}/adder", "{name}/display", "{name}/reset", "{name}/operator"),
+)

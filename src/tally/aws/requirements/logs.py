@@ -7,7 +7,7 @@ from typing import Final
 from tally.aws.inventory import CONTAINER_SERVICES, SERVICES, Inventory
 from tally.aws.inventory.resources import Resource
 from tally.aws.predicates import at_least, given, includes
-from tally.aws.requirement import Concern, Evidence, Verdict, hold, named, verdict
+from tally.aws.requirement import Concern, Evidence, Verdict, named, verdict
 
 concern = Concern("Logs and alarms")
 
@@ -37,12 +37,11 @@ _alarms = named("AlarmName", lambda aws: aws.cloudwatch.alarms)
 _topics = named("TopicArn", lambda aws: aws.sns.topics.values())
 
 
-@concern.requires("logs-groups", "Each service, and the bastion, has a log group")
-def _groups(aws: Inventory) -> Iterator[Evidence]:
-    wanted = [f"/{aws.name}/{it}" for it in (*SERVICES, "bastion")]
-    yield hold("CloudWatch", "groups", list(aws.logs.log_groups), includes(wanted))
-
-
+concern.requires("logs-groups", "Each service, and the bastion, has a log group").names(
+    "CloudWatch",
+    lambda aws: aws.logs.log_groups,
+    *("/{name}/adder", "/{name}/display", "/{name}/reset", "/{name}/bastion"),
+)
 concern.requires("logs-kept", "Logs are kept for a year and then removed", "CloudWatch.16").field(
     _log_groups, "retentionInDays", at_least(_FEWEST_DAYS)
 )

@@ -1,15 +1,12 @@
 """Buckets: all that the deployment has, and what their settings are."""
 
-from collections.abc import Iterator
-
 from tally.aws.inventory import Inventory
 from tally.aws.inventory.resources import Resource
 from tally.aws.predicates import given, includes
-from tally.aws.requirement import Concern, Evidence, Resources, Verdict, hold, verdict
+from tally.aws.requirement import Concern, Resources, Verdict, verdict
 
 concern = Concern("Storage")
 
-_BUCKETS = ("access-logs", "denied-traffic", "state", "releases")
 _BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 
 
@@ -22,12 +19,14 @@ def _setting(operation: str, prefix: str = "") -> Resources:
     )
 
 
-@concern.requires(
+concern.requires(
     "storage-buckets", "There are buckets for access logs, flow logs, state and releases"
+).names(
+    "S3",
+    lambda aws: aws.s3.buckets,
+    *("{name}-access-logs-{id}", "{name}-denied-traffic-{id}"),
+    *("{name}-state-{id}", "{name}-releases-{id}"),
 )
-def _buckets(aws: Inventory) -> Iterator[Evidence]:
-    wanted = [f"{aws.name}-{what}-{aws.id}" for what in _BUCKETS]
-    yield hold("S3", "buckets", aws.s3.buckets, includes(wanted))
 
 
 @concern.requires("storage-tls", "Buckets are reached over TLS only", "S3.5").each(
