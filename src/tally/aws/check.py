@@ -1,6 +1,6 @@
 """Look for every requirement, and say which are met."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
@@ -89,13 +89,9 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether everything required is there."""
-        return not self.stale_waivers and all(
-            result.status != Status.FAIL for result in self.results
-        )
+        return not self.stale_waivers and not self.count(Status.FAIL)
 
     def count(self, status: Status) -> int:
-        """How many results stand so."""
         return sum(result.status == status for result in self.results)
 
 
@@ -113,7 +109,7 @@ def check(
 ) -> Report:
     """Look for every requirement. Raises botocore's errors if it can't reach AWS at all."""
     today = today or datetime.now(UTC).date()
-    number = aws.id
+    account = aws.id
     results = []
     for concern in CONCERNS:
         progress(concern.title)
@@ -125,7 +121,7 @@ def check(
             results.append(Result(concern.title, requirement, status, evidence, waiver))
     return Report(
         aws.name,
-        number,
+        account,
         _or_none(lambda: aws.profile) or "unknown",
         _or_none(lambda: public.address(aws)),
         datetime.now(UTC),
@@ -156,14 +152,11 @@ def _or_none(ask: Callable[[], T]) -> T | None:
         return None
 
 
-def _stale(waivers: Iterable[Waiver], results: list[Result]) -> list[str]:
+def _stale(waivers: Iterable[Waiver], results: list[Result]) -> Iterator[str]:
     """Waivers that name no requirement, or one that is met: each has to go."""
-    by_id = {result.requirement.id: result for result in results}
-    stale = []
+    statuses = {result.requirement.id: result.status for result in results}
     for waiver in waivers:
-        result = by_id.get(waiver.requirement)
-        if result is None:
-            stale.append(f"{waiver.requirement}: there is no such requirement")
-        elif result.status == Status.PASS:
-            stale.append(f"{waiver.requirement}: is met and needs no waiver")
-    return stale
+        if waiver.requirement not in statuses:
+            yield f"{waiver.requirement}: there is no such requirement"
+        elif statuses[waiver.requirement] == Status.PASS:
+            yield f"{waiver.requirement}: is met and needs no waiver"

@@ -8,6 +8,7 @@ import jmespath
 
 from tally.aws.inventory import SERVICES, Inventory
 from tally.aws.inventory.resources import Resource
+from tally.aws.load_balancer import paths
 from tally.aws.requirement import Concern, Evidence, Verdict
 from tally.aws.security_groups import ANYONE, Opening, common, is_range, openings, overlaps, show
 
@@ -188,13 +189,10 @@ def _in_network(aws: Inventory, peer: str) -> bool:
 
 def _covers(aws: Inventory, peer: str, party: Party) -> bool:
     """Whether a rule's peer means somebody inside."""
-    if is_range(peer):
-        return any(
-            overlaps(peer, aws.ec2.subnets[it]["CidrBlock"])
-            for it in party.subnets
-            if it in aws.ec2.subnets
-        )
-    return peer in party.groups
+    if not is_range(peer):
+        return peer in party.groups
+    subnets = [aws.ec2.subnets[it] for it in party.subnets if it in aws.ec2.subnets]
+    return any(overlaps(peer, subnet["CidrBlock"]) for subnet in subnets)
 
 
 def _open_to_internet(aws: Inventory, party: Party) -> bool:
@@ -211,17 +209,13 @@ def _way_out(aws: Inventory, party: Party, outsider: str, peer: str) -> bool:
 
 
 _GATEWAYS: Final = ("GatewayId", "NatGatewayId", "EgressOnlyInternetGatewayId")
-_DESTINATIONS: Final = (
-    "DestinationCidrBlock",
-    "DestinationIpv6CidrBlock",
-    "DestinationPrefixListId",
-)
+_ENDS: Final = ("DestinationCidrBlock", "DestinationIpv6CidrBlock", "DestinationPrefixListId")
 
 
 def _leads(aws: Inventory, subnet: str, gateways: tuple[str, ...], towards: Iterable[str]) -> bool:
     return any(
         any(str(route.get(key)).startswith(gateways) for key in _GATEWAYS)
-        and any(key in route and route[key] in towards for key in _DESTINATIONS)
+        and any(key in route and route[key] in towards for key in _ENDS)
         for route in aws.ec2.routes(subnet)
     )
 
@@ -231,45 +225,6 @@ def _has_vpc_origin(aws: Inventory) -> bool:
         return False
     origins = aws.cloudfront.distribution["DistributionConfig"]["Origins"]["Items"]
     return any("VpcOriginConfig" in origin for origin in origins)
-
-
-def paths(aws: Inventory) -> dict[str, str]:
-    """Which service gets the requests for each path pattern; the first rule that fits decides."""
-    found: dict[str, str] = {}
-    for listener in aws.elbv2.listeners:
-        for rule in aws.elbv2.rules(listener["ListenerArn"]):
-            for pattern in _path_patterns(rule):
-                found.setdefault(pattern, _rule_target(aws, rule))
-    return found
-
-
-def _path_patterns(rule: Resource) -> list[str]:
-    """The path patterns of a rule that has no other condition."""
-    match rule["Conditions"]:
-        case [{"Field": "path-pattern"} as condition]:
-            return list(condition.get("PathPatternConfig", {}).get("Values") or condition["Values"])
-    return []
-
-
-def _rule_target(aws: Inventory, rule: Resource) -> str:
-    """The short name of the service that a rule forwards to, or what else it does."""
-    action = rule["Actions"][-1]
-    if action["Type"] != "forward":
-        return str(action["Type"])
-    arns = jmespath.search(
-        "[[TargetGroupArn], ForwardConfig.TargetGroups[].TargetGroupArn][][]", action
-    )
-    return " and ".join(sorted({_owner(aws, arn) for arn in arns}))
-
-
-def _owner(aws: Inventory, target_group: str) -> str:
-    """Whose targets a target group holds: read from who registers there, not from its name."""
-    if target_group in aws.autoscaling.adder_group.get("TargetGroupARNs", []):
-        return "adder"
-    for name, service in aws.ecs.services.items():
-        if any(it.get("targetGroupArn") == target_group for it in service["loadBalancers"]):
-            return name
-    return target_group.rpartition(":")[2]
 
 
 def _as_declared(found: str, declared: str) -> Verdict:

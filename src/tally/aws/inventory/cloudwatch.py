@@ -14,7 +14,6 @@ class CloudWatch(Service):
 
     @cached_property
     def dashboards(self) -> dict[str, Resource]:
-        """Dashboards by name, with their content."""
         found = self.all("list_dashboards", "DashboardEntries")
         return {
             name: json.loads(self.client.get_dashboard(DashboardName=name)["DashboardBody"])

@@ -44,10 +44,8 @@ class EC2(Service):
         return {it["SubnetId"]: it for it in self._subnets}
 
     def zones(self, subnets: Iterable[str]) -> list[str]:
-        """The zones in which subnets of the network lie."""
-        return sorted(
-            {self.subnets[it]["AvailabilityZone"] for it in subnets if it in self.subnets}
-        )
+        found = [self.subnets[it] for it in subnets if it in self.subnets]
+        return sorted({it["AvailabilityZone"] for it in found})
 
     def routes(self, subnet: str) -> list[Resource]:
         """The active routes of a subnet: of its own route table, or else of the VPC's main one."""
@@ -61,7 +59,6 @@ class EC2(Service):
         return [route for route in found if route.get("State", "active") == "active"]
 
     def internet_gateways(self, subnet: str) -> list[str]:
-        """The internet gateways that a subnet's routes lead to."""
         found = (str(route.get("GatewayId", "")) for route in self.routes(subnet))
         return [gateway for gateway in found if gateway.startswith("igw-")]
 

@@ -38,7 +38,6 @@ class IAM(Service):
         return cast("Resource", self.client.get_role(RoleName=name)["Role"])
 
     def boundary(self, role: str) -> str | None:
-        """The ARN of the policy that bounds what a role can do."""
         bound = self.role(role).get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
         return str(bound) if bound else None
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Final
 
+import jmespath
+
 from tally.aws.inventory import Inventory
 from tally.aws.inventory.resources import NotFound, Resource
 from tally.aws.predicates import at_least, includes, one_of
@@ -57,7 +59,6 @@ def _listeners(aws: Inventory, protocol: str = "") -> list[tuple[str, Resource]]
 
 
 def _services_listener(aws: Inventory) -> list[tuple[str, Resource]]:
-    """The listener that leads to the services."""
     for name, listener in _listeners(aws):
         if listener["DefaultActions"][-1]["Type"] != "redirect":
             return [(name, listener)]
@@ -119,11 +120,7 @@ def _certificate(aws: Inventory) -> Iterator[Evidence]:
             return
         arns = [viewer["ACMCertificateArn"]]
     else:
-        arns = [
-            certificate["CertificateArn"]
-            for listener in aws.elbv2.listeners
-            for certificate in listener.get("Certificates", [])
-        ]
+        arns = jmespath.search("[].Certificates[].CertificateArn", aws.elbv2.listeners)
     for arn in arns:
         it = aws.acm.certificate(arn)
         good = it["Status"] == "ISSUED" and it["Type"] == "AMAZON_ISSUED"

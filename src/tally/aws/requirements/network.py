@@ -8,7 +8,7 @@ from tally.aws.inventory import SERVICES, Inventory
 from tally.aws.inventory.resources import Resource, name_of, tags_of
 from tally.aws.predicates import at_least
 from tally.aws.reachability import parties
-from tally.aws.requirement import Concern, Evidence, NotApplicable, Verdict, named, nothing, verdict
+from tally.aws.requirement import Concern, Evidence, NotApplicable, Verdict, hold, named, nothing
 from tally.aws.security_groups import Opening, admits, is_range, openings, overlaps, show
 
 concern = Concern("Network")
@@ -51,8 +51,7 @@ def _tier(subnet: Resource) -> str:
 def _zones(aws: Inventory) -> Iterator[Evidence]:
     for tier in ("public", "private", "database"):
         subnets = _of_tier(aws, tier)
-        zones = verdict("zones", aws.ec2.zones(subnets), at_least(2))
-        yield Evidence(f"{tier}: {', '.join(subnets)}", *zones)
+        yield hold(f"{tier}: {', '.join(subnets)}", "zones", aws.ec2.zones(subnets), at_least(2))
 
 
 # How routes name what they lead to.

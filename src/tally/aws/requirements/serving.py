@@ -18,7 +18,6 @@ _services = named("serviceName", lambda aws: aws.ecs.services.values())
 
 
 def _fewest(aws: Inventory) -> int:
-    """How many of each service have to serve."""
     return 1 if aws.profile == "small" else 2
 
 
@@ -32,8 +31,8 @@ def _machines(aws: Inventory) -> Iterator[Evidence]:
         version = machine.get("LaunchTemplate", {}).get("Version")
         yield hold(machine["InstanceId"], "version", version, wanted)
     healthy = sum(it["HealthStatus"] == "Healthy" for it in serving)
-    count = verdict("healthy machines", healthy, at_least(_fewest(aws)))
-    yield Evidence(group["AutoScalingGroupName"], *count)
+    name = group["AutoScalingGroupName"]
+    yield hold(name, "healthy machines", healthy, at_least(_fewest(aws)))
 
 
 _tasks = concern.requires(
