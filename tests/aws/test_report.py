@@ -14,9 +14,9 @@ from tally.aws.requirement import Evidence, Requirement
 from tally.aws.waivers import Waiver
 
 
-def result(name, status, seen, waiver=None, controls=()):
+def result(name, status, evidence, waiver=None, controls=()):
     requirement = Requirement(name, f"What {name} is about", controls)
-    return Result("Network", requirement, status, (seen,), waiver)
+    return Result("Network", requirement, status, (evidence,), waiver)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def report():
     return Report("tally", "123456789012", "production", address, taken, results, matrix, ())
 
 
-def test_the_text_shows_every_row_and_the_evidence_of_those_that_fail(report):
+def test_the_text_shows_every_requirement_and_the_evidence_of_those_that_fail(report):
     text = reports.as_text(report)
     assert "ok    good: What good is about [EC2.2, CIS 5.5]\n" in text
     assert "no rules" not in text

@@ -133,7 +133,8 @@ def check(
 
 def _look(requirement: Requirement, aws: Inventory) -> tuple[Status, tuple[Evidence, ...]]:
     try:
-        evidence = tuple(requirement.look(aws))
+        # Looks that find nothing all say the same.
+        evidence = tuple(dict.fromkeys(requirement.look(aws)))
     except NotApplicable as reason:
         return Status.NOT_APPLICABLE, (Evidence("-", True, str(reason)),)
     except NotFound as missing:

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, Final
 
 # The complaint is empty if nothing is wrong.
 Predicate = Callable[[Any], str]
+# How a complaint begins that says enough without what was found.
+MISSING: Final = "missing"
 
 
 def _predicate(holds: Callable[[Any], object], wanted: str) -> Predicate:
@@ -29,7 +31,7 @@ def within(lowest: float, highest: float) -> Predicate:
     """A number; both ends belong to the range."""
     return _predicate(
         lambda found: found is not None and lowest <= found <= highest,
-        f"within {lowest} and {highest}",
+        f"between {lowest} and {highest}",
     )
 
 
@@ -40,7 +42,7 @@ def one_of(wanted: Collection[str]) -> Predicate:
 
 def none_of(refused: Collection[str]) -> Predicate:
     """Any value but these; none is good too."""
-    return _predicate(lambda found: found not in refused, f"other than {show(sorted(refused))}")
+    return _predicate(lambda found: found not in refused, "allowed")
 
 
 def matches(pattern: re.Pattern[str], wanted: str) -> Predicate:
@@ -59,7 +61,7 @@ def includes(wanted: Collection[str]) -> Predicate:
 
     def complaint(found: Collection[str] | None) -> str:
         missing = sorted(set(wanted) - set(found or ()))
-        return f"missing: {', '.join(missing)}" if missing else ""
+        return f"{MISSING}: {', '.join(missing)}" if missing else ""
 
     return complaint
 

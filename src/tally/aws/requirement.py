@@ -10,7 +10,7 @@ import jmespath
 
 from tally.aws.inventory import Inventory
 from tally.aws.inventory.resources import Resource, name_of
-from tally.aws.predicates import equals, includes, show
+from tally.aws.predicates import MISSING, equals, includes, show
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ Verdict = tuple[bool, str]
 LookAtOne = Callable[[Inventory, Resource], Verdict]
 Read = Callable[[Inventory, Resource], object]
 
-# In a path, such as `a.b` or `"a.b"`.
-_NAME: Final = re.compile(r'(?:\w+\.)?\w+|"[^"]+"')
+# The end of a path: `b.c` of `a.b.c`, or a quoted name.
+_END: Final = re.compile(r'((?:\w+\.)?\w+|"[^"]+")\W*$')
 
 
 @dataclass(slots=True)
@@ -88,7 +88,7 @@ class Requirement:
         in the path.
         """
         read = path if callable(path) else _reader(path)
-        shown = label or _NAME.findall(str(path).partition(" ||")[0])[-1].strip('"')
+        shown = label or _END.findall(str(path).partition(" ||")[0])[0].strip('"')
         self.each(resources)(lambda aws, it: verdict(shown, read(aws, it), wanted))
 
     def names(self, where: str, found: Callable[[Inventory], Iterable[str]], *wanted: str) -> None:
@@ -96,7 +96,7 @@ class Requirement:
 
         def look(aws: Inventory) -> Iterator[Evidence]:
             names = [it.format(name=aws.name, id=aws.id) for it in wanted]
-            yield hold(where, "found", sorted(found(aws)), includes(names))
+            yield hold(where, "names", sorted(found(aws)), includes(names))
 
         self(look)
 
@@ -138,6 +138,8 @@ def hold(subject: str, label: str, found: object, wanted: object) -> Evidence:
 def verdict(label: str, found: object, wanted: object) -> Verdict:
     """Hold what was found to a value or a predicate."""
     wrong = (wanted if callable(wanted) else equals(wanted))(found)
+    if wrong.startswith(MISSING):
+        return False, f"{label}: {wrong}"
     return not wrong, f"{label} = {show(found)}" + (f", {wrong}" if wrong else "")
 
 

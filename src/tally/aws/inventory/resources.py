@@ -30,9 +30,9 @@ def tags_of(resource: Resource) -> dict[str, str]:
 
 
 def name_of(resource: Resource, key: str) -> str:
-    """What stands under a key, with the name that the console shows."""
-    name = tags_of(resource).get("Name")
-    return f"{resource[key]} ({name})" if name else str(resource[key])
+    """What stands under a key, with the name that the console shows if that is another."""
+    found, name = str(resource[key]), tags_of(resource).get("Name")
+    return f"{found} ({name})" if name and name != found else found
 
 
 def groups_of(instance: Resource) -> list[str]:

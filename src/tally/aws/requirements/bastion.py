@@ -10,7 +10,7 @@ from tally.aws.iam_policies import SESSION_MANAGER, allowed_actions, machine_rol
 from tally.aws.inventory import Inventory
 from tally.aws.inventory.resources import Resource, groups_of, name_of, the_one
 from tally.aws.predicates import given, includes, matches
-from tally.aws.requirement import Concern, Evidence, NotApplicable, Verdict
+from tally.aws.requirement import Concern, Evidence, NotApplicable, Verdict, verdict
 from tally.aws.security_groups import Opening, is_range, openings, show
 from tally.aws.user_data import no_secret, written
 
@@ -51,8 +51,7 @@ def _machine(aws: Inventory) -> Iterator[tuple[str, Resource]]:
 
 def _document(aws: Inventory) -> Iterator[tuple[str, Resource]]:
     name = f"{aws.name}-session"
-    inputs = aws.ssm.document(name).get("inputs", {})
-    yield name, {**inputs, "LogGroup": f"/{aws.name}/bastion"}
+    yield name, aws.ssm.document(name).get("inputs", {})
 
 
 def _openings(aws: Inventory) -> list[Opening]:
@@ -110,7 +109,9 @@ def _told(_: Inventory, machine: Resource) -> list[str]:
 
 _locked = concern.requires("bastion-locked", "SSH allows no password, no root and no forwarding")
 _locked.field(_machine, _told, includes([f"{it} {_SSHD[it]}" for it in _SSHD]), _SETTINGS)
-_locked.field(_machine, lambda _, it: _INCLUDE in it["UserData"], True, f"{_SETTINGS} read first")
+_locked.field(
+    _machine, lambda _, it: _INCLUDE in it["UserData"], True, f"{_SETTINGS} is read first"
+)
 
 
 def _recorded(_: Inventory, machine: Resource) -> bool:
@@ -141,16 +142,21 @@ _logs = concern.requires(
 )
 _logs.field(_machine, _recorded, True, "sessions are recorded")
 _logs.field(_machine, _sent, includes({"/var/log/sessions/*.log", _LOGINS}), "sent to the group")
-_logs.field(_machine, "contains(UserData, '\n  - rsyslog\n')", True, f"rsyslog for {_LOGINS}")
+_logs.field(_machine, "contains(UserData, '\n  - rsyslog\n')", True, f"rsyslog writes {_LOGINS}")
 
 _sessions = concern.requires(
     "bastion-session-document",
     "Session Manager's sessions are kept as they go, encrypted, and end when idle",
 )
-_sessions.field(_document, "cloudWatchLogGroupName == LogGroup", True, "to the log group")
 _sessions.field(_document, "cloudWatchEncryptionEnabled", True)
 _sessions.field(_document, "cloudWatchStreamingEnabled", True)
 _sessions.field(_document, "to_string(idleSessionTimeout)", matches(_MINUTES, "1 to 60 minutes"))
+
+
+@_sessions.each(_document)
+def _log_group(aws: Inventory, document: Resource) -> Verdict:
+    group = document.get("cloudWatchLogGroupName")
+    return verdict("cloudWatchLogGroupName", group, f"/{aws.name}/bastion")
 
 
 def _for_sessions(aws: Inventory, machine: Resource) -> list[str]:

@@ -15,6 +15,7 @@ concern = Concern("Containers")
 
 # What the commands of health checks have in common.
 _ASKS: Final = matches(re.compile("health"), "a command that asks for health")
+_DATABASE_URLS: Final = "environment[?name=='TALLY_DATABASE_URL'].value"
 _DEREGISTRATION: Final = "to_number(\"deregistration_delay.timeout_seconds\" || '300')"
 _TRACKING: Final = "TargetTrackingScalingPolicyConfiguration"
 _METRIC: Final = "ALBRequestCountPerTarget"
@@ -84,7 +85,7 @@ concern.requires("containers-digest", "Images are named by digest").field(
     _containers, "image", matches(_DIGEST, "named by digest")
 )
 concern.requires("containers-not-root", "Containers do not run as root", "ECS.20").field(
-    _containers, "user", matches(_NOT_ROOT, "another than root")
+    _containers, "user", matches(_NOT_ROOT, "a user other than root")
 )
 concern.requires(
     "containers-read-only", "Containers' root file systems are read-only", "ECS.5"
@@ -130,7 +131,7 @@ def _own_secret(aws: Inventory) -> Iterator[Evidence]:
 
 
 concern.requires("containers-tls", "Containers check the database's certificate").field(
-    _containers, "environment[?name=='TALLY_DATABASE_URL'].value", matches(VERIFIED, "checked")
+    _containers, _DATABASE_URLS, matches(VERIFIED, "verified"), "TALLY_DATABASE_URL"
 )
 
 

@@ -26,6 +26,7 @@ _HARDENED: Final = {
     "AmbientCapabilities": "",
     "SystemCallFilter": "@system-service",
 }
+_CARDS: Final = "(LaunchTemplateData.NetworkInterfaces || `[]`)"
 _ROOT: Final = ("", "0", "root")
 _NOT_ROOT: Final = "User= or DynamicUser=yes"
 # Where a machine's role is to be had.
@@ -79,15 +80,16 @@ _metadata.field(_template, "LaunchTemplateData.MetadataOptions.HttpTokens", "req
 _metadata.field(_instances, "MetadataOptions.HttpTokens", "required")
 _disks = concern.requires("machines-disks", "Disks are encrypted", "EC2.3")
 _disks.field(
-    _template, "LaunchTemplateData.BlockDeviceMappings[?Ebs.Encrypted != `true`]", empty, "in plain"
+    _template,
+    "LaunchTemplateData.BlockDeviceMappings[?Ebs.Encrypted != `true`].DeviceName",
+    empty,
+    "in plain",
 )
 _disks.field(named("VolumeId", lambda aws: aws.ec2.volumes), "Encrypted", True)
 _private = concern.requires(
     "machines-private", "The adder's machines get no public address", "EC2.25"
 )
-_private.field(
-    _template, "LaunchTemplateData.NetworkInterfaces[?AssociatePublicIpAddress]", empty, "public"
-)
+_private.field(_template, f"length({_CARDS}[?AssociatePublicIpAddress])", 0, "public addresses")
 
 
 _private.field(_group, _public_subnets, empty, "public subnets")
@@ -95,7 +97,12 @@ _user_data = concern.requires(
     "machines-user-data",
     "User data holds no secret, pins the release by SHA-256 and locks the adder's service in",
 )
-_user_data.field(_template, lambda _, it: bool(_SHA256.search(it["UserData"])), True, "SHA-256")
+_user_data.field(
+    _template,
+    lambda _, it: bool(_SHA256.search(it["UserData"])),
+    True,
+    "release is pinned by SHA-256",
+)
 
 
 @_user_data.each(_template)
@@ -121,7 +128,7 @@ def _hardened(_: Inventory, template: Resource) -> Verdict:
 
 
 concern.requires("machines-tls", "The adder checks the database's certificate").field(
-    _template, lambda _, it: bool(VERIFIED.search(it["UserData"])), True, "sslmode=verify-full"
+    _template, lambda _, it: bool(VERIFIED.search(it["UserData"])), True, "certificate is verified"
 )
 
 # What the adder's machines need: AWS's own name for each action.
@@ -156,6 +163,8 @@ _refresh = concern.requires(
     "machines-refresh", "A new release replaces the machines, and a bad one is rolled back"
 )
 _refresh.field(_newest_refresh, "Status", "Successful")
-_refresh.field(_newest_refresh, "DesiredConfiguration.LaunchTemplate.Version", given)
+_refresh.field(
+    _newest_refresh, "DesiredConfiguration.LaunchTemplate.Version", given, "desired version"
+)
 _refresh.field(_newest_refresh, "Preferences.AutoRollback", True)
 _refresh.field(_newest_refresh, "Preferences.MinHealthyPercentage", 100)
