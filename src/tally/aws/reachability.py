@@ -13,6 +13,7 @@ from tally.aws.requirement import Concern, Evidence, Verdict
 from tally.aws.security_groups import ANYONE, Opening, common, is_range, openings, overlaps, show
 
 concern = Concern("Reachability")
+requires = concern.requires
 
 # Those outside the network, who have no groups.
 INTERNET: Final = "the internet"
@@ -231,7 +232,7 @@ def _as_declared(found: str, declared: str) -> Verdict:
     return found == declared, found if found == declared else f"{found}, declared is {declared}"
 
 
-@concern.requires("reachability-ports", "Only the declared ports can be reached")
+@requires("reachability-ports", "Only the declared ports can be reached")
 def _ports(aws: Inventory) -> Iterator[Evidence]:
     both = matrix(aws)
     for pair in both.pairs:
@@ -242,7 +243,7 @@ def _ports(aws: Inventory) -> Iterator[Evidence]:
         yield Evidence(f"{pair[0]} → {pair[1]}", *_as_declared(found, declared))
 
 
-@concern.requires("reachability-paths", "Which paths reach which service is as declared")
+@requires("reachability-paths", "Which paths reach which service is as declared")
 def _paths(aws: Inventory) -> Iterator[Evidence]:
     found = paths(aws)
     for path in sorted({*found, *DECLARED_PATHS}):

@@ -21,11 +21,10 @@ class IAM(Service):
         }
 
     def _role_policies(self, role: str) -> dict[str, list[Resource]]:
-        iam = self.client
         policies: dict[str, list[Resource]] = {}
         inline = self.all("list_role_policies", "PolicyNames", RoleName=role)
         for name in cast("list[str]", inline):
-            answer = iam.get_role_policy(RoleName=role, PolicyName=name)
+            answer = self.client.get_role_policy(RoleName=role, PolicyName=name)
             policies[name] = statements(policy_document(answer["PolicyDocument"]))
         attached = self.all("list_attached_role_policies", "AttachedPolicies", RoleName=role)
         for policy in attached:
@@ -43,9 +42,8 @@ class IAM(Service):
 
     @cache  # noqa: B019 - an account lives as long as the command
     def _managed_policy(self, arn: str) -> list[Resource]:
-        iam = self.client
-        version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
-        answer = iam.get_policy_version(PolicyArn=arn, VersionId=version)
+        version = self.client.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+        answer = self.client.get_policy_version(PolicyArn=arn, VersionId=version)
         return statements(policy_document(answer["PolicyVersion"]["Document"]))
 
     @cached_property

@@ -10,6 +10,7 @@ from tally.aws.predicates import empty
 from tally.aws.requirement import Concern, Evidence, NotApplicable, hold
 
 concern = Concern("Access")
+requires = concern.requires
 
 _GITHUB: Final = "token.actions.githubusercontent.com"
 _CI: Final = ("build", "plan", "apply")
@@ -25,7 +26,7 @@ def _allowed(found: Iterable[Resource], otherwise: str) -> list[str]:
     return sorted({action for actions in lists for action in actions})
 
 
-@concern.requires("access-no-administrator", "No policy allows everything", "IAM.1")
+@requires("access-no-administrator", "No policy allows everything", "IAM.1")
 def _no_administrator(aws: Inventory) -> Iterator[Evidence]:
     for name, found in aws.iam.own_policies.items():
         everything = any(
@@ -38,14 +39,14 @@ def _no_administrator(aws: Inventory) -> Iterator[Evidence]:
             yield Evidence(name, False, "has AdministratorAccess")
 
 
-@concern.requires("access-no-wildcard", "No policy allows all actions of a service", "IAM.21")
+@requires("access-no-wildcard", "No policy allows all actions of a service", "IAM.21")
 def _no_wildcard(aws: Inventory) -> Iterator[Evidence]:
     for name, found in aws.iam.own_policies.items():
         wide = [action for action in _allowed(found, "NotAction:*") if action.endswith(":*")]
         yield hold(name, "whole services", wide, empty)
 
 
-@concern.requires("access-no-keys", "Nobody has long-lived keys")
+@requires("access-no-keys", "Nobody has long-lived keys")
 def _no_keys(aws: Inventory) -> Iterator[Evidence]:
     for user in aws.iam.users:
         yield Evidence(user["UserName"], False, "an IAM user: the deployment needs none")
@@ -59,7 +60,7 @@ def _github(aws: Inventory) -> str:
     raise NotApplicable("the account has no identity provider for GitHub")
 
 
-@concern.requires("access-ci", "CI comes in by GitHub's identity, with roles to plan and to apply")
+@requires("access-ci", "CI comes in by GitHub's identity, with roles to plan and to apply")
 def _ci(aws: Inventory) -> Iterator[Evidence]:
     provider = _github(aws)
     audience = aws.iam.identity_providers[provider]["ClientIDList"]
@@ -103,7 +104,7 @@ _READS: Final = ("Get", "List", "Describe", "BatchGet", "BatchCheck", "Lookup", 
 _ALSO_READ: Final = {"budgets:ViewBudget", "kms:Decrypt"}
 
 
-@concern.requires("access-ci-plan", "The role to plan can only read")
+@requires("access-ci-plan", "The role to plan can only read")
 def _ci_plan(aws: Inventory) -> Iterator[Evidence]:
     _github(aws)
     name = f"{aws.name}-ci-plan"
@@ -130,7 +131,7 @@ _DO_NOT_GIVE: Final = {
 }
 
 
-@concern.requires(
+@requires(
     "access-boundary",
     "Roles can't exceed the permissions boundary, and who applies can't make others",
 )

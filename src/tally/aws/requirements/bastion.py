@@ -15,6 +15,7 @@ from tally.aws.security_groups import Opening, is_range, openings, show
 from tally.aws.user_data import no_secret, written
 
 concern = Concern("Bastion")
+requires = concern.requires
 
 # What its sshd has to be told.
 _SSHD: Final = {
@@ -61,12 +62,12 @@ def _openings(aws: Inventory) -> list[Opening]:
     return [it for group in groups for it in openings(group["IpPermissions"])]
 
 
-_stands = concern.requires("bastion", "There is one bastion, small, with a public address")
+_stands = requires("bastion", "There is one bastion, small, with a public address")
 _stands.field(_machine, "InstanceType", matches(_SMALL, "small"))
 _stands.field(_machine, "PublicIpAddress", given)
 
 
-@concern.requires("bastion-ssh", "SSH is open to listed addresses only, and nothing else is")
+@requires("bastion-ssh", "SSH is open to listed addresses only, and nothing else is")
 def _ssh(aws: Inventory) -> Iterator[Evidence]:
     ((name, _),) = _machine(aws)
     found = _openings(aws)
@@ -83,12 +84,10 @@ def _reached_by_ssh(aws: Inventory) -> Iterator[tuple[str, Resource]]:
     return _machine(aws)
 
 
-concern.requires("bastion-key", "SSH takes the operator's key").field(
-    _reached_by_ssh, "KeyName", given
-)
+requires("bastion-key", "SSH takes the operator's key").field(_reached_by_ssh, "KeyName", given)
 
 
-@concern.requires("bastion-user-data", "The bastion's user data holds no secret").each(_machine)
+@requires("bastion-user-data", "The bastion's user data holds no secret").each(_machine)
 def _user_data(_: Inventory, machine: Resource) -> Verdict:
     return no_secret(machine["UserData"])
 
@@ -107,7 +106,7 @@ def _told(_: Inventory, machine: Resource) -> list[str]:
     return [f"{keyword} {told[keyword.lower()]}" for keyword in _SSHD if keyword.lower() in told]
 
 
-_locked = concern.requires("bastion-locked", "SSH allows no password, no root and no forwarding")
+_locked = requires("bastion-locked", "SSH allows no password, no root and no forwarding")
 _locked.field(_machine, _told, includes([f"{it} {_SSHD[it]}" for it in _SSHD]), _SETTINGS)
 _locked.field(
     _machine, lambda _, it: _INCLUDE in it["UserData"], True, f"{_SETTINGS} is read first"
@@ -137,14 +136,12 @@ def _sent(aws: Inventory, machine: Resource) -> list[str]:
     ]
 
 
-_logs = concern.requires(
-    "bastion-session-logs", "What sessions show, and logins, are kept in a log group"
-)
+_logs = requires("bastion-session-logs", "What sessions show, and logins, are kept in a log group")
 _logs.field(_machine, _recorded, True, "sessions are recorded")
 _logs.field(_machine, _sent, includes({"/var/log/sessions/*.log", _LOGINS}), "sent to the group")
 _logs.field(_machine, "contains(UserData, '\n  - rsyslog\n')", True, f"rsyslog writes {_LOGINS}")
 
-_sessions = concern.requires(
+_sessions = requires(
     "bastion-session-document",
     "Session Manager's sessions are kept as they go, encrypted, and end when idle",
 )
@@ -164,6 +161,6 @@ def _for_sessions(aws: Inventory, machine: Resource) -> list[str]:
     return sorted(SESSION_MANAGER & allowed_actions(aws, role))
 
 
-concern.requires("bastion-session-manager", "The bastion is also reached by Session Manager").field(
+requires("bastion-session-manager", "The bastion is also reached by Session Manager").field(
     _machine, _for_sessions, includes(SESSION_MANAGER), "allowed"
 )

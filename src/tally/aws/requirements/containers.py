@@ -12,6 +12,7 @@ from tally.aws.requirements.machines import VERIFIED
 from tally.aws.user_data import SECRET
 
 concern = Concern("Containers")
+requires = concern.requires
 
 # What the commands of health checks have in common.
 _ASKS: Final = matches(re.compile("health"), "a command that asks for health")
@@ -59,9 +60,7 @@ _bounds = named("ResourceId", lambda aws: aws.application_autoscaling.scalable_t
 _policies = named("PolicyName", lambda aws: aws.application_autoscaling.scaling_policies)
 _display = where(_policies, "ends_with(ResourceId, '-display')")
 
-_run = concern.requires(
-    "containers-run", "Display and reset run on Fargate, in subnets of two zones"
-)
+_run = requires("containers-run", "Display and reset run on Fargate, in subnets of two zones")
 _run.field(_services, "launchType", "FARGATE")
 
 
@@ -73,35 +72,35 @@ def _zones(aws: Inventory, service: Resource) -> list[str]:
 
 
 _run.field(_services, _zones, at_least(2), "zones")
-_two = concern.requires(
-    "containers-two", "Display and reset run at least two tasks each"
-).not_if_small("the small profile runs one task of each")
+_two = requires("containers-two", "Display and reset run at least two tasks each").not_if_small(
+    "the small profile runs one task of each"
+)
 _two.field(_bounds, "MinCapacity", at_least(2))
 _two.field(_services, "desiredCount", at_least(2))
-concern.requires("containers-private", "Tasks get no public address", "ECS.2").field(
+requires("containers-private", "Tasks get no public address", "ECS.2").field(
     _services, "networkConfiguration.awsvpcConfiguration.assignPublicIp || 'DISABLED'", "DISABLED"
 )
-concern.requires("containers-digest", "Images are named by digest").field(
+requires("containers-digest", "Images are named by digest").field(
     _containers, "image", matches(_DIGEST, "named by digest")
 )
-concern.requires("containers-not-root", "Containers do not run as root", "ECS.20").field(
+requires("containers-not-root", "Containers do not run as root", "ECS.20").field(
     _containers, "user", matches(_NOT_ROOT, "a user other than root")
 )
-concern.requires(
-    "containers-read-only", "Containers' root file systems are read-only", "ECS.5"
-).field(_containers, "readonlyRootFilesystem || `false`", True)
-concern.requires("containers-unprivileged", "Containers run without privileges", "ECS.4").field(
+requires("containers-read-only", "Containers' root file systems are read-only", "ECS.5").field(
+    _containers, "readonlyRootFilesystem || `false`", True
+)
+requires("containers-unprivileged", "Containers run without privileges", "ECS.4").field(
     _containers, "privileged || `false`", False
 )
-_capabilities = concern.requires("containers-capabilities", "Containers keep no Linux capability")
+_capabilities = requires("containers-capabilities", "Containers keep no Linux capability")
 _capabilities.field(_containers, "linuxParameters.capabilities.add", empty)
 _capabilities.field(_containers, "linuxParameters.capabilities.drop", ["ALL"])
-concern.requires("containers-processes", "Tasks do not share the host's processes", "ECS.3").field(
+requires("containers-processes", "Tasks do not share the host's processes", "ECS.3").field(
     _definitions, "pidMode", none_of({"host"})
 )
 
 
-_secrets = concern.requires(
+_secrets = requires(
     "containers-secrets", "Secrets are given by reference, none in the environment", "ECS.8"
 )
 _secrets.field(_containers, "secrets[].name", includes({"PGPASSWORD"}), "by reference")
@@ -117,7 +116,7 @@ def _no_plain_secret(_: Inventory, container: Resource) -> Verdict:
     return verdict("in plain", plain, empty)
 
 
-@concern.requires(
+@requires(
     "containers-own-secret", "Each service logs in with its own secret, the schema as the owner"
 )
 def _own_secret(aws: Inventory) -> Iterator[Evidence]:
@@ -130,12 +129,12 @@ def _own_secret(aws: Inventory) -> Iterator[Evidence]:
                 yield Evidence(name, good, f"PGPASSWORD from {secret['valueFrom']}")
 
 
-concern.requires("containers-tls", "Containers check the database's certificate").field(
+requires("containers-tls", "Containers check the database's certificate").field(
     _containers, _DATABASE_URLS, matches(VERIFIED, "verified"), "TALLY_DATABASE_URL"
 )
 
 
-@concern.requires("containers-schema", "The schema is brought up to date before new code serves")
+@requires("containers-schema", "The schema is brought up to date before new code serves")
 def _schema(aws: Inventory) -> Iterator[Evidence]:
     for service, definition in aws.ecs.task_definitions.items():
         by_name = {it["name"]: it for it in definition["containerDefinitions"]}
@@ -149,21 +148,19 @@ def _schema(aws: Inventory) -> Iterator[Evidence]:
         yield Evidence(_revision(definition), migrates and waits, steps)
 
 
-concern.requires("containers-health", "Each service's container has a health check").field(
+requires("containers-health", "Each service's container has a health check").field(
     where(_containers, "essential != `false`"), "join(' ', healthCheck.command || `[]`)", _ASKS
 )
-_rollback = concern.requires(
-    "containers-rollback", "A deployment that fails is stopped and rolled back"
-)
+_rollback = requires("containers-rollback", "A deployment that fails is stopped and rolled back")
 _rollback.field(_services, "deploymentConfiguration.deploymentCircuitBreaker.enable", True)
 _rollback.field(_services, "deploymentConfiguration.deploymentCircuitBreaker.rollback", True)
-_drain = concern.requires(
+_drain = requires(
     "containers-drain", "Requests under way are finished, and new tasks serve before old ones end"
 )
 _drain.field(_services, "deploymentConfiguration.minimumHealthyPercent", 100)
 _drain.field(_target_groups, _DEREGISTRATION, _DRAIN)
 _drain.field(_serving, "stopTimeout || `30`", _DRAIN)
-_logs = concern.requires("containers-logs", "Containers log to their service's log group", "ECS.9")
+_logs = requires("containers-logs", "Containers log to their service's log group", "ECS.9")
 _logs.field(_containers, "logConfiguration.logDriver", "awslogs")
 
 
@@ -173,10 +170,10 @@ def _log_group(aws: Inventory, container: Resource) -> Verdict:
     return verdict("log group", group, one_of(aws.logs.log_groups))
 
 
-concern.requires("containers-insights", "Container Insights are on", "ECS.12").field(
+requires("containers-insights", "Container Insights are on", "ECS.12").field(
     _clusters, "settings[?name=='containerInsights'].value", matches(_ON, "enabled"), "insights"
 )
-_scaling = concern.requires(
+_scaling = requires(
     "containers-scaling", "The display scales on requests per target, within bounds"
 )
 _scaling.field(_display, f"{_TRACKING}.PredefinedMetricSpecification.PredefinedMetricType", _METRIC)

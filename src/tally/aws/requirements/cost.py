@@ -8,11 +8,12 @@ from tally.aws.inventory.resources import Resource, tags_of
 from tally.aws.requirement import Concern, Evidence
 
 concern = Concern("Cost")
+requires = concern.requires
 
 _TAGS: Final = ("Deployment", "ManagedBy", "Profile", "Project")
 
 
-@concern.requires("cost-budget", "A budget warns somebody")
+@requires("cost-budget", "A budget warns somebody")
 def _budget(aws: Inventory) -> Iterator[Evidence]:
     for budget in aws.budgets.budgets:
         name, limit = budget["BudgetName"], budget["BudgetLimit"]
@@ -34,7 +35,7 @@ def _listens(aws: Inventory, subscriber: Resource) -> bool:
     return int(topic.get("SubscriptionsConfirmed", 0)) > 0
 
 
-@concern.requires("cost-tags", "Everything says to which deployment it belongs")
+@requires("cost-tags", "Everything says to which deployment it belongs")
 def _tags(aws: Inventory) -> Iterator[Evidence]:
     for name, resource in _tagged(aws):
         tags = tags_of(resource)

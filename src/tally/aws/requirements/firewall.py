@@ -8,6 +8,7 @@ from tally.aws.predicates import includes
 from tally.aws.requirement import Concern, Evidence, Verdict, named
 
 concern = Concern("Firewall")
+requires = concern.requires
 
 # AWS's rules against known-bad requests, and against the usual attacks on web applications.
 _MANAGED = {"AWSManagedRulesCommonRuleSet", "AWSManagedRulesKnownBadInputsRuleSet"}
@@ -26,13 +27,13 @@ def _limits(aws: Inventory) -> list[Resource]:
     return [it for it in _firewall(aws)["Rules"] if it["Statement"].get("RateBasedStatement")]
 
 
-@concern.requires("firewall", "The public passes a web application firewall", "ELB.16")
+@requires("firewall", "The public passes a web application firewall", "ELB.16")
 def _stands(aws: Inventory) -> Iterator[Evidence]:
     where = "the load balancer" if aws.cloudfront.distribution is None else "CloudFront"
     yield Evidence(_firewall(aws)["ARN"], True, f"stands before {where}")
 
 
-concern.requires("firewall-managed-rules", "AWS's managed rules block what they find").field(
+requires("firewall-managed-rules", "AWS's managed rules block what they find").field(
     named("Name", lambda aws: [_firewall(aws)]),
     "Rules[?OverrideAction.None != `null`].Statement.ManagedRuleGroupStatement.Name",
     includes(_MANAGED),
@@ -40,7 +41,7 @@ concern.requires("firewall-managed-rules", "AWS's managed rules block what they 
 )
 
 
-@concern.requires("firewall-rate", "One address may send only so many requests").each(
+@requires("firewall-rate", "One address may send only so many requests").each(
     named("Name", _limits)
 )
 def _rate(_: Inventory, rule: Resource) -> Verdict:

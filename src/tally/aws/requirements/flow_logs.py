@@ -8,6 +8,7 @@ from tally.aws.predicates import one_of
 from tally.aws.requirement import Concern, Verdict, named, verdict
 
 concern = Concern("Flow logs")
+requires = concern.requires
 
 _flow_logs = named("FlowLogId", lambda aws: aws.ec2.flow_logs)
 
@@ -22,7 +23,7 @@ def _buckets(aws: Inventory) -> Iterator[tuple[str, Resource]]:
             yield _bucket(log), aws.s3.setting("get_bucket_versioning", _bucket(log))
 
 
-_logged = concern.requires("denied-logged", "Refused connections are logged to S3", "EC2.6")
+_logged = requires("denied-logged", "Refused connections are logged to S3", "EC2.6")
 _logged.field(_flow_logs, "TrafficType", "REJECT")
 _logged.field(_flow_logs, "FlowLogStatus", "ACTIVE")
 _logged.field(_flow_logs, "LogDestinationType", "s3")
@@ -33,6 +34,6 @@ def _kept(aws: Inventory, log: Resource) -> Verdict:
     return verdict("bucket", _bucket(log), one_of(aws.s3.buckets))
 
 
-concern.requires("denied-versioned", "The bucket of refused connections keeps versions").field(
+requires("denied-versioned", "The bucket of refused connections keeps versions").field(
     _buckets, "Status", "Enabled", "versioning"
 )

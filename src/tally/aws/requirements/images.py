@@ -4,11 +4,12 @@ from tally.aws.predicates import given
 from tally.aws.requirement import Concern, named
 
 concern = Concern("Images")
+requires = concern.requires
 
 _repositories = named("repositoryName", lambda aws: aws.ecr.repositories)
 
 
-_scanned = concern.requires("images-scanned", "Images are scanned when they are pushed", "ECR.1")
+_scanned = requires("images-scanned", "Images are scanned when they are pushed", "ECR.1")
 _scanned.names(
     "ECR",
     lambda aws: (it["repositoryName"] for it in aws.ecr.repositories),
@@ -16,11 +17,11 @@ _scanned.names(
     "{name}/reset",
 )
 _scanned.field(_repositories, "imageScanningConfiguration.scanOnPush", True)
-concern.requires("images-immutable", "An image's tag never moves", "ECR.2").field(
+requires("images-immutable", "An image's tag never moves", "ECR.2").field(
     _repositories, "imageTagMutability", "IMMUTABLE"
 )
 
 
-concern.requires("images-lifecycle", "Old images are removed", "ECR.3").field(
+requires("images-lifecycle", "Old images are removed", "ECR.3").field(
     _repositories, lambda aws, it: aws.ecr.lifecycle_policy(it["repositoryName"]), given, "policy"
 )

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from typing import Final
 
-import jmespath
-
 from tally.aws.inventory import Inventory
 from tally.aws.inventory.resources import NotFound, Resource
 from tally.aws.predicates import at_least, includes, one_of
@@ -12,6 +10,7 @@ from tally.aws.reachability import OUTSIDE, matrix
 from tally.aws.requirement import Concern, Evidence, NotApplicable, Verdict, hold, named, verdict
 
 concern = Concern("Ingress")
+requires = concern.requires
 
 # Elastic Load Balancing's policies with nothing older than TLS 1.2, by its documentation.
 TLS_POLICIES: Final = {
@@ -72,7 +71,7 @@ def _settings(aws: Inventory) -> Resource:
     return dict(aws.cloudfront.distribution["DistributionConfig"])
 
 
-@concern.requires("ingress-tls", "Visitors speak TLS 1.2 or 1.3 only")
+@requires("ingress-tls", "Visitors speak TLS 1.2 or 1.3 only")
 def _tls(aws: Inventory) -> Iterator[Evidence]:
     if aws.cloudfront.distribution is None:
         for name, listener in _listeners(aws, "HTTPS"):
@@ -92,7 +91,7 @@ def _tls(aws: Inventory) -> Iterator[Evidence]:
     yield hold(name, label, refused, includes(_OLD_TLS))
 
 
-@concern.requires("ingress-https", "Plain http leads to https and nowhere else", "ELB.1")
+@requires("ingress-https", "Plain http leads to https and nowhere else", "ELB.1")
 def _https(aws: Inventory) -> Iterator[Evidence]:
     if aws.cloudfront.distribution is not None:
         config = _settings(aws)
@@ -110,7 +109,7 @@ def _https(aws: Inventory) -> Iterator[Evidence]:
             yield Evidence(name, True, listener["Protocol"])
 
 
-@concern.requires("ingress-certificate", "The https address has a certificate that browsers trust")
+@requires("ingress-certificate", "The https address has a certificate that browsers trust")
 def _certificate(aws: Inventory) -> Iterator[Evidence]:
     if aws.cloudfront.distribution is not None:
         viewer = _settings(aws)["ViewerCertificate"]
@@ -120,14 +119,14 @@ def _certificate(aws: Inventory) -> Iterator[Evidence]:
             return
         arns = [viewer["ACMCertificateArn"]]
     else:
-        arns = jmespath.search("[].Certificates[].CertificateArn", aws.elbv2.listeners)
+        arns = aws.elbv2.certificates
     for arn in arns:
         it = aws.acm.certificate(arn)
         good = it["Status"] == "ISSUED" and it["Type"] == "AMAZON_ISSUED"
         yield Evidence(arn, good, f"{it['Type']} for {it['DomainName']}: {it['Status']}")
 
 
-@concern.requires(
+@requires(
     "ingress-origin", "Without a domain, the load balancer is reached through CloudFront alone"
 )
 def _origin(aws: Inventory) -> Iterator[Evidence]:
@@ -145,23 +144,21 @@ def _origin(aws: Inventory) -> Iterator[Evidence]:
     yield Evidence(_name(aws), not others, f"from outside by {', '.join(callers) or 'nobody'}")
 
 
-_nothing_else = concern.requires(
-    "ingress-nothing-else", "What is no service's path gets a fixed 404"
-)
+_nothing_else = requires("ingress-nothing-else", "What is no service's path gets a fixed 404")
 _nothing_else.field(
     _services_listener, "DefaultActions[-1].Type", "fixed-response", "default action"
 )
 _nothing_else.field(_services_listener, "DefaultActions[-1].FixedResponseConfig.StatusCode", "404")
-concern.requires("ingress-invalid-headers", "Invalid headers are dropped", "ELB.4").field(
+requires("ingress-invalid-headers", "Invalid headers are dropped", "ELB.4").field(
     _attributes, '"routing.http.drop_invalid_header_fields.enabled"', "true"
 )
-concern.requires("ingress-desync", "Desync mitigation is at its strictest", "ELB.12").field(
+requires("ingress-desync", "Desync mitigation is at its strictest", "ELB.12").field(
     _attributes, '"routing.http.desync_mitigation_mode"', "strictest"
 )
-concern.requires(
+requires(
     "ingress-deletion-protection", "The load balancer is protected from deletion", "ELB.6"
 ).field(_attributes, '"deletion_protection.enabled"', "true")
-_access_logs = concern.requires("ingress-access-logs", "Every request is logged to S3", "ELB.5")
+_access_logs = requires("ingress-access-logs", "Every request is logged to S3", "ELB.5")
 _access_logs.field(_attributes, '"access_logs.s3.enabled"', "true")
 
 
@@ -170,12 +167,12 @@ def _log_bucket(aws: Inventory, attributes: Resource) -> Verdict:
     return verdict("bucket", attributes.get("access_logs.s3.bucket"), one_of(aws.s3.buckets))
 
 
-concern.requires("ingress-zones", "The load balancer stands in at least two zones", "ELB.13").field(
+requires("ingress-zones", "The load balancer stands in at least two zones", "ELB.13").field(
     _balancer, "AvailabilityZones[].ZoneName", at_least(2), "zones"
 )
 
 
-@concern.requires("ingress-streams", "Event streams and changing requests pass")
+@requires("ingress-streams", "Event streams and changing requests pass")
 def _streams(aws: Inventory) -> Iterator[Evidence]:
     idle = int(aws.elbv2.load_balancer_attributes.get("idle_timeout.timeout_seconds", "0"))
     yield Evidence(_name(aws), idle > _HEARTBEAT, f"idle timeout = {idle} s")
@@ -187,7 +184,7 @@ def _streams(aws: Inventory) -> Iterator[Evidence]:
             yield hold(name, key, behavior.get(key), wanted)
 
 
-@concern.requires("ingress-health", "Each service's health is asked at its own path").each(
+@requires("ingress-health", "Each service's health is asked at its own path").each(
     named("TargetGroupName", lambda aws: aws.elbv2.target_groups.values())
 )
 def _health(aws: Inventory, group: Resource) -> Verdict:

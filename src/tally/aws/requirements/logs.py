@@ -10,6 +10,7 @@ from tally.aws.predicates import at_least, given, includes
 from tally.aws.requirement import Concern, Evidence, Verdict, named, verdict
 
 concern = Concern("Logs and alarms")
+requires = concern.requires
 
 # Days; the Foundational Security Best Practices' own bound for log groups (CloudWatch.16).
 _FEWEST_DAYS: Final = 365
@@ -37,29 +38,29 @@ _alarms = named("AlarmName", lambda aws: aws.cloudwatch.alarms)
 _topics = named("TopicArn", lambda aws: aws.sns.topics.values())
 
 
-concern.requires("logs-groups", "Each service, and the bastion, has a log group").names(
+requires("logs-groups", "Each service, and the bastion, has a log group").names(
     "CloudWatch",
     lambda aws: aws.logs.log_groups,
     *("/{name}/adder", "/{name}/display", "/{name}/reset", "/{name}/bastion"),
 )
-concern.requires("logs-kept", "Logs are kept for a year and then removed", "CloudWatch.16").field(
+requires("logs-kept", "Logs are kept for a year and then removed", "CloudWatch.16").field(
     _log_groups, "retentionInDays", at_least(_FEWEST_DAYS)
 )
-concern.requires("logs-encrypted", "Logs are encrypted with the deployment's key").field(
+requires("logs-encrypted", "Logs are encrypted with the deployment's key").field(
     _log_groups, "kmsKeyId", given
 )
 
 
-@concern.requires(
-    "logs-agent", "The adder's log goes through the CloudWatch agent to its group"
-).each(named("LaunchTemplateId", lambda aws: [aws.ec2.adder_template]))
+@requires("logs-agent", "The adder's log goes through the CloudWatch agent to its group").each(
+    named("LaunchTemplateId", lambda aws: [aws.ec2.adder_template])
+)
 def _agent(aws: Inventory, template: Resource) -> Verdict:
     group, text = f"/{aws.name}/adder", template["UserData"]
     good = "amazon-cloudwatch-agent" in text and f'"log_group_name": "{group}"' in text
     return good, f"user data {'names' if good else 'does not name'} {group}"
 
 
-@concern.requires("logs-alarms", "What should not be is watched by an alarm")
+@requires("logs-alarms", "What should not be is watched by an alarm")
 def _watched(aws: Inventory) -> Iterator[Evidence]:
     for what, (metric, count) in _WATCHED.items():
         found = [
@@ -70,7 +71,7 @@ def _watched(aws: Inventory) -> Iterator[Evidence]:
         yield Evidence(what, len(targets) >= count, names or "no alarm")
 
 
-_alarms_told = concern.requires(
+_alarms_told = requires(
     "logs-alarms-told", "Alarms tell an encrypted topic, and that tells somebody"
 )
 _alarms_told.field(_alarms, "ActionsEnabled", True)
@@ -83,9 +84,9 @@ def _told(aws: Inventory, alarm: Resource) -> Verdict:
     return verdict("tells", [arn for arn in alarm["AlarmActions"] if arn in aws.sns.topics], given)
 
 
-@concern.requires(
-    "logs-dashboard", "A dashboard shows load, errors, latency, targets and database"
-).each(lambda aws: aws.cloudwatch.dashboards.items())
+@requires("logs-dashboard", "A dashboard shows load, errors, latency, targets and database").each(
+    lambda aws: aws.cloudwatch.dashboards.items()
+)
 def _dashboard(_: Inventory, body: Resource) -> Verdict:
     text = json.dumps(body)
     return verdict("shows", [metric for metric in _SHOWN if metric in text], includes(_SHOWN))

@@ -13,6 +13,7 @@ from tally.aws.requirement import Concern, Evidence, NotApplicable, Verdict, hol
 from tally.aws.user_data import directives, no_secret, written
 
 concern = Concern("Machines of the adder")
+requires = concern.requires
 
 # The services log in with certificates checked against AWS's own roots.
 VERIFIED: Final = re.compile(r"postgresql://[^\s\"']*sslmode=verify-full[^\s\"']*sslrootcert=")
@@ -55,22 +56,20 @@ def _public_subnets(aws: Inventory, group: Resource) -> list[str]:
     return [subnet for subnet in subnets if aws.ec2.internet_gateways(subnet)]
 
 
-concern.requires("machines-zones", "The adder's machines have subnets in two zones").field(
+requires("machines-zones", "The adder's machines have subnets in two zones").field(
     _group, lambda aws, it: aws.ec2.zones(it["VPCZoneIdentifier"].split(",")), at_least(2), "zones"
 )
-_two = concern.requires(
-    "machines-two", "There are at least two machines of the adder"
-).not_if_small("the small profile has one machine of the adder")
+_two = requires("machines-two", "There are at least two machines of the adder").not_if_small(
+    "the small profile has one machine of the adder"
+)
 _two.field(_group, "MinSize", at_least(2))
 _two.field(_group, "DesiredCapacity", at_least(2))
-_health = concern.requires(
-    "machines-health", "A machine that the load balancer finds unwell is replaced"
-)
+_health = requires("machines-health", "A machine that the load balancer finds unwell is replaced")
 _health.field(_group, "HealthCheckType", "ELB")
 _health.field(_group, "TargetGroupARNs", given)
 _health.field(_group, "SuspendedProcesses[].ProcessName", empty, "suspended")
 # The adder's machines are made from the template; the API of each says what holds.
-_metadata = concern.requires(
+_metadata = requires(
     "machines-metadata",
     "Machines answer the metadata service's second version only",
     "EC2.8",
@@ -78,7 +77,7 @@ _metadata = concern.requires(
 )
 _metadata.field(_template, "LaunchTemplateData.MetadataOptions.HttpTokens", "required")
 _metadata.field(_instances, "MetadataOptions.HttpTokens", "required")
-_disks = concern.requires("machines-disks", "Disks are encrypted", "EC2.3")
+_disks = requires("machines-disks", "Disks are encrypted", "EC2.3")
 _disks.field(
     _template,
     "LaunchTemplateData.BlockDeviceMappings[?Ebs.Encrypted != `true`].DeviceName",
@@ -86,14 +85,12 @@ _disks.field(
     "in plain",
 )
 _disks.field(named("VolumeId", lambda aws: aws.ec2.volumes), "Encrypted", True)
-_private = concern.requires(
-    "machines-private", "The adder's machines get no public address", "EC2.25"
-)
+_private = requires("machines-private", "The adder's machines get no public address", "EC2.25")
 _private.field(_template, f"length({_CARDS}[?AssociatePublicIpAddress])", 0, "public addresses")
 
 
 _private.field(_group, _public_subnets, empty, "public subnets")
-_user_data = concern.requires(
+_user_data = requires(
     "machines-user-data",
     "User data holds no secret, pins the release by SHA-256 and locks the adder's service in",
 )
@@ -127,7 +124,7 @@ def _hardened(_: Inventory, template: Resource) -> Verdict:
     return verdict(_UNIT, found, includes([*wanted, _NOT_ROOT, f"IPAddressDeny={_METADATA}"]))
 
 
-concern.requires("machines-tls", "The adder checks the database's certificate").field(
+requires("machines-tls", "The adder checks the database's certificate").field(
     _template, lambda _, it: bool(VERIFIED.search(it["UserData"])), True, "certificate is verified"
 )
 
@@ -140,7 +137,7 @@ _NEEDED: Final = {
 _NEEDED_FOR_SESSIONS: Final = SESSION_MANAGER | {"logs:DescribeLogGroups"}
 
 
-@concern.requires("machines-role", "The adder's machines may do exactly what they need")
+@requires("machines-role", "The adder's machines may do exactly what they need")
 def _role(aws: Inventory) -> Iterator[Evidence]:
     role = adder_role(aws)
     actions = allowed_actions(aws, role)
@@ -159,7 +156,7 @@ def _role(aws: Inventory) -> Iterator[Evidence]:
             yield Evidence(role, not others, f"{action} of others: {json.dumps(others)}")
 
 
-_refresh = concern.requires(
+_refresh = requires(
     "machines-refresh", "A new release replaces the machines, and a bad one is rolled back"
 )
 _refresh.field(_newest_refresh, "Status", "Successful")

@@ -12,6 +12,7 @@ from tally.aws.requirement import Concern, Evidence, NotApplicable, Verdict, hol
 from tally.aws.security_groups import Opening, admits, is_range, openings, overlaps, show
 
 concern = Concern("Network")
+requires = concern.requires
 
 # EC2.13 and CIS 5.2 to 5.4: ways to administer a machine.
 ADMINISTRATION: Final = (22, 3389)
@@ -45,9 +46,7 @@ def _tier(subnet: Resource) -> str:
     return tags_of(subnet).get("Tier", "none")
 
 
-@concern.requires(
-    "network-zones", "Public, private and database subnets lie in at least two zones each"
-)
+@requires("network-zones", "Public, private and database subnets lie in at least two zones each")
 def _zones(aws: Inventory) -> Iterator[Evidence]:
     for tier in ("public", "private", "database"):
         subnets = _of_tier(aws, tier)
@@ -62,7 +61,7 @@ _WAYS: Final = (
 _ALLOWED_WAYS: Final = {"public": ("igw-",), "private": ("nat-", "vpce-")}
 
 
-@concern.requires(
+@requires(
     "network-tiers", "Only public subnets lead to the internet; database subnets lead nowhere"
 ).each(_subnets)
 def _tiers(aws: Inventory, subnet: Resource) -> Verdict:
@@ -73,14 +72,14 @@ def _tiers(aws: Inventory, subnet: Resource) -> Verdict:
     return good, f"{_tier(subnet)}: leads to {', '.join(ways) or 'nothing'}"
 
 
-@concern.requires(
+@requires(
     "network-default-group", "The default security group lets nothing in or out", "EC2.2", "CIS 5.5"
 ).each(lambda aws: (it for it in _groups(aws) if it[1]["GroupName"] == "default"))
 def _default_group(_: Inventory, group: Resource) -> Verdict:
     return nothing(_rules(group), "no rules")
 
 
-@concern.requires(
+@requires(
     "network-groups-named",
     "Rules name groups: address ranges stand only where the peer is outside the network",
 ).each(_groups)
@@ -91,9 +90,7 @@ def _groups_named(aws: Inventory, group: Resource) -> Verdict:
     return nothing(inside, "no range of the network's own")
 
 
-@concern.requires(
-    "network-group-a-role", "Load balancer, services, database and bastion have a group each"
-)
+@requires("network-group-a-role", "Load balancer, services, database and bastion have a group each")
 def _group_a_role(aws: Inventory) -> Iterator[Evidence]:
     users: dict[str, list[str]] = {}
     for party in parties(aws):
@@ -105,7 +102,7 @@ def _group_a_role(aws: Inventory) -> Iterator[Evidence]:
         yield Evidence(group, len(names) == 1, f"is the group of {' and '.join(names)}")
 
 
-@concern.requires(
+@requires(
     "network-internet",
     "The internet may open ports 80 and 443 of the load balancer alone",
     "EC2.18",
@@ -126,19 +123,19 @@ def _closed(ports: tuple[int, ...]) -> Callable[[Inventory, Resource], Verdict]:
     return look
 
 
-concern.requires(
+requires(
     "network-administration",
     "No group lets the whole internet in for administration (22, 3389)",
     "EC2.13",
     "CIS 5.3",
     "CIS 5.4",
 ).each(_groups)(_closed(ADMINISTRATION))
-concern.requires(
+requires(
     "network-risky-ports", "No group lets the whole internet in on ports of high risk", "EC2.19"
 ).each(_groups)(_closed(RISKY))
 
 
-@concern.requires(
+@requires(
     "network-lists",
     "No network list lets the whole internet in for administration (22, 3389)",
     "CIS 5.2",
@@ -152,7 +149,7 @@ def _lists(aws: Inventory, acl: Resource) -> Verdict:
     return nothing(found, f"of {len(subnets)} subnets: lets in neither")
 
 
-@concern.requires(
+@requires(
     "network-peering", "Routes over a peering lead to single hosts or subnets only", "CIS 5.6"
 )
 def _peering(aws: Inventory) -> Iterator[Evidence]:
@@ -170,9 +167,7 @@ def _peering(aws: Inventory) -> Iterator[Evidence]:
         yield Evidence(peering["VpcPeeringConnectionId"], True, "is there")
 
 
-@concern.requires(
-    "network-database-callers", "Only the three services and the bastion may open PostgreSQL"
-)
+@requires("network-database-callers", "Only the three services and the bastion may open PostgreSQL")
 def _database_callers(aws: Inventory) -> Iterator[Evidence]:
     everybody = parties(aws)
     callers = [party for party in everybody if party.name in (*SERVICES, "bastion")]
@@ -184,9 +179,7 @@ def _database_callers(aws: Inventory) -> Iterator[Evidence]:
             yield Evidence(group, good, f"{caller or opening.peer} on {show(opening)}")
 
 
-@concern.requires(
-    "network-no-public-address", "Nothing but the bastion has a public address", "EC2.9"
-)
+@requires("network-no-public-address", "Nothing but the bastion has a public address", "EC2.9")
 def _no_public_address(aws: Inventory) -> Iterator[Evidence]:
     balancers = [it["LoadBalancerName"] for it in aws.elbv2.load_balancers]
     for instance in aws.ec2.instances:
@@ -206,7 +199,7 @@ def _no_public_address(aws: Inventory) -> Iterator[Evidence]:
             yield Evidence(card["NetworkInterfaceId"], False, text)
 
 
-concern.requires(
+requires(
     "network-subnets-assign-none", "No subnet gives out public addresses by itself", "EC2.15"
 ).field(_subnets, "MapPublicIpOnLaunch", False)
 
@@ -216,9 +209,7 @@ _NEEDED: Final = ("ecr.api", "ecr.dkr", "logs", "secretsmanager", "s3")
 _NEEDED_FOR_SESSIONS: Final = ("ssm", "ssmmessages")
 
 
-@concern.requires(
-    "network-way-out", "Private subnets reach what they need: by private endpoints or by NAT"
-)
+@requires("network-way-out", "Private subnets reach what they need: by private endpoints or by NAT")
 def _way_out(aws: Inventory) -> Iterator[Evidence]:
     private = [aws.ec2.routes(it) for it in _of_tier(aws, "private")]
     if private and all(any(it.get("NatGatewayId") for it in routes) for routes in private):

@@ -16,6 +16,7 @@ from tally.aws.predicates import matches
 from tally.aws.requirement import Concern, Evidence, NotApplicable, Resources
 
 concern = Concern("Public address")
+requires = concern.requires
 
 # Seconds for one answer; a service that takes longer is as good as away.
 _PATIENCE: Final = 10.0
@@ -86,20 +87,18 @@ def _has_sum(body: bytes) -> bool:
     return isinstance(found, dict) and "sum" in found
 
 
-_pages = concern.requires(
-    "public-pages", "The https address is trusted, and every service answers there"
-)
+_pages = requires("public-pages", "The https address is trusted, and every service answers there")
 _pages.field(_answers(*_PAGES), "Answer", matches(_HTML, "a page"))
 _pages.field(_answers(_TOTAL), "Answer", matches(_SUM, "JSON with a sum"))
-concern.requires("public-redirect", "Plain http is redirected to https").field(
+requires("public-redirect", "Plain http is redirected to https").field(
     _answers("/display_service", secure=False), "Answer", matches(_TO_HTTPS, "a redirect to https")
 )
-concern.requires("public-404", "Paths of no service get 404").field(
+requires("public-404", "Paths of no service get 404").field(
     _answers("/nothing", "/admin", "/adder"), "Answer", matches(_NOT_FOUND, "404")
 )
 
 
-@concern.requires("public-tls", "Services answer over TLS 1.2 and 1.3 and over nothing older")
+@requires("public-tls", "Services answer over TLS 1.2 and 1.3 and over nothing older")
 def _versions(aws: Inventory) -> Iterator[Evidence]:
     host, port = _host(aws)
     for name, version in (*_OLD, *_NEW):

@@ -10,6 +10,7 @@ from tally.aws.predicates import at_least, empty, includes
 from tally.aws.requirement import Concern, Evidence, Verdict, hold, named, verdict
 
 concern = Concern("What serves now")
+requires = concern.requires
 
 # A target that has only just come, or that is about to go and still answers, is no fault.
 _IN_ORDER: Final = {"healthy", "initial", "draining"}
@@ -21,7 +22,7 @@ def _fewest(aws: Inventory) -> int:
     return 1 if aws.profile == "small" else 2
 
 
-@concern.requires("serving-machines", "The adder's machines are healthy, and as the group's")
+@requires("serving-machines", "The adder's machines are healthy, and as the group's")
 def _machines(aws: Inventory) -> Iterator[Evidence]:
     group = aws.autoscaling.adder_group
     wanted = group.get("LaunchTemplate", {}).get("Version")
@@ -35,9 +36,7 @@ def _machines(aws: Inventory) -> Iterator[Evidence]:
     yield hold(name, "healthy machines", healthy, at_least(_fewest(aws)))
 
 
-_tasks = concern.requires(
-    "serving-tasks", "The last deployment of each container service is completed"
-)
+_tasks = requires("serving-tasks", "The last deployment of each container service is completed")
 _tasks.field(_services, "deployments[?rolloutState!='COMPLETED'].status", empty, "unfinished")
 
 
@@ -47,7 +46,7 @@ def _running(aws: Inventory, service: Resource) -> Verdict:
     return verdict("runningCount", service["runningCount"], at_least(_fewest(aws)))
 
 
-@concern.requires("serving-targets", "The load balancer has healthy targets of each service")
+@requires("serving-targets", "The load balancer has healthy targets of each service")
 def _targets(aws: Inventory) -> Iterator[Evidence]:
     groups = {it["TargetGroupName"]: arn for arn, it in aws.elbv2.target_groups.items()}
     wanted = {f"{aws.name}-{service}" for service in SERVICES}
@@ -59,7 +58,7 @@ def _targets(aws: Inventory) -> Iterator[Evidence]:
         yield Evidence(name, good, text or "no target")
 
 
-@concern.requires("serving-release", "Every service runs the same release")
+@requires("serving-release", "Every service runs the same release")
 def _release(aws: Inventory) -> Iterator[Evidence]:
     machines = [it for it in aws.ec2.instances if tags_of(it).get("Name") == f"{aws.name}-adder"]
     running = {

@@ -6,6 +6,7 @@ from tally.aws.predicates import given, includes
 from tally.aws.requirement import Concern, Resources, Verdict, verdict
 
 concern = Concern("Storage")
+requires = concern.requires
 
 _BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 
@@ -19,7 +20,7 @@ def _setting(operation: str, prefix: str = "") -> Resources:
     )
 
 
-concern.requires(
+requires(
     "storage-buckets", "There are buckets for access logs, flow logs, state and releases"
 ).names(
     "S3",
@@ -29,7 +30,7 @@ concern.requires(
 )
 
 
-@concern.requires("storage-tls", "Buckets are reached over TLS only", "S3.5").each(
+@requires("storage-tls", "Buckets are reached over TLS only", "S3.5").each(
     lambda aws: ((it, {"Name": it, "Policy": aws.s3.policy(it)}) for it in aws.s3.buckets)
 )
 def _tls(_: Inventory, bucket: Resource) -> Verdict:
@@ -48,7 +49,7 @@ def _refuses_plain(statement: Resource, bucket: str) -> bool:
     )
 
 
-@concern.requires("storage-private", "Buckets block public access", "S3.8").each(
+@requires("storage-private", "Buckets block public access", "S3.8").each(
     _setting("get_public_access_block")
 )
 def _private(_: Inventory, setting: Resource) -> Verdict:
@@ -56,24 +57,22 @@ def _private(_: Inventory, setting: Resource) -> Verdict:
     return verdict("blocks", [name for name in _BLOCKS if blocks.get(name)], includes(_BLOCKS))
 
 
-concern.requires(
-    "storage-owner", "Access lists are off: the owner owns every object", "S3.12"
-).field(
+requires("storage-owner", "Access lists are off: the owner owns every object", "S3.12").field(
     _setting("get_bucket_ownership_controls"),
     "OwnershipControls.Rules[].ObjectOwnership",
     ["BucketOwnerEnforced"],
 )
-concern.requires("storage-lifecycle", "Old objects are removed", "S3.13").field(
+requires("storage-lifecycle", "Old objects are removed", "S3.13").field(
     _setting("get_bucket_lifecycle_configuration"),
     "Rules[?Status=='Enabled'].[ID || '-'] | []",
     given,
     "rules",
 )
-concern.requires("storage-encrypted", "Buckets are encrypted").field(
+requires("storage-encrypted", "Buckets are encrypted").field(
     _setting("get_bucket_encryption"),
     "ServerSideEncryptionConfiguration.Rules[].ApplyServerSideEncryptionByDefault.SSEAlgorithm",
     given,
 )
-concern.requires("storage-state", "Terraform's state keeps its older versions").field(
+requires("storage-state", "Terraform's state keeps its older versions").field(
     _setting("get_bucket_versioning", "state-"), "Status", "Enabled", "versioning"
 )
