@@ -222,10 +222,8 @@ def _leads(aws: Inventory, subnet: str, gateways: tuple[str, ...], towards: Iter
 
 
 def _has_vpc_origin(aws: Inventory) -> bool:
-    if aws.cloudfront.distribution is None:
-        return False
-    origins = aws.cloudfront.distribution["DistributionConfig"]["Origins"]["Items"]
-    return any("VpcOriginConfig" in origin for origin in origins)
+    path = "DistributionConfig.Origins.Items[?VpcOriginConfig]"
+    return bool(jmespath.search(path, aws.cloudfront.distribution))
 
 
 def _as_declared(found: str, declared: str) -> Verdict:

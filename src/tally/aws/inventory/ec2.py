@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from functools import cache, cached_property
 from typing import cast
 
+import jmespath
+
 from tally.aws.inventory.resources import NotFound, Resource, tags_of, the_one
 from tally.aws.inventory.service import Service
 
@@ -118,8 +120,8 @@ class EC2(Service):
     def _given_template(self) -> Resource:
         """The launch template, by id, and its version, as the adder's group names them."""
         group = self.aws.autoscaling.adder_group
-        mixed = group.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
-        given = group.get("LaunchTemplate") or mixed.get("LaunchTemplateSpecification")
+        mixed = "MixedInstancesPolicy.LaunchTemplate.LaunchTemplateSpecification"
+        given = jmespath.search(f"LaunchTemplate || {mixed}", group)
         if not given:
             raise NotFound(f"launch template of {group['AutoScalingGroupName']}")
         return cast("Resource", given)

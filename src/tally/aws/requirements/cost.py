@@ -17,11 +17,10 @@ _TAGS: Final = ("Deployment", "ManagedBy", "Profile", "Project")
 def _budget(aws: Inventory) -> Iterator[Evidence]:
     for budget in aws.budgets.budgets:
         name, limit = budget["BudgetName"], budget["BudgetLimit"]
-        said = f"{limit['Amount']} {limit['Unit']} {budget['TimeUnit']}"
-        yield Evidence(
-            name, bool(budget["Notifications"]), f"{said}: {len(budget['Notifications'])} warnings"
-        )
-        for warning in budget["Notifications"]:
+        warnings = budget["Notifications"]
+        allowed = f"{limit['Amount']} {limit['Unit']} {budget['TimeUnit']}"
+        yield Evidence(name, bool(warnings), f"{allowed}: {len(warnings)} warnings")
+        for warning in warnings:
             told = [it["Address"] for it in warning["Subscribers"] if _listens(aws, it)]
             when = f"{warning['NotificationType']} {warning['Threshold']:g} %"
             yield Evidence(name, bool(told), f"{when} tells {', '.join(told) or 'nobody'}")
