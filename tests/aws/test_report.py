@@ -80,7 +80,7 @@ def test_the_json_has_everything(report):
     data = json.loads(reports.as_json(report))
     assert data["passed"] is False
     assert data["counts"] == {"pass": 1, "fail": 1, "waived": 1, "not applicable": 1}
-    assert data["rows"][1] == {
+    assert data["requirements"][1] == {
         "concern": "Network",
         "id": "bad",
         "required": "What bad is about",
@@ -89,7 +89,7 @@ def test_the_json_has_everything(report):
         "evidence": [{"subject": "sg-2 <b>", "good": False, "what": "0.0.0.0/0 on 22"}],
         "waiver": None,
     }
-    assert data["rows"][2]["waiver"]["expires"] == "2027-01-31"
+    assert data["requirements"][2]["waiver"]["expires"] == "2027-01-31"
     ports = {
         (it["from"], it["to"]): (it["found"], it["declared"])
         for it in data["reachability"]["ports"]

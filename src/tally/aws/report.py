@@ -101,7 +101,7 @@ def as_data(report: Report) -> dict[str, Any]:
         "taken_at": report.taken_at,
         "passed": report.passed,
         "counts": {str(status): report.count(status) for status in Status},
-        "rows": [
+        "requirements": [
             {
                 "concern": result.concern,
                 "id": result.requirement.id,
