@@ -91,12 +91,14 @@ class Requirement:
         shown = label or _END.findall(str(path).partition(" ||")[0])[0].strip('"')
         self.each(resources)(lambda aws, it: verdict(shown, read(aws, it), wanted))
 
-    def names(self, where: str, found: Callable[[Inventory], Iterable[str]], *wanted: str) -> None:
+    def names(
+        self, subject: str, found: Callable[[Inventory], Iterable[str]], *wanted: str
+    ) -> None:
         """Look for names, in which {name} is the deployment's and {id} the account's."""
 
         def look(aws: Inventory) -> Iterator[Evidence]:
             names = [it.format(name=aws.name, id=aws.id) for it in wanted]
-            yield hold(where, "names", sorted(found(aws)), includes(names))
+            yield hold(subject, "names", sorted(found(aws)), includes(names))
 
         self(look)
 

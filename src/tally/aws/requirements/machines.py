@@ -94,12 +94,7 @@ _user_data = requires(
     "machines-user-data",
     "User data holds no secret, pins the release by SHA-256 and locks the adder's service in",
 )
-_user_data.field(
-    _template,
-    lambda _, it: bool(_SHA256.search(it["UserData"])),
-    True,
-    "release is pinned by SHA-256",
-)
+_user_data.field(_template, lambda _, it: bool(_SHA256.search(it["UserData"])), True, "is pinned")
 
 
 @_user_data.each(_template)
