@@ -14,9 +14,9 @@ from tally.aws.requirement import Evidence, Requirement
 from tally.aws.waivers import Waiver
 
 
-def result(name, status, seen, waiver=None, controls=()):
-    requirement = Requirement(name, f"What {name} is about", controls, lambda account: ())
-    return Result("Network", requirement, status, (seen,), waiver)
+def result(name, status, evidence, waiver=None, controls=()):
+    requirement = Requirement(name, f"What {name} is about", controls)
+    return Result("Network", requirement, status, (evidence,), waiver)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def report():
     return Report("tally", "123456789012", "production", address, taken, results, matrix, ())
 
 
-def test_the_text_shows_every_row_and_the_evidence_of_those_that_fail(report):
+def test_the_text_shows_every_requirement_and_the_evidence_of_those_that_fail(report):
     text = reports.as_text(report)
     assert "ok    good: What good is about [EC2.2, CIS 5.5]\n" in text
     assert "no rules" not in text
@@ -80,7 +80,7 @@ def test_the_json_has_everything(report):
     data = json.loads(reports.as_json(report))
     assert data["passed"] is False
     assert data["counts"] == {"pass": 1, "fail": 1, "waived": 1, "not applicable": 1}
-    assert data["rows"][1] == {
+    assert data["requirements"][1] == {
         "concern": "Network",
         "id": "bad",
         "required": "What bad is about",
@@ -89,7 +89,7 @@ def test_the_json_has_everything(report):
         "evidence": [{"subject": "sg-2 <b>", "good": False, "what": "0.0.0.0/0 on 22"}],
         "waiver": None,
     }
-    assert data["rows"][2]["waiver"]["expires"] == "2027-01-31"
+    assert data["requirements"][2]["waiver"]["expires"] == "2027-01-31"
     ports = {
         (it["from"], it["to"]): (it["found"], it["declared"])
         for it in data["reachability"]["ports"]

@@ -12,7 +12,7 @@ from tests.support.empty_account import EmptyAccount
 from tests.support.paths import INFRA
 
 GOOD = """
-[check.a-row]
+[check.a-requirement]
 reason = "it costs more than it protects"
 owner = "operator"
 expires = 2027-01-31
@@ -34,7 +34,9 @@ def written(tmp_path):
 
 def test_the_entries_of_the_check_are_read_and_others_left(written):
     assert read_waivers(written(GOOD)) == {
-        "a-row": Waiver("a-row", "it costs more than it protects", "operator", date(2027, 1, 31))
+        "a-requirement": Waiver(
+            "a-requirement", "it costs more than it protects", "operator", date(2027, 1, 31)
+        )
     }
     assert read_waivers(written("")) == {}
 
@@ -48,8 +50,8 @@ def test_the_entries_of_the_check_are_read_and_others_left(written):
         (('"operator"', "5"), "owner must be a text"),
         (("2027-01-31", '"2027-01-31"'), "expires must be a date"),
         (("2027-01-31", "2027-01-31T00:00:00"), "expires must be a date"),
-        (("[check.a-row]", "check = 5\n[other]"), "check must be a table"),
-        (("[check.a-row]", "[check.a-row"), "Expected"),
+        (("[check.a-requirement]", "check = 5\n[other]"), "check must be a table"),
+        (("[check.a-requirement]", "[check.a-requirement"), "Expected"),
     ],
 )
 def test_an_entry_that_breaks_a_rule_is_named(written, change, rule):
@@ -72,7 +74,7 @@ def test_the_project_s_own_register_is_valid_and_names_requirements():
 
 
 @pytest.fixture
-def rows(monkeypatch):
+def concerns(monkeypatch):
     """Replaces the requirements by three that are met, not met, and do not apply; and one empty."""
     concern = Concern("Test")
     monkeypatch.setattr(checks, "CONCERNS", (concern,))
@@ -105,11 +107,11 @@ def waiver(requirement, expires=date(2026, 6, 30)):
 
 
 def statuses(report):
-    return {row.requirement.id: row.status for row in report.results}
+    return {it.requirement.id: it.status for it in report.results}
 
 
-@pytest.mark.usefixtures("rows")
-class TestRows:
+@pytest.mark.usefixtures("concerns")
+class TestResults:
     def test_no_finding_is_a_failure(self):
         report = check(EmptyAccount(), {})
         assert statuses(report) == {
@@ -120,7 +122,7 @@ class TestRows:
             "gone": Status.FAIL,
         }
         assert not report.passed
-        evidence = {row.requirement.id: row.evidence[-1].what for row in report.results}
+        evidence = {it.requirement.id: it.evidence[-1].what for it in report.results}
         assert evidence["nothing"] == "nothing was found to which this applies"
         assert evidence["gone"] == "there should be elbv2"
 
@@ -131,9 +133,9 @@ class TestRows:
 
     def test_an_expired_waiver_fails(self):
         report = check(EmptyAccount(), waiver("unmet"), today=date(2026, 7, 1))
-        (row,) = (row for row in report.results if row.requirement.id == "unmet")
-        assert row.status == Status.FAIL
-        assert row.waiver is not None
+        (unmet,) = (it for it in report.results if it.requirement.id == "unmet")
+        assert unmet.status == Status.FAIL
+        assert unmet.waiver is not None
 
     @pytest.mark.parametrize(
         ("requirement", "said"),

@@ -1,6 +1,6 @@
 """Look for every requirement, and say which are met."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
@@ -65,7 +65,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A requirement, how it stands, and by what that was seen."""
+    """A requirement, how it stands, and the evidence."""
 
     concern: str
     requirement: Requirement
@@ -89,13 +89,9 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether everything required is there."""
-        return not self.stale_waivers and all(
-            result.status != Status.FAIL for result in self.results
-        )
+        return not self.stale_waivers and not self.count(Status.FAIL)
 
     def count(self, status: Status) -> int:
-        """How many results stand so."""
         return sum(result.status == status for result in self.results)
 
 
@@ -113,7 +109,7 @@ def check(
 ) -> Report:
     """Look for every requirement. Raises botocore's errors if it can't reach AWS at all."""
     today = today or datetime.now(UTC).date()
-    number = aws.id
+    account = aws.id
     results = []
     for concern in CONCERNS:
         progress(concern.title)
@@ -125,7 +121,7 @@ def check(
             results.append(Result(concern.title, requirement, status, evidence, waiver))
     return Report(
         aws.name,
-        number,
+        account,
         _or_none(lambda: aws.profile) or "unknown",
         _or_none(lambda: public.address(aws)),
         datetime.now(UTC),
@@ -137,7 +133,8 @@ def check(
 
 def _look(requirement: Requirement, aws: Inventory) -> tuple[Status, tuple[Evidence, ...]]:
     try:
-        seen = tuple(requirement.look(aws))
+        # Looks that find nothing all say the same.
+        evidence = tuple(dict.fromkeys(requirement.look(aws)))
     except NotApplicable as reason:
         return Status.NOT_APPLICABLE, (Evidence("-", True, str(reason)),)
     except NotFound as missing:
@@ -145,9 +142,7 @@ def _look(requirement: Requirement, aws: Inventory) -> tuple[Status, tuple[Evide
     except ClientError as error:
         # Not being allowed to look is no proof; an unreachable account fails before.
         return Status.FAIL, (Evidence("-", False, f"can't be read: {error}"),)
-    if not seen:
-        return Status.FAIL, (Evidence("-", False, "nothing was found to which this applies"),)
-    return (Status.PASS if all(it.good for it in seen) else Status.FAIL), seen
+    return (Status.PASS if evidence and all(it.good for it in evidence) else Status.FAIL), evidence
 
 
 def _or_none(ask: Callable[[], T]) -> T | None:
@@ -158,14 +153,11 @@ def _or_none(ask: Callable[[], T]) -> T | None:
         return None
 
 
-def _stale(waivers: Iterable[Waiver], results: list[Result]) -> list[str]:
+def _stale(waivers: Iterable[Waiver], results: list[Result]) -> Iterator[str]:
     """Waivers that name no requirement, or one that is met: each has to go."""
-    by_id = {result.requirement.id: result for result in results}
-    stale = []
+    statuses = {result.requirement.id: result.status for result in results}
     for waiver in waivers:
-        result = by_id.get(waiver.requirement)
-        if result is None:
-            stale.append(f"{waiver.requirement}: there is no such requirement")
-        elif result.status == Status.PASS:
-            stale.append(f"{waiver.requirement}: is met and needs no waiver")
-    return stale
+        if waiver.requirement not in statuses:
+            yield f"{waiver.requirement}: there is no such requirement"
+        elif statuses[waiver.requirement] == Status.PASS:
+            yield f"{waiver.requirement}: is met and needs no waiver"

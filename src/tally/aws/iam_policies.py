@@ -32,21 +32,14 @@ def adder_role(aws: Inventory) -> str:
 
 def allowing(aws: Inventory, role: str) -> list[Resource]:
     """The statements that allow a role something."""
-    return [
-        statement
-        for policy in aws.iam.roles[role]["Policies"].values()
-        for statement in policy
-        if statement["Effect"] == "Allow"
-    ]
+    policies = aws.iam.roles[role]["Policies"].values()
+    return [it for policy in policies for it in policy if it["Effect"] == "Allow"]
 
 
 def allowed_actions(aws: Inventory, role: str) -> set[str]:
     """The actions that a role is allowed, on whatever; NotAction if it allows all but some."""
-    return {
-        action
-        for statement in allowing(aws, role)
-        for action in statement.get("Action", ["NotAction"])
-    }
+    allowed = [statement.get("Action", ["NotAction"]) for statement in allowing(aws, role)]
+    return {action for actions in allowed for action in actions}
 
 
 def covers(pattern: str, name: str) -> bool:

@@ -2,14 +2,18 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
+
+import jmespath
 
 from tally.aws.inventory import SERVICES, Inventory
-from tally.aws.inventory.resources import Resource, groups_of
-from tally.aws.requirement import Concern, Evidence
+from tally.aws.inventory.resources import Resource
+from tally.aws.load_balancer import paths
+from tally.aws.requirement import Concern, Evidence, Verdict
 from tally.aws.security_groups import ANYONE, Opening, common, is_range, openings, overlaps, show
 
 concern = Concern("Reachability")
+requires = concern.requires
 
 # Those outside the network, who have no groups.
 INTERNET: Final = "the internet"
@@ -20,17 +24,13 @@ OUTSIDE: Final = (INTERNET, ALLOWED, CLOUDFRONT, S3)
 # AWS's own lists of addresses.
 _LISTS: Final = {"com.amazonaws.global.cloudfront.origin-facing": CLOUDFRONT}
 
-# The ports that each is to reach, and nobody anything else. What stands in brackets is
-# there only with a domain, or only without one, or only where SSH is allowed.
-_BALANCED: Final = {("load balancer", service): {"8080"} for service in SERVICES}
-_QUERYING: Final = {(caller, "database"): {"5432"} for caller in (*SERVICES, "bastion")}
-_ASKING: Final = {(caller, "endpoints"): {"443"} for caller in (*SERVICES, "bastion")}
-_FETCHING: Final = {(caller, S3): {"443"} for caller in SERVICES}
+# The ports that each is to reach, and nobody anything else.
+_USERS: Final = (*SERVICES, "bastion")
 DECLARED: Final[dict[tuple[str, str], set[str]]] = {
-    **_BALANCED,
-    **_QUERYING,
-    **_ASKING,
-    **_FETCHING,
+    **{("load balancer", service): {"8080"} for service in SERVICES},
+    **{(caller, "database"): {"5432"} for caller in _USERS},
+    **{(caller, "endpoints"): {"443"} for caller in _USERS},
+    **{(caller, S3): {"443"} for caller in SERVICES},
     ("bastion", INTERNET): {"443"},
 }
 # With a domain, the bastion may visit the pages as anybody may.
@@ -50,6 +50,22 @@ DECLARED_PATHS: Final = {
     "/reset_service*": "reset",
 }
 
+# Where AWS says a resource's groups and subnets, and whether it has a public address: JMESPaths.
+_BALANCER: Final = "[SecurityGroups, AvailabilityZones[].SubnetId, Scheme == 'internet-facing']"
+_ADDER: Final = (
+    "[[SecurityGroupIds, NetworkInterfaces[].Groups[]][], Subnets,"
+    " NetworkInterfaces[?AssociatePublicIpAddress]]"
+)
+_TASKS: Final = "[securityGroups, subnets, assignPublicIp == 'ENABLED']"
+_DATABASE: Final = (
+    "[VpcSecurityGroups[].VpcSecurityGroupId, DBSubnetGroup.Subnets[].SubnetIdentifier,"
+    " PubliclyAccessible]"
+)
+_MACHINE: Final = (
+    "[[SecurityGroups, NetworkInterfaces[].Groups[]][].GroupId, [SubnetId], PublicIpAddress]"
+)
+_ENDPOINTS: Final = "[All[].Groups[].GroupId, All[].SubnetIds[], `false`]"
+
 
 @dataclass(frozen=True, slots=True)
 class Party:
@@ -63,12 +79,24 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """Ports by who opens them (rows) and of whom (columns), found and declared; and the paths."""
+    """Ports by who opens them and of whom, found and declared; and the paths."""
 
     names: tuple[str, ...]
     found: dict[tuple[str, str], set[str]]
     declared: dict[tuple[str, str], set[str]]
     paths: dict[str, str]
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        return sorted({*self.found, *self.declared})
+
+    @property
+    def sources(self) -> list[str]:
+        return [name for name in self.names if any(pair[0] == name for pair in self.pairs)]
+
+    @property
+    def targets(self) -> list[str]:
+        return [name for name in self.names if any(pair[1] == name for pair in self.pairs)]
 
     def differs(self, source: str, target: str) -> bool:
         """Whether two may do something else than is declared."""
@@ -77,69 +105,27 @@ class Matrix:
 
 
 def parties(aws: Inventory) -> list[Party]:
-    """Everybody in the network. Groups and subnets are read from the things, not from names."""
-    balancer = aws.elbv2.load_balancer
-    zones = frozenset(zone["SubnetId"] for zone in balancer["AvailabilityZones"])
-    template = aws.ec2.adder_template["LaunchTemplateData"]
-    cards = template.get("NetworkInterfaces", [])
-    group = aws.autoscaling.adder_group
-    found = [
-        Party(
-            "load balancer",
-            frozenset(balancer["SecurityGroups"]),
-            zones,
-            balancer["Scheme"] == "internet-facing",
-        ),
-        Party(
-            "adder",
-            frozenset(
-                [
-                    *template.get("SecurityGroupIds", []),
-                    *(it for card in cards for it in card.get("Groups", [])),
-                ]
-            ),
-            frozenset(group["VPCZoneIdentifier"].split(",")),
-            any(card.get("AssociatePublicIpAddress") for card in cards),
-        ),
+    """Everybody in the network. Groups and subnets are read from resources, not from names."""
+    subnets = aws.autoscaling.adder_group["VPCZoneIdentifier"].split(",")
+    adder = {**aws.ec2.adder_template["LaunchTemplateData"], "Subnets": subnets}
+    tasks = {
+        name: service["networkConfiguration"]["awsvpcConfiguration"]
+        for name, service in aws.ecs.services.items()
+    }
+    interfaces = [it for it in aws.ec2.vpc_endpoints if it["VpcEndpointType"] == "Interface"]
+    return [
+        _party("load balancer", _BALANCER, aws.elbv2.load_balancer),
+        _party("adder", _ADDER, adder),
+        *(_party(name, _TASKS, placed) for name, placed in tasks.items()),
+        _party("database", _DATABASE, aws.rds.database),
+        *(_party("bastion", _MACHINE, machine) for machine in aws.ec2.bastions),
+        *([_party("endpoints", _ENDPOINTS, {"All": interfaces})] if interfaces else []),
     ]
-    for name, service in aws.ecs.services.items():
-        placed = service["networkConfiguration"]["awsvpcConfiguration"]
-        found.append(
-            Party(
-                name,
-                frozenset(placed.get("securityGroups", [])),
-                frozenset(placed["subnets"]),
-                placed.get("assignPublicIp") == "ENABLED",
-            )
-        )
-    database = aws.rds.database
-    found.append(
-        Party(
-            "database",
-            frozenset(it["VpcSecurityGroupId"] for it in database["VpcSecurityGroups"]),
-            frozenset(it["SubnetIdentifier"] for it in database["DBSubnetGroup"]["Subnets"]),
-            bool(database["PubliclyAccessible"]),
-        )
-    )
-    found.extend(
-        Party(
-            "bastion",
-            frozenset(groups_of(machine)),
-            frozenset([machine["SubnetId"]]),
-            bool(machine.get("PublicIpAddress")),
-        )
-        for machine in aws.ec2.bastions
-    )
-    entrances = [it for it in aws.ec2.vpc_endpoints if it["VpcEndpointType"] == "Interface"]
-    if entrances:
-        found.append(
-            Party(
-                "endpoints",
-                frozenset(it["GroupId"] for entrance in entrances for it in entrance["Groups"]),
-                frozenset(it for entrance in entrances for it in entrance["SubnetIds"]),
-            )
-        )
-    return found
+
+
+def _party(name: str, path: str, resource: Resource) -> Party:
+    groups, subnets, public = jmespath.search(path, resource)
+    return Party(name, frozenset(groups or ()), frozenset(subnets or ()), bool(public))
 
 
 def matrix(aws: Inventory) -> Matrix:
@@ -148,50 +134,40 @@ def matrix(aws: Inventory) -> Matrix:
     found: dict[tuple[str, str], set[str]] = {}
     for pair, port in flows(aws, inside):
         found.setdefault(pair, set()).add(port)
-    declared = {
-        **DECLARED,
-        **(
-            DECLARED_WITH_DOMAIN if aws.cloudfront.distribution is None else DECLARED_WITHOUT_DOMAIN
-        ),
-    }
+    with_domain = aws.cloudfront.distribution is None
+    declared = DECLARED | (DECLARED_WITH_DOMAIN if with_domain else DECLARED_WITHOUT_DOMAIN)
     # Whether SSH is open is the operator's choice; the bastion's requirements say from where.
     if (ALLOWED, "bastion") in found:
         declared |= DECLARED_WITH_SSH
-    seen = {name for pair in (*found, *declared) for name in pair}
-    names = [*(name for name in OUTSIDE if name in seen), *dict.fromkeys(it.name for it in inside)]
-    names += sorted(seen - set(names))
+    named = {name for pair in (*found, *declared) for name in pair}
+    names = [*(name for name in OUTSIDE if name in named), *dict.fromkeys(it.name for it in inside)]
+    names += sorted(named - set(names))
     return Matrix(tuple(names), found, declared, paths(aws))
 
 
 def flows(aws: Inventory, inside: list[Party]) -> Iterator[tuple[tuple[str, str], str]]:
     """Every way that groups and routes leave open: who, to whom, and the ports."""
     for target in inside:
-        letting_in = list(_rules(aws, target.groups, "IpPermissions"))
-        for opening in letting_in:
-            outsider = _outsider(aws, opening.peer)
-            if outsider == CLOUDFRONT and _has_vpc_origin(aws):
-                # Its entrance lies inside the network and needs no public address.
-                yield (CLOUDFRONT, target.name), show(opening)
-            elif outsider is not None and target.public and _open_to_internet(aws, target):
-                yield (outsider, target.name), show(opening)
-        for source in inside:
-            letting_out = list(_rules(aws, source.groups, "IpPermissionsEgress"))
-            for out in letting_out:
-                if not _covers(aws, out.peer, target):
-                    continue
-                for into in letting_in:
-                    shared = common(out, into) if _covers(aws, into.peer, source) else None
-                    if shared is not None:
+        for into in _rules(aws, target, "IpPermissions"):
+            outsider = _outsider(aws, into.peer)
+            # A VPC origin of CloudFront's lies inside the network and needs no public address.
+            inwards = outsider == CLOUDFRONT and _has_vpc_origin(aws)
+            if outsider and (inwards or (target.public and _open_to_internet(aws, target))):
+                yield (outsider, target.name), show(into)
+            for source in inside:
+                for out in _rules(aws, source, "IpPermissionsEgress"):
+                    agreed = _covers(aws, out.peer, target) and _covers(aws, into.peer, source)
+                    if agreed and (shared := common(out, into)):
                         yield (source.name, target.name), show(shared)
     for source in inside:
-        for out in _rules(aws, source.groups, "IpPermissionsEgress"):
+        for out in _rules(aws, source, "IpPermissionsEgress"):
             outsider = _outsider(aws, out.peer)
-            if outsider is not None and _way_out(aws, source, outsider, out.peer):
+            if outsider and _way_out(aws, source, outsider, out.peer):
                 yield (source.name, outsider), show(out)
 
 
-def _rules(aws: Inventory, groups: Iterable[str], kind: str) -> Iterator[Opening]:
-    for group in sorted(groups):
+def _rules(aws: Inventory, party: Party, kind: str) -> Iterator[Opening]:
+    for group in sorted(party.groups):
         yield from openings(aws.ec2.security_groups[group][kind])
 
 
@@ -214,13 +190,10 @@ def _in_network(aws: Inventory, peer: str) -> bool:
 
 def _covers(aws: Inventory, peer: str, party: Party) -> bool:
     """Whether a rule's peer means somebody inside."""
-    if is_range(peer):
-        return any(
-            overlaps(peer, aws.ec2.subnets[it]["CidrBlock"])
-            for it in party.subnets
-            if it in aws.ec2.subnets
-        )
-    return peer in party.groups
+    if not is_range(peer):
+        return peer in party.groups
+    subnets = [aws.ec2.subnets[it] for it in party.subnets if it in aws.ec2.subnets]
+    return any(overlaps(peer, subnet["CidrBlock"]) for subnet in subnets)
 
 
 def _open_to_internet(aws: Inventory, party: Party) -> bool:
@@ -236,88 +209,41 @@ def _way_out(aws: Inventory, party: Party, outsider: str, peer: str) -> bool:
     return party.public and _open_to_internet(aws, party)
 
 
+_GATEWAYS: Final = ("GatewayId", "NatGatewayId", "EgressOnlyInternetGatewayId")
+_ENDS: Final = ("DestinationCidrBlock", "DestinationIpv6CidrBlock", "DestinationPrefixListId")
+
+
 def _leads(aws: Inventory, subnet: str, gateways: tuple[str, ...], towards: Iterable[str]) -> bool:
-    wanted = set(towards)
     return any(
-        _gateway(route).startswith(gateways) and wanted & set(_destinations(route))
+        any(str(route.get(key)).startswith(gateways) for key in _GATEWAYS)
+        and any(key in route and route[key] in towards for key in _ENDS)
         for route in aws.ec2.routes(subnet)
     )
 
 
-def _gateway(route: Resource) -> str:
-    keys = ("GatewayId", "NatGatewayId", "EgressOnlyInternetGatewayId")
-    return str(next((route[key] for key in keys if route.get(key)), ""))
-
-
-def _destinations(route: Resource) -> list[Any]:
-    keys = ("DestinationCidrBlock", "DestinationIpv6CidrBlock", "DestinationPrefixListId")
-    return [route[key] for key in keys if key in route]
-
-
 def _has_vpc_origin(aws: Inventory) -> bool:
-    if aws.cloudfront.distribution is None:
-        return False
-    origins = aws.cloudfront.distribution["DistributionConfig"]["Origins"]["Items"]
-    return any("VpcOriginConfig" in origin for origin in origins)
+    path = "DistributionConfig.Origins.Items[?VpcOriginConfig]"
+    return bool(jmespath.search(path, aws.cloudfront.distribution))
 
 
-def paths(aws: Inventory) -> dict[str, str]:
-    """Which service gets the requests for each path pattern; the first rule that fits decides."""
-    found: dict[str, str] = {}
-    for listener in aws.elbv2.listeners:
-        for rule in aws.elbv2.rules(listener["ListenerArn"]):
-            for pattern in path_patterns(rule):
-                found.setdefault(pattern, rule_target(aws, rule))
-    return found
+def _as_declared(found: str, declared: str) -> Verdict:
+    return found == declared, found if found == declared else f"{found}, declared is {declared}"
 
 
-def path_patterns(rule: Resource) -> list[str]:
-    """The path patterns of a rule that has no other condition."""
-    conditions = rule["Conditions"]
-    if len(conditions) != 1 or conditions[0]["Field"] != "path-pattern":
-        return []
-    condition = conditions[0]
-    return list(condition.get("PathPatternConfig", {}).get("Values") or condition["Values"])
-
-
-def rule_target(aws: Inventory, rule: Resource) -> str:
-    """The short name of the service that a rule forwards to, or what else it does."""
-    action = rule["Actions"][-1]
-    if action["Type"] != "forward":
-        return str(action["Type"])
-    arns = {action["TargetGroupArn"]} if "TargetGroupArn" in action else set()
-    arns |= {it["TargetGroupArn"] for it in action.get("ForwardConfig", {}).get("TargetGroups", [])}
-    return " and ".join(sorted(_owner(aws, arn) for arn in arns))
-
-
-def _owner(aws: Inventory, target_group: str) -> str:
-    """Whose targets a target group holds: read from who registers there, not from its name."""
-    if target_group in aws.autoscaling.adder_group.get("TargetGroupARNs", []):
-        return "adder"
-    for name, service in aws.ecs.services.items():
-        if any(it.get("targetGroupArn") == target_group for it in service["loadBalancers"]):
-            return name
-    return target_group.rpartition(":")[2]
-
-
-@concern.requires("reachability-ports", "Only the declared ports can be reached")
+@requires("reachability-ports", "Only the declared ports can be reached")
 def _ports(aws: Inventory) -> Iterator[Evidence]:
-    found = matrix(aws)
-    for pair in sorted({*found.found, *found.declared}):
-        ports, declared = (
+    both = matrix(aws)
+    for pair in both.pairs:
+        found, declared = (
             ", ".join(sorted(ports.get(pair, ()))) or "nothing"
-            for ports in (found.found, found.declared)
+            for ports in (both.found, both.declared)
         )
-        good = ports == declared
-        yield Evidence(
-            f"{pair[0]} → {pair[1]}", good, ports if good else f"{ports}, declared is {declared}"
-        )
+        yield Evidence(f"{pair[0]} → {pair[1]}", *_as_declared(found, declared))
 
 
-@concern.requires("reachability-paths", "Which paths reach which service is as declared")
+@requires("reachability-paths", "Which paths reach which service is as declared")
 def _paths(aws: Inventory) -> Iterator[Evidence]:
     found = paths(aws)
     for path in sorted({*found, *DECLARED_PATHS}):
-        target, declared = found.get(path, "nobody"), DECLARED_PATHS.get(path, "nobody")
-        good = target == declared
-        yield Evidence(path, good, target if good else f"{target}, declared is {declared}")
+        declared = DECLARED_PATHS.get(path, "nobody")
+        yield Evidence(path, *_as_declared(found.get(path, "nobody"), declared))

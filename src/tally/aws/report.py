@@ -9,6 +9,7 @@ import jinja2
 import msgspec
 
 from tally.aws.check import Report, Result, Status
+from tally.aws.reachability import Matrix
 
 _MARKS: Final = {
     Status.PASS: "ok  ",
@@ -51,10 +52,9 @@ def _result_lines(result: Result, width: int, everything: bool) -> Iterator[str]
         waiver = result.waiver
         text = f"{state}: {waiver.reason} ({waiver.owner}, until {waiver.expires})"
         yield from _wrap(text, width, _INDENT)
-    for seen in result.evidence:
-        if everything or not seen.good or result.status == Status.NOT_APPLICABLE:
-            mark = "" if seen.good else "✗ "
-            yield from _wrap(f"{mark}{seen.subject}: {seen.what}", width, _INDENT)
+    for it in result.evidence:
+        if everything or not it.good or result.status == Status.NOT_APPLICABLE:
+            yield from _wrap(f"{'' if it.good else '✗ '}{it.subject}: {it.what}", width, _INDENT)
 
 
 def _wrap(text: str, width: int, indent: str = "") -> list[str]:
@@ -73,30 +73,19 @@ def _matrix_lines(report: Report) -> Iterator[str]:
     if matrix is None:
         return
     yield "Reachability: the ports that each (left) reaches of each (top); ! where not declared"
-    targets = [name for name in matrix.names if any(pair[1] == name for pair in _pairs(report))]
-    sources = [name for name in matrix.names if any(pair[0] == name for pair in _pairs(report))]
+    targets = matrix.targets
     table = [["", *targets]]
-    table += [
-        [source, *(_cell(report, source, target) for target in targets)] for source in sources
-    ]
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    for row in table:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield "  ".join(cells).rstrip()
+    table += [[it, *(_cell(matrix, it, target) for target in targets)] for it in matrix.sources]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for cells in table:
+        padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+        yield "  ".join(padded).rstrip()
     yield ""
     for path, target in sorted(matrix.paths.items()):
         yield f"{path}  →  {target}"
 
 
-def _pairs(report: Report) -> set[tuple[str, str]]:
-    matrix = report.matrix
-    return set() if matrix is None else {*matrix.found, *matrix.declared}
-
-
-def _cell(report: Report, source: str, target: str) -> str:
-    matrix = report.matrix
-    if matrix is None:
-        return ""
+def _cell(matrix: Matrix, source: str, target: str) -> str:
     ports = ", ".join(sorted(matrix.found.get((source, target), ())))
     return f"! {ports or 'nothing'}" if matrix.differs(source, target) else ports or "·"
 
@@ -112,7 +101,7 @@ def as_data(report: Report) -> dict[str, Any]:
         "taken_at": report.taken_at,
         "passed": report.passed,
         "counts": {str(status): report.count(status) for status in Status},
-        "rows": [
+        "requirements": [
             {
                 "concern": result.concern,
                 "id": result.requirement.id,
@@ -134,7 +123,7 @@ def as_data(report: Report) -> dict[str, Any]:
                     "found": sorted(matrix.found.get((source, target), ())),
                     "declared": sorted(matrix.declared.get((source, target), ())),
                 }
-                for source, target in sorted(_pairs(report))
+                for source, target in matrix.pairs
             ],
             "paths": matrix.paths,
         },
@@ -160,15 +149,10 @@ def as_html(report: Report) -> str:
         (concern, list(results))
         for concern, results in groupby(report.results, key=lambda result: result.concern)
     ]
-    matrix = report.matrix
-    names = () if matrix is None else matrix.names
-    pairs = _pairs(report)
     return environment.get_template("report.html").render(
         report=report,
         concerns=concerns,
         status=Status,
-        sources=[name for name in names if any(pair[0] == name for pair in pairs)],
-        targets=[name for name in names if any(pair[1] == name for pair in pairs)],
-        cell=lambda source, target: _cell(report, source, target),
+        cell=_cell,
         slug=lambda text: text.lower().replace(" ", "-"),
     )

@@ -1,15 +1,21 @@
-"""What a requirement is, and what looking for it yields."""
+"""What a requirement is, how to declare one, and the evidence that looking for it yields."""
 
+import dataclasses
+import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Final
+
+import jmespath
 
 from tally.aws.inventory import Inventory
-from tally.aws.inventory.resources import Resource
+from tally.aws.inventory.resources import Resource, name_of
+from tally.aws.predicates import MISSING, equals, includes, show
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One thing that was looked at: which, whether it is as required, and what was read."""
+    """A resource that was looked at: which, whether it is as required, and what was read."""
 
     subject: str
     good: bool
@@ -21,11 +27,20 @@ class NotApplicable(Exception):
 
 
 Look = Callable[[Inventory], Iterable[Evidence]]
+# Resources with their names.
+Resources = Callable[[Inventory], Iterable[tuple[str, Resource]]]
+# Evidence without its subject.
+Verdict = tuple[bool, str]
+LookAtOne = Callable[[Inventory, Resource], Verdict]
+Read = Callable[[Inventory, Resource], object]
+
+# The end of a path: `b.c` of `a.b.c`, or a quoted name.
+_END: Final = re.compile(r'((?:\w+\.)?\w+|"[^"]+")\W*$')
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Requirement:
-    """One requirement of the check.
+    """One requirement of the check: each look has to find something, and all of it has to be good.
 
     `controls` are ids of the AWS Foundational Security Best Practices (EC2.2) and of the CIS AWS
     Foundations Benchmark 5.0 (CIS 5.2).
@@ -34,19 +49,63 @@ class Requirement:
     id: str
     title: str
     controls: tuple[str, ...]
-    look: Look
+    looks: list[Look] = dataclasses.field(default_factory=list)
+    # Why the small profile need not meet it.
+    exemption: str = ""
+
+    def look(self, aws: Inventory) -> Iterator[Evidence]:
+        """Yield what each look finds; raises `NotApplicable`, and what the inventory raises."""
+        if self.exemption and aws.profile == "small":
+            raise NotApplicable(self.exemption)
+        for look in self.looks:
+            found = list(look(aws))
+            yield from found or [Evidence("-", False, "nothing was found to which this applies")]
+
+    def not_if_small(self, reason: str) -> "Requirement":
+        self.exemption = reason
+        return self
+
+    def __call__(self, look: Look) -> Look:
+        """Look at the whole inventory, by the function that this decorates."""
+        self.looks.append(look)
+        return look
+
+    def each(self, resources: Resources) -> Callable[[LookAtOne], LookAtOne]:
+        """Look at each resource, by the function that this decorates."""
+
+        def declare(look: LookAtOne) -> LookAtOne:
+            self(lambda aws: (Evidence(name, *look(aws, it)) for name, it in resources(aws)))
+            return look
+
+        return declare
+
+    def field(
+        self, resources: Resources, path: str | Read, wanted: object, label: str = ""
+    ) -> None:
+        """Look at one value of each resource, and hold it to a value or a predicate.
+
+        A JMESPath or a function reads it. Evidence calls it by its label, or by the last two names
+        in the path.
+        """
+        read = path if callable(path) else _reader(path)
+        shown = label or _END.findall(str(path).partition(" ||")[0])[0].strip('"')
+        self.each(resources)(lambda aws, it: verdict(shown, read(aws, it), wanted))
+
+    def names(
+        self, subject: str, found: Callable[[Inventory], Iterable[str]], *wanted: str
+    ) -> None:
+        """Look for names, in which {name} is the deployment's and {id} the account's."""
+
+        def look(aws: Inventory) -> Iterator[Evidence]:
+            names = [it.format(name=aws.name, id=aws.id) for it in wanted]
+            yield hold(subject, "names", sorted(found(aws)), includes(names))
+
+        self(look)
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A requirement that is one field equal to one value; `missing` is what absence means."""
-
-    id: str
-    title: str
-    controls: tuple[str, ...]
-    key: str
-    wanted: object
-    missing: object = None
+def _reader(path: str) -> Read:
+    expression = jmespath.compile(path)
+    return lambda _, resource: expression.search(resource)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,43 +113,39 @@ class Concern:
     """The requirements of one part of the deployment."""
 
     title: str
-    requirements: list[Requirement] = field(default_factory=list)
+    requirements: list[Requirement] = dataclasses.field(default_factory=list)
 
-    def requires(self, identifier: str, title: str, *controls: str) -> Callable[[Look], Look]:
-        """Declare the requirement that a function looks for."""
-
-        def declare(look: Look) -> Look:
-            self.requirements.append(Requirement(identifier, title, controls, look))
-            return look
-
-        return declare
-
-    def requires_fields(
-        self, resources: Callable[[Inventory], Iterable[tuple[str, Resource]]], *fields: Field
-    ) -> None:
-        """Declare what a field of each resource, given with its name, has to be."""
-        for field_ in fields:
-            self.requires(field_.id, field_.title, *field_.controls)(_comparison(resources, field_))
+    def requires(self, identifier: str, title: str, *controls: str) -> Requirement:
+        """Declare a requirement; what it looks at is for its own methods to say."""
+        self.requirements.append(Requirement(identifier, title, controls))
+        return self.requirements[-1]
 
 
-def _comparison(
-    resources: Callable[[Inventory], Iterable[tuple[str, Resource]]], wanted: Field
-) -> Look:
-    def look(aws: Inventory) -> Iterator[Evidence]:
-        for name, resource in resources(aws):
-            found = resource.get(wanted.key, wanted.missing)
-            yield equal(name, wanted.key, found, wanted.wanted)
-
-    return look
+def named(key: str, select: Callable[[Inventory], Iterable[Resource]]) -> Resources:
+    """Resources that AWS names under a key."""
+    return lambda aws: ((name_of(it, key), it) for it in select(aws))
 
 
-def equal(subject: str, name: str, found: object, wanted: object) -> Evidence:
-    """Compare one setting with what it has to be."""
-    good = found == wanted
-    return Evidence(subject, good, f"{name} = {found}" + ("" if good else f", not {wanted}"))
+def where(resources: Resources, path: str) -> Resources:
+    """Those of the resources of which a JMESPath is true."""
+    holds = _reader(path)
+    return lambda aws: ((name, it) for name, it in resources(aws) if holds(aws, it))
 
 
-def present(subject: str, missing: Iterable[object], what: str) -> Evidence:
-    """Report that nothing is missing, or what is."""
-    gone = ", ".join(sorted(map(str, missing)))
-    return Evidence(subject, not gone, f"missing: {gone}" if gone else what)
+def hold(subject: str, label: str, found: object, wanted: object) -> Evidence:
+    """Hold one value of a resource to a value or a predicate."""
+    return Evidence(subject, *verdict(label, found, wanted))
+
+
+def verdict(label: str, found: object, wanted: object) -> Verdict:
+    """Hold what was found to a value or a predicate."""
+    wrong = (wanted if callable(wanted) else equals(wanted))(found)
+    if wrong.startswith(MISSING):
+        return False, f"{label}: {wrong}"
+    return not wrong, f"{label} = {show(found)}" + (f", {wrong}" if wrong else "")
+
+
+def nothing(found: Iterable[object], otherwise: str) -> Verdict:
+    """Hold that there is nothing of a kind; `otherwise` is said if so."""
+    text = "; ".join(map(str, found))
+    return not text, text or otherwise

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import Any, Final
+from typing import Final
 
-Resource = dict[str, Any]
+from tally.aws.inventory.resources import Resource
 
 ANYONE: Final = ("0.0.0.0/0", "::/0")
 ALL_PORTS: Final = range(65536)
@@ -21,11 +21,9 @@ class Opening:
 
     @property
     def to_anyone(self) -> bool:
-        """Whether the peer is the whole internet."""
         return self.peer in ANYONE
 
     def __str__(self) -> str:
-        """As a person would write the rule."""
         return f"{self.peer} on {show(self)}"
 
 
@@ -88,18 +86,13 @@ def admits(entries: Iterable[Resource], port: int) -> str | None:
 
     Entries count in the order of their numbers, and the first that fits decides.
     """
-    ordered = sorted(
-        (it for it in entries if not it["Egress"]), key=lambda entry: int(entry["RuleNumber"])
-    )
+    ordered = sorted(entries, key=lambda entry: int(entry["RuleNumber"]))
     for anyone, key in zip(ANYONE, ("CidrBlock", "Ipv6CidrBlock"), strict=True):
         for entry in ordered:
-            span = entry.get("PortRange") or {}
-            fits = (
-                entry.get(key) == anyone
-                and entry["Protocol"] in ("-1", "6")
-                and (not span or span["From"] <= port <= span["To"] or entry["Protocol"] == "-1")
-            )
-            if fits:
+            span = entry.get("PortRange") or {"From": 0, "To": ALL_PORTS.stop}
+            every = entry["Protocol"] == "-1"
+            tcp = entry["Protocol"] == "6" and span["From"] <= port <= span["To"]
+            if not entry["Egress"] and entry.get(key) == anyone and (every or tcp):
                 if entry["RuleAction"] == "allow":
                     return anyone
                 break

@@ -18,7 +18,7 @@ from tally.cli.options import example, json_option, note
     help="What is knowingly left out (infra/waivers.toml, if it is there).",
 )
 @click.option("--html", type=click.File("w", lazy=True), help="Also write a self-contained page.")
-@click.option("--verbose", is_flag=True, help="Print the evidence of every row.")
+@click.option("--verbose", is_flag=True, help="Print the evidence of every requirement.")
 @json_option
 def check(
     name: str,

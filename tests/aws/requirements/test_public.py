@@ -172,11 +172,11 @@ def edge(server, certificates):
 
 def failed(aws):
     """The requirements that are not met, with why."""
-    seen = {it.id: list(it.look(aws)) for it in public.concern.requirements}
-    assert all(seen.values())
+    evidence = {it.id: list(it.look(aws)) for it in public.concern.requirements}
+    assert all(evidence.values())
     return {
         name: [it for it in found if not it.good]
-        for name, found in seen.items()
+        for name, found in evidence.items()
         if not all(it.good for it in found)
     }
 
@@ -220,7 +220,7 @@ class Unaddressed(EmptyAccount):
 def test_an_account_in_which_no_public_address_is_found_fails(monkeypatch):
     monkeypatch.setattr(checks, "CONCERNS", (public.concern,))
     report = checks.check(Unaddressed(), {})
-    assert {row.requirement.id: row.status for row in report.results} == dict.fromkeys(
+    assert {it.requirement.id: it.status for it in report.results} == dict.fromkeys(
         BROKEN, Status.FAIL
     )
     assert report.address is None

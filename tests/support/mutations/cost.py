@@ -1,7 +1,21 @@
 """What breaks budget and tags."""
 
+from typing import Any
+
 from tests.support.mutations.cloud import Cloud
 from tests.support.mutations.declaration import breaks
+
+
+def _warning(cloud: Cloud, kind: str) -> tuple[dict[str, str], dict[str, Any], dict[str, str]]:
+    """Of a kind of the budget's warnings: the budget, the warning and whom it tells."""
+    account = cloud.sts.get_caller_identity()["Account"]
+    named = {"AccountId": account, "BudgetName": f"{cloud.name}-monthly"}
+    found = cloud.budgets.describe_notifications_for_budget(**named)["Notifications"]
+    (notification,) = (it for it in found if it["NotificationType"] == kind)
+    (subscriber,) = cloud.budgets.describe_subscribers_for_notification(
+        **named, Notification=notification
+    )["Subscribers"]
+    return named, notification, subscriber
 
 
 @breaks("cost-budget")
@@ -15,7 +29,7 @@ def warn_nobody(cloud: Cloud) -> None:
 
 @breaks("cost-budget")
 def warn_nobody_of_what_is_expected(cloud: Cloud) -> None:
-    named, notification, subscriber = cloud.warning("FORECASTED")
+    named, notification, subscriber = _warning(cloud, "FORECASTED")
     topic = f"{subscriber['Address']}-gone"
     cloud.budgets.update_subscriber(
         **named,
@@ -28,7 +42,7 @@ def warn_nobody_of_what_is_expected(cloud: Cloud) -> None:
 @breaks("cost-budget")
 def leave_the_budget_without_subscribers(cloud: Cloud) -> None:
     for kind in ("FORECASTED", "ACTUAL"):
-        named, notification, subscriber = cloud.warning(kind)
+        named, notification, subscriber = _warning(cloud, kind)
         cloud.budgets.delete_subscriber(**named, Notification=notification, Subscriber=subscriber)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import boto3
+import jmespath
 from botocore.config import Config
 
 from tally.aws.inventory.acm import ACM
@@ -119,14 +120,11 @@ class Inventory:
     @cached_property
     def public_host(self) -> str | None:
         """The host name that people use: the certificate's, or CloudFront's own."""
-        if self.cloudfront.distribution is not None:
-            aliases = (
-                self.cloudfront.distribution["DistributionConfig"]
-                .get("Aliases", {})
-                .get("Items", [])
+        distribution = self.cloudfront.distribution
+        if distribution is not None:
+            found = jmespath.search(
+                "DistributionConfig.Aliases.Items[0] || DomainName", distribution
             )
-            return str(aliases[0] if aliases else self.cloudfront.distribution["DomainName"])
-        for listener in self.elbv2.listeners:
-            for certificate in listener.get("Certificates", []):
-                return str(self.acm.certificate(certificate["CertificateArn"])["DomainName"])
-        return None
+            return str(found)
+        certificates = self.elbv2.certificates
+        return str(self.acm.certificate(certificates[0])["DomainName"]) if certificates else None

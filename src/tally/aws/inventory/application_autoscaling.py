@@ -11,18 +11,12 @@ class ApplicationAutoScaling(Service):
 
     @cached_property
     def scalable_targets(self) -> list[Resource]:
-        found = self.all(
-            "describe_scalable_targets",
-            "ScalableTargets",
-            ServiceNamespace="ecs",
-        )
-        return [it for it in found if f"/{self.aws.name}-containers/" in it["ResourceId"]]
+        return self._of_containers("describe_scalable_targets", "ScalableTargets")
 
     @cached_property
     def scaling_policies(self) -> list[Resource]:
-        found = self.all(
-            "describe_scaling_policies",
-            "ScalingPolicies",
-            ServiceNamespace="ecs",
-        )
+        return self._of_containers("describe_scaling_policies", "ScalingPolicies")
+
+    def _of_containers(self, operation: str, path: str) -> list[Resource]:
+        found = self.all(operation, path, ServiceNamespace="ecs")
         return [it for it in found if f"/{self.aws.name}-containers/" in it["ResourceId"]]

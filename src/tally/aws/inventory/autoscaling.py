@@ -3,16 +3,13 @@
 from functools import cached_property
 
 from tally.aws.inventory.resources import Resource, the_one
-from tally.aws.inventory.service import Service
+from tally.aws.inventory.service import Service, listed
 
 
 class AutoScaling(Service):
     api = "autoscaling"
 
-    @cached_property
-    def groups(self) -> list[Resource]:
-        found = self.all("describe_auto_scaling_groups", "AutoScalingGroups")
-        return self.own(found, "AutoScalingGroupName")
+    groups = listed("describe_auto_scaling_groups", "AutoScalingGroups", "AutoScalingGroupName")
 
     @cached_property
     def adder_group(self) -> Resource:
@@ -24,8 +21,6 @@ class AutoScaling(Service):
     @cached_property
     def instance_refreshes(self) -> list[Resource]:
         """The adder's releases: replacements of all its machines, newest first."""
-        return self.all(
-            "describe_instance_refreshes",
-            "InstanceRefreshes",
-            AutoScalingGroupName=self.adder_group["AutoScalingGroupName"],
-        )
+        name = self.adder_group["AutoScalingGroupName"]
+        operation = "describe_instance_refreshes"
+        return self.all(operation, "InstanceRefreshes", AutoScalingGroupName=name)

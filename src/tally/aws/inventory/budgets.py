@@ -14,26 +14,15 @@ class Budgets(Service):
         """Budgets, each with its notifications, and these with whom they tell."""
         found = self.all("describe_budgets", "Budgets", AccountId=self.aws.id)
         return [
-            {
-                **budget,
-                "Notifications": [
-                    {**it, "Subscribers": self._subscribers(budget["BudgetName"], it)}
-                    for it in self.all(
-                        "describe_notifications_for_budget",
-                        "Notifications",
-                        AccountId=self.aws.id,
-                        BudgetName=budget["BudgetName"],
-                    )
-                ],
-            }
-            for budget in self.own(found, "BudgetName")
+            {**it, "Notifications": self._notifications(it["BudgetName"])}
+            for it in self.own(found, "BudgetName")
         ]
 
-    def _subscribers(self, budget: str, notification: Resource) -> list[Resource]:
-        return self.all(
-            "describe_subscribers_for_notification",
-            "Subscribers",
-            AccountId=self.aws.id,
-            BudgetName=budget,
-            Notification=notification,
-        )
+    def _notifications(self, budget: str) -> list[Resource]:
+        of = {"AccountId": self.aws.id, "BudgetName": budget}
+        told = "describe_subscribers_for_notification"
+        found = self.all("describe_notifications_for_budget", "Notifications", **of)
+        return [
+            {**it, "Subscribers": self.all(told, "Subscribers", **of, Notification=it)}
+            for it in found
+        ]

@@ -2,20 +2,37 @@
 
 import base64
 import gzip
-from functools import cached_property
+from collections.abc import Iterable
+from functools import cache, cached_property
 from typing import cast
+
+import jmespath
 
 from tally.aws.inventory.resources import NotFound, Resource, tags_of, the_one
 from tally.aws.inventory.service import Service
 
 
+def _in_vpc(operation: str, path: str) -> cached_property[list[Resource]]:
+    """A property: what an operation lists in the deployment's VPC."""
+    return cached_property(lambda ec2: ec2._filtered(operation, path, "vpc-id", [ec2.vpc["VpcId"]]))
+
+
 class EC2(Service):
     api = "ec2"
+    route_tables = _in_vpc("describe_route_tables", "RouteTables")
+    network_acls = _in_vpc("describe_network_acls", "NetworkAcls")
+    vpc_endpoints = _in_vpc("describe_vpc_endpoints", "VpcEndpoints")
+    network_interfaces = _in_vpc("describe_network_interfaces", "NetworkInterfaces")
+    _subnets = _in_vpc("describe_subnets", "Subnets")
+    _security_groups = _in_vpc("describe_security_groups", "SecurityGroups")
+    instances = _in_vpc(
+        "describe_instances",
+        "Reservations[].Instances[] | [?!contains(['shutting-down', 'terminated'], State.Name)]",
+    )
 
     @cached_property
     def vpcs(self) -> list[Resource]:
-        tagged = [{"Name": "tag:Deployment", "Values": [self.aws.name]}]
-        return self.all("describe_vpcs", "Vpcs", Filters=tagged)
+        return self._filtered("describe_vpcs", "Vpcs", "tag:Deployment", [self.aws.name])
 
     @cached_property
     def vpc(self) -> Resource:
@@ -26,73 +43,49 @@ class EC2(Service):
 
     @cached_property
     def subnets(self) -> dict[str, Resource]:
-        return {it["SubnetId"]: it for it in self._in_vpc("describe_subnets", "Subnets")}
+        return {it["SubnetId"]: it for it in self._subnets}
 
-    @cached_property
-    def route_tables(self) -> list[Resource]:
-        return self._in_vpc("describe_route_tables", "RouteTables")
+    def zones(self, subnets: Iterable[str]) -> list[str]:
+        found = [self.subnets[it] for it in subnets if it in self.subnets]
+        return sorted({it["AvailabilityZone"] for it in found})
 
     def routes(self, subnet: str) -> list[Resource]:
         """The active routes of a subnet: of its own route table, or else of the VPC's main one."""
-        own = [
-            table
-            for table in self.route_tables
-            if any(it.get("SubnetId") == subnet for it in table["Associations"])
-        ]
-        main = [
-            table
-            for table in self.route_tables
-            if any(it.get("Main") for it in table["Associations"])
-        ]
-        tables = own or main
-        return [
-            route
-            for table in tables
-            for route in table["Routes"]
-            if route.get("State", "active") == "active"
-        ]
 
-    @cached_property
-    def network_acls(self) -> list[Resource]:
-        return self._in_vpc("describe_network_acls", "NetworkAcls")
+        def associated(key: str, value: object) -> list[Resource]:
+            tables = self.route_tables
+            return [it for it in tables if any(a.get(key) == value for a in it["Associations"])]
+
+        tables = associated("SubnetId", subnet) or associated("Main", True)
+        found = [route for table in tables for route in table["Routes"]]
+        return [route for route in found if route.get("State", "active") == "active"]
+
+    def internet_gateways(self, subnet: str) -> list[str]:
+        found = (str(route.get("GatewayId", "")) for route in self.routes(subnet))
+        return [gateway for gateway in found if gateway.startswith("igw-")]
 
     @cached_property
     def security_groups(self) -> dict[str, Resource]:
-        groups = self._in_vpc("describe_security_groups", "SecurityGroups")
-        return {group["GroupId"]: group for group in groups}
-
-    @cached_property
-    def vpc_endpoints(self) -> list[Resource]:
-        return self._in_vpc("describe_vpc_endpoints", "VpcEndpoints")
+        return {it["GroupId"]: it for it in self._security_groups}
 
     @cached_property
     def nat_gateways(self) -> list[Resource]:
-        found = self.all(
-            "describe_nat_gateways",
-            "NatGateways",
-            Filter=[{"Name": "vpc-id", "Values": [self.vpc["VpcId"]]}],
-        )
-        return [nat for nat in found if nat["State"] not in ("deleting", "deleted", "failed")]
-
-    @cached_property
-    def network_interfaces(self) -> list[Resource]:
-        return self._in_vpc("describe_network_interfaces", "NetworkInterfaces")
+        path = "NatGateways[?!contains(['deleting', 'deleted', 'failed'], State)]"
+        filters = [{"Name": "vpc-id", "Values": [self.vpc["VpcId"]]}]
+        return self.all("describe_nat_gateways", path, Filter=filters)
 
     @cached_property
     def vpc_peerings(self) -> list[Resource]:
-        own = [self.vpc["VpcId"]]
-        sides = ("requester-vpc-info.vpc-id", "accepter-vpc-info.vpc-id")
-        found = {
-            it["VpcPeeringConnectionId"]: it
-            for side in sides
-            for it in self.all(
-                "describe_vpc_peering_connections",
-                "VpcPeeringConnections",
-                Filters=[{"Name": side, "Values": own}],
+        gone = "['deleted', 'rejected', 'expired', 'failed', 'deleting']"
+        path = f"VpcPeeringConnections[?!contains({gone}, Status.Code)]"
+        found = [
+            it
+            for side in ("requester-vpc-info.vpc-id", "accepter-vpc-info.vpc-id")
+            for it in self._filtered(
+                "describe_vpc_peering_connections", path, side, [self.vpc["VpcId"]]
             )
-        }
-        gone = ("deleted", "rejected", "expired", "failed", "deleting")
-        return [it for it in found.values() if it["Status"]["Code"] not in gone]
+        ]
+        return list({it["VpcPeeringConnectionId"]: it for it in found}.values())
 
     @cached_property
     def flow_logs(self) -> list[Resource]:
@@ -106,16 +99,6 @@ class EC2(Service):
         return {it["PrefixListId"]: it["PrefixListName"] for it in found}
 
     @cached_property
-    def instances(self) -> list[Resource]:
-        found = self._in_vpc("describe_instances", "Reservations")
-        return [
-            instance
-            for reservation in found
-            for instance in reservation["Instances"]
-            if instance["State"]["Name"] not in ("shutting-down", "terminated")
-        ]
-
-    @cached_property
     def bastions(self) -> list[Resource]:
         return [
             it for it in self.instances if tags_of(it).get("Name") == f"{self.aws.name}-bastion"
@@ -126,8 +109,9 @@ class EC2(Service):
         ids = [it["InstanceId"] for it in self.instances]
         if not ids:
             return []
-        return self._filtered("describe_volumes", "Volumes", **{"attachment.instance_id": ids})
+        return self._filtered("describe_volumes", "Volumes", "attachment.instance-id", ids)
 
+    @cache  # noqa: B019 - an account lives as long as the command
     def user_data(self, instance: str) -> str:
         answer = self.client.describe_instance_attribute(InstanceId=instance, Attribute="userData")
         return user_data_text(answer["UserData"].get("Value", ""))
@@ -136,8 +120,8 @@ class EC2(Service):
     def _given_template(self) -> Resource:
         """The launch template, by id, and its version, as the adder's group names them."""
         group = self.aws.autoscaling.adder_group
-        mixed = group.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
-        given = group.get("LaunchTemplate") or mixed.get("LaunchTemplateSpecification")
+        mixed = "MixedInstancesPolicy.LaunchTemplate.LaunchTemplateSpecification"
+        given = jmespath.search(f"LaunchTemplate || {mixed}", group)
         if not given:
             raise NotFound(f"launch template of {group['AutoScalingGroupName']}")
         return cast("Resource", given)
@@ -163,12 +147,8 @@ class EC2(Service):
         template["UserData"] = user_data_text(template["LaunchTemplateData"].get("UserData", ""))
         return template
 
-    def _filtered(self, operation: str, key: str, **filters: list[str]) -> list[Resource]:
-        given = [{"Name": name.replace("_", "-"), "Values": v} for name, v in filters.items()]
-        return self.all(operation, key, Filters=given)
-
-    def _in_vpc(self, operation: str, key: str) -> list[Resource]:
-        return self._filtered(operation, key, vpc_id=[self.vpc["VpcId"]])
+    def _filtered(self, operation: str, path: str, name: str, values: list[str]) -> list[Resource]:
+        return self.all(operation, path, Filters=[{"Name": name, "Values": values}])
 
 
 def user_data_text(encoded: str) -> str:

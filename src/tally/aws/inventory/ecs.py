@@ -1,7 +1,7 @@
 """ECS: the cluster, its services and their task definitions."""
 
 from functools import cached_property
-from typing import Final, cast
+from typing import Final
 
 from tally.aws.inventory.resources import Resource
 from tally.aws.inventory.service import Service
@@ -15,9 +15,8 @@ class ECS(Service):
 
     @cached_property
     def clusters(self) -> list[Resource]:
-        arns = self.all("list_clusters", "clusterArns")
-        wanted = f"{self.aws.name}-containers"
-        named = [arn for arn in cast("list[str]", arns) if arn.rpartition("/")[2] == wanted]
+        path = f"clusterArns[?ends_with(@, '/{self.aws.name}-containers')]"
+        named = self.all("list_clusters", path)
         if not named:
             return []
         answer = self.client.describe_clusters(clusters=named, include=["SETTINGS", "TAGS"])

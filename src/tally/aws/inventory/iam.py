@@ -4,11 +4,12 @@ from functools import cache, cached_property
 from typing import cast
 
 from tally.aws.inventory.resources import Resource, policy_document, statements
-from tally.aws.inventory.service import Service
+from tally.aws.inventory.service import Service, listed
 
 
 class IAM(Service):
     api = "iam"
+    users = listed("list_users", "Users", "UserName")
 
     @cached_property
     def roles(self) -> dict[str, Resource]:
@@ -20,11 +21,10 @@ class IAM(Service):
         }
 
     def _role_policies(self, role: str) -> dict[str, list[Resource]]:
-        iam = self.client
         policies: dict[str, list[Resource]] = {}
         inline = self.all("list_role_policies", "PolicyNames", RoleName=role)
         for name in cast("list[str]", inline):
-            answer = iam.get_role_policy(RoleName=role, PolicyName=name)
+            answer = self.client.get_role_policy(RoleName=role, PolicyName=name)
             policies[name] = statements(policy_document(answer["PolicyDocument"]))
         attached = self.all("list_attached_role_policies", "AttachedPolicies", RoleName=role)
         for policy in attached:
@@ -37,15 +37,13 @@ class IAM(Service):
         return cast("Resource", self.client.get_role(RoleName=name)["Role"])
 
     def boundary(self, role: str) -> str | None:
-        """The ARN of the policy that bounds what a role can do."""
         bound = self.role(role).get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
         return str(bound) if bound else None
 
     @cache  # noqa: B019 - an account lives as long as the command
     def _managed_policy(self, arn: str) -> list[Resource]:
-        iam = self.client
-        version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
-        answer = iam.get_policy_version(PolicyArn=arn, VersionId=version)
+        version = self.client.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+        answer = self.client.get_policy_version(PolicyArn=arn, VersionId=version)
         return statements(policy_document(answer["PolicyVersion"]["Document"]))
 
     @cached_property
@@ -53,8 +51,8 @@ class IAM(Service):
         """Statements of every policy that the deployment brings, by role and policy or by ARN."""
         policies = {
             f"{role} / {name}": found
-            for role, thing in self.roles.items()
-            for name, found in thing["Policies"].items()
+            for role, described in self.roles.items()
+            for name, found in described["Policies"].items()
             if not name.startswith("arn:")
         }
         made = self.all("list_policies", "Policies", Scope="Local")
@@ -74,7 +72,3 @@ class IAM(Service):
             it["Arn"]: self.client.get_open_id_connect_provider(OpenIDConnectProviderArn=it["Arn"])
             for it in found
         }
-
-    @cached_property
-    def users(self) -> list[Resource]:
-        return self.own(self.all("list_users", "Users"), "UserName")

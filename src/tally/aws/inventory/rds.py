@@ -3,16 +3,13 @@
 from functools import cached_property
 
 from tally.aws.inventory.resources import Resource, the_one
-from tally.aws.inventory.service import Service
+from tally.aws.inventory.service import Service, listed
 
 
 class RDS(Service):
     api = "rds"
 
-    @cached_property
-    def databases(self) -> list[Resource]:
-        found = self.all("describe_db_instances", "DBInstances")
-        return self.own(found, "DBInstanceIdentifier")
+    databases = listed("describe_db_instances", "DBInstances", "DBInstanceIdentifier")
 
     @cached_property
     def database(self) -> Resource:
@@ -20,13 +17,7 @@ class RDS(Service):
 
     @cached_property
     def parameters(self) -> dict[str, str]:
-        return {
-            parameter["ParameterName"]: parameter["ParameterValue"]
-            for group in self.database["DBParameterGroups"]
-            for parameter in self.all(
-                "describe_db_parameters",
-                "Parameters",
-                DBParameterGroupName=group["DBParameterGroupName"],
-            )
-            if "ParameterValue" in parameter
-        }
+        names = [it["DBParameterGroupName"] for it in self.database["DBParameterGroups"]]
+        asked = ("describe_db_parameters", "Parameters[?ParameterValue != `null`]")
+        found = [it for name in names for it in self.all(*asked, DBParameterGroupName=name)]
+        return {it["ParameterName"]: it["ParameterValue"] for it in found}

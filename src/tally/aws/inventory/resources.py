@@ -29,6 +29,12 @@ def tags_of(resource: Resource) -> dict[str, str]:
     return {(it.get("Key") or it["key"]): it.get("Value", it.get("value", "")) for it in listed}
 
 
+def name_of(resource: Resource, key: str) -> str:
+    """What stands under a key, with the name that the console shows if that is another."""
+    found, name = str(resource[key]), tags_of(resource).get("Name")
+    return f"{found} ({name})" if name and name != found else found
+
+
 def groups_of(instance: Resource) -> list[str]:
     """List the security groups of a machine: its own, and those of its network interfaces."""
     cards = instance.get("NetworkInterfaces", [])

@@ -18,8 +18,7 @@ class S3(Service):
 
     @cached_property
     def buckets(self) -> list[str]:
-        found = self.all("list_buckets", "Buckets")
-        return [it["Name"] for it in self.own(found, "Name")]
+        return [it["Name"] for it in self.own(self.all("list_buckets", "Buckets"), "Name")]
 
     def setting(self, operation: str, bucket: str) -> Resource:
         """One setting of a bucket; empty where it was never made."""

@@ -2,7 +2,7 @@
 
 from functools import cached_property
 
-from tally.aws.inventory.resources import Resource, tags_of
+from tally.aws.inventory.resources import Resource
 from tally.aws.inventory.service import Service
 
 
@@ -18,6 +18,3 @@ class SNS(Service):
             it["TopicArn"]: self.client.get_topic_attributes(TopicArn=it["TopicArn"])["Attributes"]
             for it in self.own(named, "Name")
         }
-
-    def tags(self, arn: str) -> dict[str, str]:
-        return tags_of(self.client.list_tags_for_resource(ResourceArn=arn))

@@ -5,12 +5,13 @@ from typing import cast
 
 from botocore.exceptions import ClientError
 
-from tally.aws.inventory.resources import Resource, tags_of
+from tally.aws.inventory.resources import Resource
 from tally.aws.inventory.service import Service
 
 
 class WAFv2(Service):
     api = "wafv2"
+    tagging = ("list_tags_for_resource", "ResourceARN", "TagInfoForResource.TagList")
 
     @cached_property
     def web_acl(self) -> Resource | None:
@@ -33,7 +34,3 @@ class WAFv2(Service):
                 return None
             raise
         return cast("Resource | None", answer.get("WebACL"))
-
-    def tags(self, arn: str) -> dict[str, str]:
-        answer = self.client.list_tags_for_resource(ResourceARN=arn)
-        return tags_of({"Tags": answer["TagInfoForResource"]["TagList"]})

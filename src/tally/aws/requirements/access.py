@@ -6,9 +6,11 @@ from typing import Final
 from tally.aws.iam_policies import covers, denied
 from tally.aws.inventory import Inventory
 from tally.aws.inventory.resources import Resource, statements
-from tally.aws.requirement import Concern, Evidence, NotApplicable, equal
+from tally.aws.predicates import empty
+from tally.aws.requirement import Concern, Evidence, NotApplicable, hold
 
 concern = Concern("Access")
+requires = concern.requires
 
 _GITHUB: Final = "token.actions.githubusercontent.com"
 _CI: Final = ("build", "plan", "apply")
@@ -18,34 +20,33 @@ def _allowing(found: Iterable[Resource]) -> Iterator[Resource]:
     return (statement for statement in found if statement["Effect"] == "Allow")
 
 
-@concern.requires("access-no-administrator", "No policy allows everything", "IAM.1")
+def _allowed(found: Iterable[Resource], otherwise: str) -> list[str]:
+    """The actions that statements allow; `otherwise` if one allows all but some."""
+    lists = [statement.get("Action", [otherwise]) for statement in _allowing(found)]
+    return sorted({action for actions in lists for action in actions})
+
+
+@requires("access-no-administrator", "No policy allows everything", "IAM.1")
 def _no_administrator(aws: Inventory) -> Iterator[Evidence]:
     for name, found in aws.iam.own_policies.items():
         everything = any(
-            "*" in statement.get("Action", []) and "*" in statement.get("Resource", [])
-            for statement in _allowing(found)
+            "*" in it.get("Action", []) and "*" in it.get("Resource", []) for it in _allowing(found)
         )
-        yield Evidence(
-            name, not everything, f"allows {'everything' if everything else 'named actions'}"
-        )
+        what = "everything" if everything else "named actions"
+        yield Evidence(name, not everything, f"allows {what}")
     for name, role in aws.iam.roles.items():
         if "arn:aws:iam::aws:policy/AdministratorAccess" in role["Policies"]:
             yield Evidence(name, False, "has AdministratorAccess")
 
 
-@concern.requires("access-no-wildcard", "No policy allows all actions of a service", "IAM.21")
+@requires("access-no-wildcard", "No policy allows all actions of a service", "IAM.21")
 def _no_wildcard(aws: Inventory) -> Iterator[Evidence]:
     for name, found in aws.iam.own_policies.items():
-        wide = sorted(
-            action
-            for statement in _allowing(found)
-            for action in statement.get("Action", ["NotAction:*"])
-            if action.endswith(":*")
-        )
-        yield Evidence(name, not wide, f"whole services: {', '.join(wide) or 'none'}")
+        wide = [action for action in _allowed(found, "NotAction:*") if action.endswith(":*")]
+        yield hold(name, "whole services", wide, empty)
 
 
-@concern.requires("access-no-keys", "Nobody has long-lived keys")
+@requires("access-no-keys", "Nobody has long-lived keys")
 def _no_keys(aws: Inventory) -> Iterator[Evidence]:
     for user in aws.iam.users:
         yield Evidence(user["UserName"], False, "an IAM user: the deployment needs none")
@@ -59,7 +60,7 @@ def _github(aws: Inventory) -> str:
     raise NotApplicable("the account has no identity provider for GitHub")
 
 
-@concern.requires("access-ci", "CI comes in by GitHub's identity, with roles to plan and to apply")
+@requires("access-ci", "CI comes in by GitHub's identity, with roles to plan and to apply")
 def _ci(aws: Inventory) -> Iterator[Evidence]:
     provider = _github(aws)
     audience = aws.iam.identity_providers[provider]["ClientIDList"]
@@ -103,48 +104,34 @@ _READS: Final = ("Get", "List", "Describe", "BatchGet", "BatchCheck", "Lookup", 
 _ALSO_READ: Final = {"budgets:ViewBudget", "kms:Decrypt"}
 
 
-@concern.requires("access-ci-plan", "The role to plan can only read")
+@requires("access-ci-plan", "The role to plan can only read")
 def _ci_plan(aws: Inventory) -> Iterator[Evidence]:
     _github(aws)
     name = f"{aws.name}-ci-plan"
     role = aws.iam.roles.get(name, {"Policies": {}})
     for policy, found in role["Policies"].items():
-        writes = sorted(
-            {
-                action
-                for statement in _allowing(found)
-                for action in statement.get("Action", ["NotAction"])
-                if not action.partition(":")[2].startswith(_READS) and action not in _ALSO_READ
-            }
-        )
-        yield Evidence(
-            f"{name} / {policy}", not writes, f"more than reading: {', '.join(writes) or 'none'}"
-        )
+        beyond = [it for it in _allowed(found, "NotAction") if not _reads(it)]
+        yield hold(f"{name} / {policy}", "more than reading", beyond, empty)
+
+
+def _reads(action: str) -> bool:
+    return action.partition(":")[2].startswith(_READS) or action in _ALSO_READ
 
 
 # With these a role gets permissions, which is good for one that has the boundary.
 _GIVE: Final = {
-    "iam:AttachRolePolicy",
-    "iam:CreateRole",
-    "iam:PutRolePermissionsBoundary",
+    *("iam:AttachRolePolicy", "iam:CreateRole", "iam:PutRolePermissionsBoundary"),
     "iam:PutRolePolicy",
 }
 # With these no role gets permissions.
 _DO_NOT_GIVE: Final = {
-    "iam:AddRoleToInstanceProfile",
-    "iam:CreateInstanceProfile",
-    "iam:DeleteInstanceProfile",
-    "iam:DeleteRole",
-    "iam:DeleteRolePolicy",
-    "iam:PassRole",
-    "iam:RemoveRoleFromInstanceProfile",
-    "iam:TagInstanceProfile",
-    "iam:TagRole",
-    "iam:UpdateAssumeRolePolicy",
+    *("iam:CreateInstanceProfile", "iam:DeleteInstanceProfile", "iam:TagInstanceProfile"),
+    *("iam:AddRoleToInstanceProfile", "iam:RemoveRoleFromInstanceProfile", "iam:PassRole"),
+    *("iam:DeleteRole", "iam:DeleteRolePolicy", "iam:TagRole", "iam:UpdateAssumeRolePolicy"),
 }
 
 
-@concern.requires(
+@requires(
     "access-boundary",
     "Roles can't exceed the permissions boundary, and who applies can't make others",
 )
@@ -153,10 +140,10 @@ def _boundary(aws: Inventory) -> Iterator[Evidence]:
     ci = {purpose: f"{aws.name}-ci-{purpose}" for purpose in _CI}
     for name in aws.iam.roles:
         if name not in ci.values():
-            yield equal(name, "boundary", aws.iam.boundary(name), boundary)
+            yield hold(name, "boundary", aws.iam.boundary(name), boundary)
     if boundary in aws.iam.own_policies:
         allowed = _on_identities(_allowing(aws.iam.own_policies[boundary]))
-        yield _none(boundary, "allows on identities", allowed)
+        yield hold(boundary, "allows on identities", sorted(allowed), empty)
     else:
         yield Evidence(boundary, False, "there is no such policy")
     if ci["apply"] not in aws.iam.roles:
@@ -164,14 +151,12 @@ def _boundary(aws: Inventory) -> Iterator[Evidence]:
     policies = aws.iam.roles[ci["apply"]]["Policies"]
     for policy, found in policies.items():
         beyond = {it for each in _allowing(found) for it in _beyond(each, aws, boundary)}
-        yield _none(f"{ci['apply']} / {policy}", "gives more than the boundary", beyond)
+        yield hold(f"{ci['apply']} / {policy}", "beyond the boundary", sorted(beyond), empty)
     every = [statement for found in policies.values() for statement in found]
     for name in ci.values():
         arn = f"arn:aws:iam::{aws.id}:role/{name}"
         kept = denied(every, "iam:UpdateAssumeRolePolicy", arn)
-        yield Evidence(
-            name, kept, f"{ci['apply']} {'is denied' if kept else 'is not denied'} changing it"
-        )
+        yield Evidence(name, kept, f"{ci['apply']} is {'' if kept else 'not '}denied changing it")
 
 
 def _beyond(statement: Resource, aws: Inventory, boundary: str) -> set[str]:
@@ -200,7 +185,3 @@ def _on_identities(found: Iterable[Resource]) -> set[str]:
         if any(covers(action.lower().partition(":")[0], service) for service in ("iam", "sts"))
         and not action.startswith(("iam:Get", "iam:List"))
     }
-
-
-def _none(subject: str, what: str, actions: set[str]) -> Evidence:
-    return Evidence(subject, not actions, f"{what}: {', '.join(sorted(actions)) or 'nothing'}")

@@ -8,13 +8,14 @@ from typing import Final
 
 from tally.aws.iam_policies import SESSION_MANAGER, allowed_actions, machine_role
 from tally.aws.inventory import Inventory
-from tally.aws.inventory.resources import NotFound, Resource, groups_of
-from tally.aws.requirement import Concern, Evidence, NotApplicable, equal, present
-from tally.aws.requirements.network import name_of
-from tally.aws.security_groups import is_range, openings, show
+from tally.aws.inventory.resources import Resource, groups_of, name_of, the_one
+from tally.aws.predicates import given, includes, matches
+from tally.aws.requirement import Concern, Evidence, NotApplicable, Verdict, verdict
+from tally.aws.security_groups import Opening, is_range, openings, show
 from tally.aws.user_data import no_secret, written
 
 concern = Concern("Bastion")
+requires = concern.requires
 
 # What its sshd has to be told.
 _SSHD: Final = {
@@ -33,57 +34,62 @@ _SSHD: Final = {
 }
 # Where, on the machine.
 _SETTINGS: Final = "/etc/ssh/bastion.conf"
-_RECORDS: Final = "/var/log/sessions/*.log"
 _LOGINS: Final = "/var/log/secure"
+# Amazon Linux's sshd reads what its own file includes, and of two values the first.
+_INCLUDE: Final = f"sed -i '1i Include {_SETTINGS}' /etc/ssh/sshd_config"
+_SMALL: Final = re.compile(r"\.(nano|micro|small)$")
+# Session Manager takes no other values.
+_MINUTES: Final = re.compile(r"^([1-9]|[1-5]\d|60)$")
 # The largest network that one site is likely to have.
 _WIDEST: Final = 16
 
 
-def _bastion(aws: Inventory) -> Resource:
-    if len(aws.ec2.bastions) != 1:
-        raise NotFound(f"one machine named {aws.name}-bastion (found: {len(aws.ec2.bastions)})")
-    return aws.ec2.bastions[0]
+def _machine(aws: Inventory) -> Iterator[tuple[str, Resource]]:
+    machine = the_one(aws.ec2.bastions, f"machine named {aws.name}-bastion")
+    text = aws.ec2.user_data(machine["InstanceId"])
+    yield name_of(machine, "InstanceId"), {**machine, "UserData": text}
 
 
-def _ssh(aws: Inventory) -> list[str]:
+def _document(aws: Inventory) -> Iterator[tuple[str, Resource]]:
+    name = f"{aws.name}-session"
+    yield name, aws.ssm.document(name).get("inputs", {})
+
+
+def _openings(aws: Inventory) -> list[Opening]:
     """From where the bastion's groups let anybody in, on whatever port."""
-    return [
-        f"{opening.peer} on {show(opening)}"
-        for group in groups_of(_bastion(aws))
-        for opening in openings(aws.ec2.security_groups[group]["IpPermissions"])
-    ]
+    ((_, machine),) = _machine(aws)
+    groups = [aws.ec2.security_groups[it] for it in groups_of(machine)]
+    return [it for group in groups for it in openings(group["IpPermissions"])]
 
 
-@concern.requires("bastion", "There is one bastion, small, with a public address")
-def _stands(aws: Inventory) -> Iterator[Evidence]:
-    machine = _bastion(aws)
-    address = machine.get("PublicIpAddress")
-    size = machine["InstanceType"].partition(".")[2]
-    good = bool(address) and size in ("nano", "micro", "small")
-    yield Evidence(
-        name_of(machine, "InstanceId"), good, f"{machine['InstanceType']} at {address or 'nowhere'}"
-    )
+_stands = requires("bastion", "There is one bastion, small, with a public address")
+_stands.field(_machine, "InstanceType", matches(_SMALL, "small"))
+_stands.field(_machine, "PublicIpAddress", given)
 
 
-@concern.requires("bastion-ssh", "SSH is open to listed addresses only, and nothing else is")
-def _ssh_only(aws: Inventory) -> Iterator[Evidence]:
-    name = name_of(_bastion(aws), "InstanceId")
-    found = _ssh(aws)
-    for entry in found:
-        peer, _, port = entry.partition(" on ")
-        narrow = is_range(peer) and ip_network(peer).prefixlen >= _WIDEST
-        yield Evidence(name, narrow and port == "22", entry)
+@requires("bastion-ssh", "SSH is open to listed addresses only, and nothing else is")
+def _ssh(aws: Inventory) -> Iterator[Evidence]:
+    ((name, _),) = _machine(aws)
+    found = _openings(aws)
+    for it in found:
+        narrow = is_range(it.peer) and ip_network(it.peer).prefixlen >= _WIDEST
+        yield Evidence(name, narrow and show(it) == "22", str(it))
     if not found:
         yield Evidence(name, True, "closed: Session Manager is the only way in")
 
 
-@concern.requires("bastion-key", "SSH takes the operator's key")
-def _key(aws: Inventory) -> Iterator[Evidence]:
-    if not _ssh(aws):
+def _reached_by_ssh(aws: Inventory) -> Iterator[tuple[str, Resource]]:
+    if not _openings(aws):
         raise NotApplicable("SSH is closed")
-    machine = _bastion(aws)
-    key = machine.get("KeyName")
-    yield Evidence(name_of(machine, "InstanceId"), bool(key), f"KeyName = {key or 'none'}")
+    return _machine(aws)
+
+
+requires("bastion-key", "SSH takes the operator's key").field(_reached_by_ssh, "KeyName", given)
+
+
+@requires("bastion-user-data", "The bastion's user data holds no secret").each(_machine)
+def _user_data(_: Inventory, machine: Resource) -> Verdict:
+    return no_secret(machine["UserData"])
 
 
 def _settings(user_data: str) -> dict[str, str]:
@@ -95,90 +101,66 @@ def _settings(user_data: str) -> dict[str, str]:
     return found
 
 
-@concern.requires("bastion-user-data", "The bastion's user data holds no secret")
-def _user_data(aws: Inventory) -> Iterator[Evidence]:
-    machine = _bastion(aws)
-    yield no_secret(name_of(machine, "InstanceId"), aws.ec2.user_data(machine["InstanceId"]))
+def _told(_: Inventory, machine: Resource) -> list[str]:
+    told = _settings(machine["UserData"])
+    return [f"{keyword} {told[keyword.lower()]}" for keyword in _SSHD if keyword.lower() in told]
 
 
-@concern.requires("bastion-locked", "SSH allows no password, no root and no forwarding")
-def _locked(aws: Inventory) -> Iterator[Evidence]:
-    machine = _bastion(aws)
-    name = name_of(machine, "InstanceId")
-    text = aws.ec2.user_data(machine["InstanceId"])
-    told = _settings(text)
-    missing = {
-        f"{keyword} {value}"
-        for keyword, value in _SSHD.items()
-        if told.get(keyword.lower()) != value
-    }
-    yield present(name, missing, f"{_SETTINGS}: {', '.join(_SSHD)}")
-    # Amazon Linux's sshd reads what its own file includes, and of two values the first.
-    first = f"sed -i '1i Include {_SETTINGS}' /etc/ssh/sshd_config" in text
-    yield Evidence(name, first, f"{_SETTINGS} is {'' if first else 'not '}what sshd reads first")
+_locked = requires("bastion-locked", "SSH allows no password, no root and no forwarding")
+_locked.field(_machine, _told, includes([f"{it} {_SSHD[it]}" for it in _SSHD]), _SETTINGS)
+_locked.field(
+    _machine, lambda _, it: _INCLUDE in it["UserData"], True, f"{_SETTINGS} is read first"
+)
 
 
-@concern.requires("bastion-session-logs", "What sessions show, and logins, are kept in a log group")
-def _session_logs(aws: Inventory) -> Iterator[Evidence]:
-    machine = _bastion(aws)
-    name = name_of(machine, "InstanceId")
-    group = f"/{aws.name}/bastion"
-    text = aws.ec2.user_data(machine["InstanceId"])
+def _recorded(_: Inventory, machine: Resource) -> bool:
+    text = machine["UserData"]
     forced = _settings(text).get("forcecommand") == "/usr/local/bin/recorded-session"
-    kept = all(
-        written(text, f"/usr/local/bin/{script}") for script in ("recorded-session", "keep-session")
-    )
-    yield Evidence(
-        name, forced and kept, f"sessions are {'' if forced and kept else 'not '}recorded"
-    )
-    sent = _sent(text, group)
-    for file in (_RECORDS, _LOGINS):
-        yield Evidence(
-            name, file in sent, f"{file} is {'' if file in sent else 'not '}sent to {group}"
-        )
-    writer = re.search(r"^  - rsyslog$", text, re.MULTILINE) is not None
-    yield Evidence(name, writer, f"rsyslog is {'' if writer else 'not '}there to write {_LOGINS}")
+    scripts = ("/usr/local/bin/recorded-session", "/usr/local/bin/keep-session")
+    return forced and all(written(text, it) for it in scripts)
 
 
-def _sent(user_data: str, group: str) -> set[str]:
-    """Return the files that the agent is to send all of to this group."""
+def _sent(aws: Inventory, machine: Resource) -> list[str]:
+    """Return the files that the agent is to send all of to the bastion's log group."""
     try:
-        told = json.loads(written(user_data, "/etc/tally/cloudwatch-agent.json"))
+        told = json.loads(written(machine["UserData"], "/etc/tally/cloudwatch-agent.json"))
     except ValueError:
         # The agent takes none of it either.
-        return set()
-    return {
+        return []
+    return [
         entry["file_path"]
         for entry in told["logs"]["logs_collected"]["files"]["collect_list"]
         # Of several files that fit it follows one, unless it is told otherwise.
-        if entry["log_group_name"] == group
+        if entry["log_group_name"] == f"/{aws.name}/bastion"
         and ("*" not in entry["file_path"] or entry.get("publish_multi_logs"))
-    }
+    ]
 
 
-# Minutes; Session Manager takes no other values.
-_IDLE: Final = range(1, 61)
+_logs = requires("bastion-session-logs", "What sessions show, and logins, are kept in a log group")
+_logs.field(_machine, _recorded, True, "sessions are recorded")
+_logs.field(_machine, _sent, includes({"/var/log/sessions/*.log", _LOGINS}), "sent to the group")
+_logs.field(_machine, "contains(UserData, '\n  - rsyslog\n')", True, f"rsyslog writes {_LOGINS}")
 
-
-@concern.requires(
+_sessions = requires(
     "bastion-session-document",
     "Session Manager's sessions are kept as they go, encrypted, and end when idle",
 )
-def _session_document(aws: Inventory) -> Iterator[Evidence]:
-    name = f"{aws.name}-session"
-    told = aws.ssm.document(name).get("inputs", {})
-    group = f"/{aws.name}/bastion"
-    yield equal(name, "cloudWatchLogGroupName", told.get("cloudWatchLogGroupName"), group)
-    for setting in ("cloudWatchEncryptionEnabled", "cloudWatchStreamingEnabled"):
-        yield equal(name, setting, told.get(setting), wanted=True)
-    idle = str(told.get("idleSessionTimeout", ""))
-    good = idle.isdecimal() and int(idle) in _IDLE
-    yield Evidence(name, good, f"idleSessionTimeout = {idle or 'none'}{' minutes' if good else ''}")
+_sessions.field(_document, "cloudWatchEncryptionEnabled", True)
+_sessions.field(_document, "cloudWatchStreamingEnabled", True)
+_sessions.field(_document, "to_string(idleSessionTimeout)", matches(_MINUTES, "1 to 60 minutes"))
 
 
-@concern.requires("bastion-session-manager", "The bastion is also reached by Session Manager")
-def _session_manager(aws: Inventory) -> Iterator[Evidence]:
-    profile = _bastion(aws).get("IamInstanceProfile", {})
-    role = machine_role(aws, profile, "the bastion")
-    missing = SESSION_MANAGER - allowed_actions(aws, role)
-    yield present(role, missing, "may open sessions")
+@_sessions.each(_document)
+def _log_group(aws: Inventory, document: Resource) -> Verdict:
+    group = document.get("cloudWatchLogGroupName")
+    return verdict("cloudWatchLogGroupName", group, f"/{aws.name}/bastion")
+
+
+def _for_sessions(aws: Inventory, machine: Resource) -> list[str]:
+    role = machine_role(aws, machine.get("IamInstanceProfile", {}), "the bastion")
+    return sorted(SESSION_MANAGER & allowed_actions(aws, role))
+
+
+requires("bastion-session-manager", "The bastion is also reached by Session Manager").field(
+    _machine, _for_sessions, includes(SESSION_MANAGER), "allowed"
+)

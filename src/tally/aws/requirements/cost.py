@@ -5,22 +5,22 @@ from typing import Final
 
 from tally.aws.inventory import Inventory
 from tally.aws.inventory.resources import Resource, tags_of
-from tally.aws.requirement import Concern, Evidence, present
+from tally.aws.requirement import Concern, Evidence
 
 concern = Concern("Cost")
+requires = concern.requires
 
-_TAGS: Final = {"Project", "Deployment", "Profile", "ManagedBy"}
+_TAGS: Final = ("Deployment", "ManagedBy", "Profile", "Project")
 
 
-@concern.requires("cost-budget", "A budget warns somebody")
+@requires("cost-budget", "A budget warns somebody")
 def _budget(aws: Inventory) -> Iterator[Evidence]:
     for budget in aws.budgets.budgets:
         name, limit = budget["BudgetName"], budget["BudgetLimit"]
-        said = f"{limit['Amount']} {limit['Unit']} {budget['TimeUnit']}"
-        yield Evidence(
-            name, bool(budget["Notifications"]), f"{said}: {len(budget['Notifications'])} warnings"
-        )
-        for warning in budget["Notifications"]:
+        warnings = budget["Notifications"]
+        allowed = f"{limit['Amount']} {limit['Unit']} {budget['TimeUnit']}"
+        yield Evidence(name, bool(warnings), f"{allowed}: {len(warnings)} warnings")
+        for warning in warnings:
             told = [it["Address"] for it in warning["Subscribers"] if _listens(aws, it)]
             when = f"{warning['NotificationType']} {warning['Threshold']:g} %"
             yield Evidence(name, bool(told), f"{when} tells {', '.join(told) or 'nobody'}")
@@ -34,19 +34,20 @@ def _listens(aws: Inventory, subscriber: Resource) -> bool:
     return int(topic.get("SubscriptionsConfirmed", 0)) > 0
 
 
-@concern.requires("cost-tags", "Everything says to which deployment it belongs")
+@requires("cost-tags", "Everything says to which deployment it belongs")
 def _tags(aws: Inventory) -> Iterator[Evidence]:
-    for name, thing in _tagged(aws):
-        tags = tags_of(thing)
-        seen = ", ".join(f"{key}={tags[key]}" for key in sorted(_TAGS & set(tags)))
-        wrong = _TAGS - set(tags)
+    for name, resource in _tagged(aws):
+        tags = tags_of(resource)
+        found = [f"{key}={tags[key]}" for key in _TAGS if key in tags]
+        missing = [key for key in _TAGS if key not in tags]
         if tags.get("Deployment", aws.name) != aws.name:
-            wrong = wrong | {f"Deployment={aws.name}"}
-        yield present(name, wrong, seen)
+            missing.append(f"Deployment={aws.name}")
+        good = not missing
+        yield Evidence(name, good, ", ".join(found) if good else f"missing: {', '.join(missing)}")
 
 
 def _tagged(aws: Inventory) -> Iterator[tuple[str, Resource]]:
-    """Whatever has tags, but for what is part of another thing, such as a rule of a group.
+    """Whatever has tags, but for what is part of another resource, such as a rule of a group.
 
     Network interfaces are left out: most are AWS's own.
     """
@@ -72,8 +73,8 @@ def _tagged(aws: Inventory) -> Iterator[tuple[str, Resource]]:
         (aws.ecs.task_definitions.values(), "taskDefinitionArn"),
         (aws.secretsmanager.secrets.values(), "Name"),
     ):
-        for thing in kind:
-            yield thing[key], thing
+        for resource in kind:
+            yield resource[key], resource
     arns = [aws.elbv2.load_balancer["LoadBalancerArn"], *aws.elbv2.target_groups]
     for described in aws.client("elbv2").describe_tags(ResourceArns=arns)["TagDescriptions"]:
         yield described["ResourceArn"].rpartition(":")[2], described

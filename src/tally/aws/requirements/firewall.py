@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 from tally.aws.inventory import Inventory
 from tally.aws.inventory.resources import NotFound, Resource
-from tally.aws.requirement import Concern, Evidence, present
+from tally.aws.predicates import includes
+from tally.aws.requirement import Concern, Evidence, Verdict, named
 
 concern = Concern("Firewall")
+requires = concern.requires
 
 # AWS's rules against known-bad requests, and against the usual attacks on web applications.
 _MANAGED = {"AWSManagedRulesCommonRuleSet", "AWSManagedRulesKnownBadInputsRuleSet"}
@@ -21,35 +23,29 @@ def _firewall(aws: Inventory) -> Resource:
     return aws.wafv2.web_acl
 
 
-@concern.requires("firewall", "The public passes a web application firewall", "ELB.16")
+def _limits(aws: Inventory) -> list[Resource]:
+    return [it for it in _firewall(aws)["Rules"] if it["Statement"].get("RateBasedStatement")]
+
+
+@requires("firewall", "The public passes a web application firewall", "ELB.16")
 def _stands(aws: Inventory) -> Iterator[Evidence]:
-    acl = _firewall(aws)
-    where = "CloudFront" if aws.cloudfront.distribution is not None else "the load balancer"
-    yield Evidence(acl["ARN"], True, f"stands before {where}")
+    where = "the load balancer" if aws.cloudfront.distribution is None else "CloudFront"
+    yield Evidence(_firewall(aws)["ARN"], True, f"stands before {where}")
 
 
-@concern.requires("firewall-managed-rules", "AWS's managed rules block what they find")
-def _managed(aws: Inventory) -> Iterator[Evidence]:
-    acl = _firewall(aws)
-    blocking = {
-        group["Name"]
-        for rule in acl["Rules"]
-        if (group := rule["Statement"].get("ManagedRuleGroupStatement"))
-        and "None" in rule.get("OverrideAction", {})
-    }
-    yield present(acl["Name"], _MANAGED - blocking, f"blocking = {', '.join(sorted(blocking))}")
+requires("firewall-managed-rules", "AWS's managed rules block what they find").field(
+    named("Name", lambda aws: [_firewall(aws)]),
+    "Rules[?OverrideAction.None != `null`].Statement.ManagedRuleGroupStatement.Name",
+    includes(_MANAGED),
+    "blocking",
+)
 
 
-@concern.requires("firewall-rate", "One address may send only so many requests")
-def _rate(aws: Inventory) -> Iterator[Evidence]:
-    for rule in _firewall(aws)["Rules"]:
-        limit = rule["Statement"].get("RateBasedStatement")
-        if limit is not None:
-            window = limit.get("EvaluationWindowSec", 300)
-            good = (
-                limit["AggregateKeyType"] == "IP"
-                and limit["Limit"] in _RATE
-                and "Block" in rule.get("Action", {})
-            )
-            seen = f"{limit['Limit']} requests in {window} s by {limit['AggregateKeyType']}"
-            yield Evidence(rule["Name"], good, seen)
+@requires("firewall-rate", "One address may send only so many requests").each(
+    named("Name", _limits)
+)
+def _rate(_: Inventory, rule: Resource) -> Verdict:
+    limit = rule["Statement"]["RateBasedStatement"]
+    by, number = limit["AggregateKeyType"], limit["Limit"]
+    good = by == "IP" and number in _RATE and "Block" in rule.get("Action", {})
+    return good, f"{number} requests in {limit.get('EvaluationWindowSec', 300)} s by {by}"

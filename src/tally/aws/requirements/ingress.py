@@ -5,10 +5,12 @@ from typing import Final
 
 from tally.aws.inventory import Inventory
 from tally.aws.inventory.resources import NotFound, Resource
+from tally.aws.predicates import at_least, includes, one_of
 from tally.aws.reachability import OUTSIDE, matrix
-from tally.aws.requirement import Concern, Evidence, Field, NotApplicable, equal, present
+from tally.aws.requirement import Concern, Evidence, NotApplicable, Verdict, hold, named, verdict
 
 concern = Concern("Ingress")
+requires = concern.requires
 
 # Elastic Load Balancing's policies with nothing older than TLS 1.2, by its documentation.
 TLS_POLICIES: Final = {
@@ -21,203 +23,170 @@ TLS_POLICIES: Final = {
 }
 # How CloudFront-Viewer-TLS begins for versions that are too old.
 _OLD_TLS: Final = {"SSLv3:*", "TLSv1:*", "TLSv1.1:*"}
+_TO_HTTPS: Final = one_of({"redirect-to-https", "https-only"})
 # What a page or a program sends to the services.
 _METHODS: Final = {"GET", "HEAD", "OPTIONS", "POST", "DELETE"}
 # AWS's own policies: nothing is cached; what the viewer sent, and facts about it, is passed on.
-_CACHING_DISABLED: Final = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
-_ALL_VIEWER: Final = {
-    "216adef6-5c7f-47e4-b989-5492eafa07d3",
-    "33f36d7e-f396-46d9-90e0-52428a34d9dc",
+_PASSING: Final = {
+    "CachePolicyId": "4135ea2d-6df8-44a3-9df3-4b5a84be39ad",
+    "OriginRequestPolicyId": one_of(
+        {"216adef6-5c7f-47e4-b989-5492eafa07d3", "33f36d7e-f396-46d9-90e0-52428a34d9dc"}
+    ),
+    "Compress": False,
 }
 # Seconds between two signs of life on an open event stream; what is in between must wait longer.
 _HEARTBEAT: Final = 5
 
 
-def name_of(aws: Inventory) -> str:
-    """What the load balancer is called."""
+_balancer = named("LoadBalancerName", lambda aws: [aws.elbv2.load_balancer])
+
+
+def _name(aws: Inventory) -> str:
     return str(aws.elbv2.load_balancer["LoadBalancerName"])
 
 
-def settings(aws: Inventory) -> Resource:
+def _attributes(aws: Inventory) -> list[tuple[str, Resource]]:
+    return [(_name(aws), aws.elbv2.load_balancer_attributes)]
+
+
+def _listeners(aws: Inventory, protocol: str = "") -> list[tuple[str, Resource]]:
+    return [
+        (f"{_name(aws)}:{it['Port']}", it)
+        for it in aws.elbv2.listeners
+        if it["Protocol"].startswith(protocol)
+    ]
+
+
+def _services_listener(aws: Inventory) -> list[tuple[str, Resource]]:
+    for name, listener in _listeners(aws):
+        if listener["DefaultActions"][-1]["Type"] != "redirect":
+            return [(name, listener)]
+    raise NotFound("a listener that leads to the services")
+
+
+def _settings(aws: Inventory) -> Resource:
     """CloudFront's settings, where it stands in front."""
     if aws.cloudfront.distribution is None:
         raise NotApplicable("the load balancer has its own domain, without CloudFront")
     return dict(aws.cloudfront.distribution["DistributionConfig"])
 
 
-def _services_listener(aws: Inventory) -> Resource:
-    """The listener that leads to the services."""
-    for listener in aws.elbv2.listeners:
-        if listener["DefaultActions"][-1]["Type"] != "redirect":
-            return listener
-    raise NotFound("a listener that leads to the services")
-
-
-@concern.requires("ingress-tls", "Visitors speak TLS 1.2 or 1.3 only")
+@requires("ingress-tls", "Visitors speak TLS 1.2 or 1.3 only")
 def _tls(aws: Inventory) -> Iterator[Evidence]:
-    if aws.cloudfront.distribution is not None:
-        # CloudFront's own name comes with TLS 1.0; a rule turns away what is too old.
-        listener = _services_listener(aws)
-        refused: set[str] = set()
-        for rule in aws.elbv2.rules(listener["ListenerArn"]):
-            if rule["Actions"][-1]["Type"] == "forward":
-                break
-            for condition in rule["Conditions"]:
-                config = condition.get("HttpHeaderConfig", {})
-                if config.get("HttpHeaderName", "").lower() == "cloudfront-viewer-tls":
-                    refused |= set(config["Values"])
-        yield present(
-            f"{name_of(aws)}:{listener['Port']}",
-            _OLD_TLS - refused,
-            f"before any service, refuses CloudFront-Viewer-TLS {', '.join(sorted(refused))}",
-        )
+    if aws.cloudfront.distribution is None:
+        for name, listener in _listeners(aws, "HTTPS"):
+            yield hold(name, "SslPolicy", listener.get("SslPolicy"), one_of(TLS_POLICIES))
         return
-    for listener in aws.elbv2.listeners:
-        if listener["Protocol"] == "HTTPS":
-            policy = listener.get("SslPolicy", "none")
-            subject = f"{name_of(aws)}:{listener['Port']}"
-            yield Evidence(subject, policy in TLS_POLICIES, f"SslPolicy = {policy}")
+    # CloudFront's own name comes with TLS 1.0; a rule turns away what is too old.
+    ((name, listener),) = _services_listener(aws)
+    refused: list[str] = []
+    for rule in aws.elbv2.rules(listener["ListenerArn"]):
+        if rule["Actions"][-1]["Type"] == "forward":
+            break
+        for condition in rule["Conditions"]:
+            config = condition.get("HttpHeaderConfig", {})
+            if config.get("HttpHeaderName", "").lower() == "cloudfront-viewer-tls":
+                refused += config["Values"]
+    label = "before any service, refused CloudFront-Viewer-TLS"
+    yield hold(name, label, refused, includes(_OLD_TLS))
 
 
-@concern.requires("ingress-https", "Plain http leads to https and nowhere else", "ELB.1")
+@requires("ingress-https", "Plain http leads to https and nowhere else", "ELB.1")
 def _https(aws: Inventory) -> Iterator[Evidence]:
     if aws.cloudfront.distribution is not None:
-        config = settings(aws)
+        config = _settings(aws)
         behaviors = config.get("CacheBehaviors", {}).get("Items", [])
         for behavior in (config["DefaultCacheBehavior"], *behaviors):
             policy = behavior["ViewerProtocolPolicy"]
-            good = policy in ("redirect-to-https", "https-only")
-            yield Evidence(
-                aws.cloudfront.distribution["Id"], good, f"ViewerProtocolPolicy = {policy}"
-            )
+            yield hold(aws.cloudfront.distribution["Id"], "ViewerProtocolPolicy", policy, _TO_HTTPS)
         return
-    for listener in aws.elbv2.listeners:
-        subject = f"{name_of(aws)}:{listener['Port']}"
+    for name, listener in _listeners(aws):
         if listener["Protocol"] == "HTTP":
-            action = listener["DefaultActions"][-1]
-            redirect = action.get("RedirectConfig", {})
-            rules = aws.elbv2.rules(listener["ListenerArn"])
-            good = redirect.get("Protocol") == "HTTPS" and not rules
-            yield Evidence(subject, good, f"redirects to {redirect.get('Protocol', 'nothing')}")
+            target = listener["DefaultActions"][-1].get("RedirectConfig", {}).get("Protocol")
+            good = target == "HTTPS" and not aws.elbv2.rules(listener["ListenerArn"])
+            yield Evidence(name, good, f"redirects to {target or 'nothing'}")
         else:
-            yield Evidence(subject, True, listener["Protocol"])
+            yield Evidence(name, True, listener["Protocol"])
 
 
-@concern.requires("ingress-certificate", "The https address has a certificate that browsers trust")
+@requires("ingress-certificate", "The https address has a certificate that browsers trust")
 def _certificate(aws: Inventory) -> Iterator[Evidence]:
     if aws.cloudfront.distribution is not None:
-        viewer = settings(aws)["ViewerCertificate"]
+        viewer = _settings(aws)["ViewerCertificate"]
         if viewer.get("CloudFrontDefaultCertificate"):
             name = aws.cloudfront.distribution["DomainName"]
             yield Evidence(aws.cloudfront.distribution["Id"], True, f"CloudFront's own, for {name}")
             return
         arns = [viewer["ACMCertificateArn"]]
     else:
-        arns = [
-            certificate["CertificateArn"]
-            for listener in aws.elbv2.listeners
-            for certificate in listener.get("Certificates", [])
-        ]
+        arns = aws.elbv2.certificates
     for arn in arns:
-        certificate = aws.acm.certificate(arn)
-        good = certificate["Status"] == "ISSUED" and certificate["Type"] == "AMAZON_ISSUED"
-        seen = f"{certificate['Type']} for {certificate['DomainName']}: {certificate['Status']}"
-        yield Evidence(arn, good, seen)
+        it = aws.acm.certificate(arn)
+        good = it["Status"] == "ISSUED" and it["Type"] == "AMAZON_ISSUED"
+        yield Evidence(arn, good, f"{it['Type']} for {it['DomainName']}: {it['Status']}")
 
 
-@concern.requires(
+@requires(
     "ingress-origin", "Without a domain, the load balancer is reached through CloudFront alone"
 )
 def _origin(aws: Inventory) -> Iterator[Evidence]:
     balancer = aws.elbv2.load_balancer
-    for origin in settings(aws)["Origins"]["Items"]:
+    for origin in _settings(aws)["Origins"]["Items"]:
         identifier = origin.get("VpcOriginConfig", {}).get("VpcOriginId")
         if identifier is None:
             yield Evidence(origin["Id"], False, "is reached over the internet")
             continue
         arn = aws.cloudfront.vpc_origin(identifier)["VpcOriginEndpointConfig"]["Arn"]
-        yield equal(identifier, "origin", arn, balancer["LoadBalancerArn"])
-    yield equal(name_of(aws), "Scheme", balancer["Scheme"], "internal")
+        yield hold(identifier, "origin", arn, balancer["LoadBalancerArn"])
+    yield hold(_name(aws), "Scheme", balancer["Scheme"], "internal")
     callers = [pair[0] for pair in matrix(aws).found if pair[1] == "load balancer"]
-    others = sorted(set(callers) & set(OUTSIDE) - {"CloudFront"})
-    yield Evidence(name_of(aws), not others, f"from outside by {', '.join(callers) or 'nobody'}")
+    others = set(callers) & set(OUTSIDE) - {"CloudFront"}
+    yield Evidence(_name(aws), not others, f"from outside by {', '.join(callers) or 'nobody'}")
 
 
-@concern.requires("ingress-nothing-else", "What is no service's path gets a fixed 404")
-def _nothing_else(aws: Inventory) -> Iterator[Evidence]:
-    listener = _services_listener(aws)
-    action = listener["DefaultActions"][-1]
-    code = action.get("FixedResponseConfig", {}).get("StatusCode")
-    yield Evidence(
-        f"{name_of(aws)}:{listener['Port']}",
-        action["Type"] == "fixed-response" and code == "404",
-        f"default action = {action['Type']} {code or ''}".rstrip(),
-    )
+_nothing_else = requires("ingress-nothing-else", "What is no service's path gets a fixed 404")
+_nothing_else.field(
+    _services_listener, "DefaultActions[-1].Type", "fixed-response", "default action"
+)
+_nothing_else.field(_services_listener, "DefaultActions[-1].FixedResponseConfig.StatusCode", "404")
+requires("ingress-invalid-headers", "Invalid headers are dropped", "ELB.4").field(
+    _attributes, '"routing.http.drop_invalid_header_fields.enabled"', "true"
+)
+requires("ingress-desync", "Desync mitigation is at its strictest", "ELB.12").field(
+    _attributes, '"routing.http.desync_mitigation_mode"', "strictest"
+)
+requires(
+    "ingress-deletion-protection", "The load balancer is protected from deletion", "ELB.6"
+).field(_attributes, '"deletion_protection.enabled"', "true")
+_access_logs = requires("ingress-access-logs", "Every request is logged to S3", "ELB.5")
+_access_logs.field(_attributes, '"access_logs.s3.enabled"', "true")
 
 
-concern.requires_fields(
-    lambda aws: [(name_of(aws), aws.elbv2.load_balancer_attributes)],
-    Field(
-        "ingress-invalid-headers",
-        "Invalid headers are dropped",
-        ("ELB.4",),
-        "routing.http.drop_invalid_header_fields.enabled",
-        "true",
-    ),
-    Field(
-        "ingress-desync",
-        "Desync mitigation is at its strictest",
-        ("ELB.12",),
-        "routing.http.desync_mitigation_mode",
-        "strictest",
-    ),
-    Field(
-        "ingress-deletion-protection",
-        "The load balancer is protected from deletion",
-        ("ELB.6",),
-        "deletion_protection.enabled",
-        "true",
-    ),
+@_access_logs.each(_attributes)
+def _log_bucket(aws: Inventory, attributes: Resource) -> Verdict:
+    return verdict("bucket", attributes.get("access_logs.s3.bucket"), one_of(aws.s3.buckets))
+
+
+requires("ingress-zones", "The load balancer stands in at least two zones", "ELB.13").field(
+    _balancer, "AvailabilityZones[].ZoneName", at_least(2), "zones"
 )
 
 
-@concern.requires("ingress-access-logs", "Every request is logged to S3", "ELB.5")
-def _access_logs(aws: Inventory) -> Iterator[Evidence]:
-    attributes = aws.elbv2.load_balancer_attributes
-    enabled = attributes.get("access_logs.s3.enabled")
-    yield equal(name_of(aws), "access_logs.s3.enabled", enabled, "true")
-    bucket = attributes.get("access_logs.s3.bucket", "")
-    yield Evidence(name_of(aws), bucket in aws.s3.buckets, f"bucket = {bucket or 'none'}")
-
-
-@concern.requires("ingress-zones", "The load balancer stands in at least two zones", "ELB.13")
-def _zones(aws: Inventory) -> Iterator[Evidence]:
-    zones = sorted(zone["ZoneName"] for zone in aws.elbv2.load_balancer["AvailabilityZones"])
-    yield Evidence(name_of(aws), len(zones) >= 2, ", ".join(zones))  # noqa: PLR2004
-
-
-@concern.requires("ingress-streams", "Event streams and changing requests pass")
+@requires("ingress-streams", "Event streams and changing requests pass")
 def _streams(aws: Inventory) -> Iterator[Evidence]:
     idle = int(aws.elbv2.load_balancer_attributes.get("idle_timeout.timeout_seconds", "0"))
-    yield Evidence(name_of(aws), idle > _HEARTBEAT, f"idle timeout = {idle} s")
-    if aws.cloudfront.distribution is None:
-        return
-    config = settings(aws)
-    behavior = config["DefaultCacheBehavior"]
-    name = aws.cloudfront.distribution["Id"]
-    methods = set(behavior["AllowedMethods"]["Items"])
-    yield present(name, _METHODS - methods, f"methods = {', '.join(sorted(methods))}")
-    yield equal(name, "CachePolicyId", behavior.get("CachePolicyId"), _CACHING_DISABLED)
-    policy = behavior.get("OriginRequestPolicyId")
-    yield Evidence(name, policy in _ALL_VIEWER, f"OriginRequestPolicyId = {policy}")
-    yield equal(name, "Compress", behavior["Compress"], False)
+    yield Evidence(_name(aws), idle > _HEARTBEAT, f"idle timeout = {idle} s")
+    if aws.cloudfront.distribution is not None:
+        behavior = _settings(aws)["DefaultCacheBehavior"]
+        name = aws.cloudfront.distribution["Id"]
+        yield hold(name, "methods", behavior["AllowedMethods"]["Items"], includes(_METHODS))
+        for key, wanted in _PASSING.items():
+            yield hold(name, key, behavior.get(key), wanted)
 
 
-@concern.requires("ingress-health", "Each service's health is asked at its own path")
-def _health(aws: Inventory) -> Iterator[Evidence]:
-    for group in aws.elbv2.target_groups.values():
-        service = group["TargetGroupName"].removeprefix(f"{aws.name}-")
-        path = group.get("HealthCheckPath")
-        yield equal(
-            group["TargetGroupName"], "HealthCheckPath", path, f"/{service}_service/healthz"
-        )
+@requires("ingress-health", "Each service's health is asked at its own path").each(
+    named("TargetGroupName", lambda aws: aws.elbv2.target_groups.values())
+)
+def _health(aws: Inventory, group: Resource) -> Verdict:
+    service = group["TargetGroupName"].removeprefix(f"{aws.name}-")
+    return verdict("HealthCheckPath", group.get("HealthCheckPath"), f"/{service}_service/healthz")

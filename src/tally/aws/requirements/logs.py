@@ -5,14 +5,17 @@ from collections.abc import Iterator
 from typing import Final
 
 from tally.aws.inventory import CONTAINER_SERVICES, SERVICES, Inventory
-from tally.aws.requirement import Concern, Evidence, present
+from tally.aws.inventory.resources import Resource
+from tally.aws.predicates import at_least, given, includes
+from tally.aws.requirement import Concern, Evidence, Verdict, named, verdict
 
 concern = Concern("Logs and alarms")
+requires = concern.requires
 
 # Days; the Foundational Security Best Practices' own bound for log groups (CloudWatch.16).
 _FEWEST_DAYS: Final = 365
 _BALANCER: Final = "AWS/ApplicationELB"
-# What is to be watched: the metric, of what, and for how many things.
+# What is to be watched: the metric, of what, and of how many resources.
 _WATCHED: Final = {
     "errors of each service": ((_BALANCER, "HTTPCode_Target_5XX_Count"), len(SERVICES)),
     "errors of the load balancer": ((_BALANCER, "HTTPCode_ELB_5XX_Count"), 1),
@@ -25,39 +28,40 @@ _WATCHED: Final = {
         len(CONTAINER_SERVICES),
     ),
 }
+_SHOWN: Final = (
+    *("RequestCount", "HTTPCode_Target_5XX_Count", "TargetResponseTime", "HealthyHostCount"),
+    "DatabaseConnections",
+)
+
+_log_groups = named("logGroupName", lambda aws: aws.logs.log_groups.values())
+_alarms = named("AlarmName", lambda aws: aws.cloudwatch.alarms)
+_topics = named("TopicArn", lambda aws: aws.sns.topics.values())
 
 
-@concern.requires("logs-groups", "Each service, and the bastion, has a log group")
-def _groups(aws: Inventory) -> Iterator[Evidence]:
-    wanted = {f"/{aws.name}/{it}" for it in (*SERVICES, "bastion")}
-    yield present("CloudWatch", wanted - set(aws.logs.log_groups), ", ".join(sorted(wanted)))
+requires("logs-groups", "Each service, and the bastion, has a log group").names(
+    "CloudWatch",
+    lambda aws: aws.logs.log_groups,
+    *("/{name}/adder", "/{name}/display", "/{name}/reset", "/{name}/bastion"),
+)
+requires("logs-kept", "Logs are kept for a year and then removed", "CloudWatch.16").field(
+    _log_groups, "retentionInDays", at_least(_FEWEST_DAYS)
+)
+requires("logs-encrypted", "Logs are encrypted with the deployment's key").field(
+    _log_groups, "kmsKeyId", given
+)
 
 
-@concern.requires("logs-kept", "Logs are kept for a year and then removed", "CloudWatch.16")
-def _kept(aws: Inventory) -> Iterator[Evidence]:
-    for name, group in aws.logs.log_groups.items():
-        days = group.get("retentionInDays")
-        kept = f"for {days} days" if days else "for ever"
-        yield Evidence(name, days is not None and days >= _FEWEST_DAYS, f"kept {kept}")
-
-
-@concern.requires("logs-encrypted", "Logs are encrypted with the deployment's key")
-def _encrypted(aws: Inventory) -> Iterator[Evidence]:
-    for name, group in aws.logs.log_groups.items():
-        key = group.get("kmsKeyId")
-        yield Evidence(name, bool(key), f"kmsKeyId = {key or 'none'}")
-
-
-@concern.requires("logs-agent", "The adder's log goes through the CloudWatch agent to its group")
-def _agent(aws: Inventory) -> Iterator[Evidence]:
-    group = f"/{aws.name}/adder"
-    text = aws.ec2.adder_template["UserData"]
+@requires("logs-agent", "The adder's log goes through the CloudWatch agent to its group").each(
+    named("LaunchTemplateId", lambda aws: [aws.ec2.adder_template])
+)
+def _agent(aws: Inventory, template: Resource) -> Verdict:
+    group, text = f"/{aws.name}/adder", template["UserData"]
     good = "amazon-cloudwatch-agent" in text and f'"log_group_name": "{group}"' in text
-    yield Evidence(aws.ec2.adder_template["LaunchTemplateId"], good, f"user data names {group}")
+    return good, f"user data {'names' if good else 'does not name'} {group}"
 
 
-@concern.requires("logs-alarms", "What should not be is watched by an alarm")
-def _alarms(aws: Inventory) -> Iterator[Evidence]:
+@requires("logs-alarms", "What should not be is watched by an alarm")
+def _watched(aws: Inventory) -> Iterator[Evidence]:
     for what, (metric, count) in _WATCHED.items():
         found = [
             it for it in aws.cloudwatch.alarms if (it["Namespace"], it["MetricName"]) == metric
@@ -67,30 +71,22 @@ def _alarms(aws: Inventory) -> Iterator[Evidence]:
         yield Evidence(what, len(targets) >= count, names or "no alarm")
 
 
-@concern.requires("logs-alarms-told", "Alarms tell an encrypted topic, and that tells somebody")
-def _alarms_told(aws: Inventory) -> Iterator[Evidence]:
-    for alarm in aws.cloudwatch.alarms:
-        told = [arn for arn in alarm["AlarmActions"] if arn in aws.sns.topics]
-        good = alarm["ActionsEnabled"] and bool(told)
-        yield Evidence(alarm["AlarmName"], good, f"tells {', '.join(told) or 'nobody'}")
-    for arn, topic in aws.sns.topics.items():
-        key = topic.get("KmsMasterKeyId")
-        yield Evidence(arn, bool(key), f"KmsMasterKeyId = {key or 'none'}")
-        # An address that was given and never confirmed gets nothing.
-        subscribed = int(topic.get("SubscriptionsConfirmed", 0))
-        yield Evidence(arn, subscribed > 0, f"SubscriptionsConfirmed = {subscribed}")
+_alarms_told = requires(
+    "logs-alarms-told", "Alarms tell an encrypted topic, and that tells somebody"
+)
+_alarms_told.field(_alarms, "ActionsEnabled", True)
+_alarms_told.field(_topics, "KmsMasterKeyId", given)
+_alarms_told.field(_topics, "to_number(SubscriptionsConfirmed || '0')", at_least(1))
 
 
-@concern.requires("logs-dashboard", "A dashboard shows load, errors, latency, targets and database")
-def _dashboard(aws: Inventory) -> Iterator[Evidence]:
-    for name, body in aws.cloudwatch.dashboards.items():
-        text = json.dumps(body)
-        wanted = {
-            "RequestCount",
-            "HTTPCode_Target_5XX_Count",
-            "TargetResponseTime",
-            "HealthyHostCount",
-            "DatabaseConnections",
-        }
-        shown = {metric for metric in wanted if metric in text}
-        yield present(name, wanted - shown, f"{len(body.get('widgets', []))} pictures")
+@_alarms_told.each(_alarms)
+def _told(aws: Inventory, alarm: Resource) -> Verdict:
+    return verdict("tells", [arn for arn in alarm["AlarmActions"] if arn in aws.sns.topics], given)
+
+
+@requires("logs-dashboard", "A dashboard shows load, errors, latency, targets and database").each(
+    lambda aws: aws.cloudwatch.dashboards.items()
+)
+def _dashboard(_: Inventory, body: Resource) -> Verdict:
+    text = json.dumps(body)
+    return verdict("shows", [metric for metric in _SHOWN if metric in text], includes(_SHOWN))

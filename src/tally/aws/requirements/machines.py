@@ -8,11 +8,12 @@ from typing import Final
 from tally.aws.iam_policies import SESSION_MANAGER, adder_role, allowed_actions, allowing
 from tally.aws.inventory import Inventory
 from tally.aws.inventory.resources import Resource
-from tally.aws.requirement import Concern, Evidence, NotApplicable, equal, present
-from tally.aws.requirements.network import name_of
+from tally.aws.predicates import at_least, empty, given, includes
+from tally.aws.requirement import Concern, Evidence, NotApplicable, Verdict, hold, named, verdict
 from tally.aws.user_data import directives, no_secret, written
 
 concern = Concern("Machines of the adder")
+requires = concern.requires
 
 # The services log in with certificates checked against AWS's own roots.
 VERIFIED: Final = re.compile(r"postgresql://[^\s\"']*sslmode=verify-full[^\s\"']*sslrootcert=")
@@ -26,147 +27,119 @@ _HARDENED: Final = {
     "AmbientCapabilities": "",
     "SystemCallFilter": "@system-service",
 }
+_CARDS: Final = "(LaunchTemplateData.NetworkInterfaces || `[]`)"
 _ROOT: Final = ("", "0", "root")
+_NOT_ROOT: Final = "User= or DynamicUser=yes"
 # Where a machine's role is to be had.
 _METADATA: Final = "169.254.169.254"
 
 
-def _group(aws: Inventory) -> str:
-    return str(aws.autoscaling.adder_group["AutoScalingGroupName"])
+_group = named("AutoScalingGroupName", lambda aws: [aws.autoscaling.adder_group])
+_instances = named("InstanceId", lambda aws: aws.ec2.instances)
 
 
-def _template(aws: Inventory) -> tuple[str, Resource]:
+def _template(aws: Inventory) -> list[tuple[str, Resource]]:
     template = aws.ec2.adder_template
-    name = f"{template['LaunchTemplateId']} version {template['VersionNumber']}"
-    return name, template["LaunchTemplateData"]
+    return [(f"{template['LaunchTemplateId']} version {template['VersionNumber']}", template)]
 
 
-@concern.requires("machines-zones", "The adder's machines have subnets in two zones")
-def _zones(aws: Inventory) -> Iterator[Evidence]:
-    group = aws.autoscaling.adder_group
-    zones = {
-        aws.ec2.subnets[subnet]["AvailabilityZone"]
-        for subnet in group["VPCZoneIdentifier"].split(",")
-        if subnet in aws.ec2.subnets
-    }
-    yield Evidence(_group(aws), len(zones) >= 2, ", ".join(sorted(zones)))  # noqa: PLR2004
+def _newest_refresh(aws: Inventory) -> list[tuple[str, Resource]]:
+    if not aws.autoscaling.instance_refreshes:
+        raise NotApplicable("no release has followed the first: AWS keeps no setting before that")
+    newest = aws.autoscaling.instance_refreshes[0]
+    name = aws.autoscaling.adder_group["AutoScalingGroupName"]
+    return [(f"{name} refresh {newest['InstanceRefreshId']}", newest)]
 
 
-@concern.requires("machines-two", "There are at least two machines of the adder")
-def _two(aws: Inventory) -> Iterator[Evidence]:
-    if aws.profile == "small":
-        raise NotApplicable("the small profile has one machine of the adder")
-    for setting in ("MinSize", "DesiredCapacity"):
-        size = aws.autoscaling.adder_group[setting]
-        yield Evidence(_group(aws), size >= 2, f"{setting} = {size}")  # noqa: PLR2004
+def _public_subnets(aws: Inventory, group: Resource) -> list[str]:
+    subnets = group["VPCZoneIdentifier"].split(",")
+    return [subnet for subnet in subnets if aws.ec2.internet_gateways(subnet)]
 
 
-@concern.requires("machines-health", "A machine that the load balancer finds unwell is replaced")
-def _health(aws: Inventory) -> Iterator[Evidence]:
-    group = aws.autoscaling.adder_group
-    yield equal(_group(aws), "HealthCheckType", group["HealthCheckType"], "ELB")
-    yield Evidence(
-        _group(aws),
-        bool(group.get("TargetGroupARNs")),
-        f"target groups: {len(group.get('TargetGroupARNs', []))}",
-    )
-    suspended = [it["ProcessName"] for it in group.get("SuspendedProcesses", [])]
-    yield Evidence(_group(aws), not suspended, f"suspended: {', '.join(suspended) or 'nothing'}")
-
-
-@concern.requires(
+requires("machines-zones", "The adder's machines have subnets in two zones").field(
+    _group, lambda aws, it: aws.ec2.zones(it["VPCZoneIdentifier"].split(",")), at_least(2), "zones"
+)
+_two = requires("machines-two", "There are at least two machines of the adder").not_if_small(
+    "the small profile has one machine of the adder"
+)
+_two.field(_group, "MinSize", at_least(2))
+_two.field(_group, "DesiredCapacity", at_least(2))
+_health = requires("machines-health", "A machine that the load balancer finds unwell is replaced")
+_health.field(_group, "HealthCheckType", "ELB")
+_health.field(_group, "TargetGroupARNs", given)
+_health.field(_group, "SuspendedProcesses[].ProcessName", empty, "suspended")
+# The adder's machines are made from the template; the API of each says what holds.
+_metadata = requires(
     "machines-metadata",
     "Machines answer the metadata service's second version only",
     "EC2.8",
     "CIS 5.7",
 )
-def _metadata(aws: Inventory) -> Iterator[Evidence]:
-    name, data = _template(aws)
-    yield equal(name, "HttpTokens", data.get("MetadataOptions", {}).get("HttpTokens"), "required")
-    for instance in aws.ec2.instances:
-        # The adder's machines are made from the template; the API of each says what holds.
-        tokens = instance.get("MetadataOptions", {}).get("HttpTokens")
-        yield equal(name_of(instance, "InstanceId"), "HttpTokens", tokens, "required")
+_metadata.field(_template, "LaunchTemplateData.MetadataOptions.HttpTokens", "required")
+_metadata.field(_instances, "MetadataOptions.HttpTokens", "required")
+_disks = requires("machines-disks", "Disks are encrypted", "EC2.3")
+_disks.field(
+    _template,
+    "LaunchTemplateData.BlockDeviceMappings[?Ebs.Encrypted != `true`].DeviceName",
+    empty,
+    "in plain",
+)
+_disks.field(named("VolumeId", lambda aws: aws.ec2.volumes), "Encrypted", True)
+_private = requires("machines-private", "The adder's machines get no public address", "EC2.25")
+_private.field(_template, f"length({_CARDS}[?AssociatePublicIpAddress])", 0, "public addresses")
 
 
-@concern.requires("machines-disks", "Disks are encrypted", "EC2.3")
-def _disks(aws: Inventory) -> Iterator[Evidence]:
-    name, data = _template(aws)
-    for mapping in data.get("BlockDeviceMappings", []):
-        encrypted = mapping.get("Ebs", {}).get("Encrypted", False)
-        yield equal(f"{name} {mapping['DeviceName']}", "Encrypted", encrypted, True)
-    for volume in aws.ec2.volumes:
-        yield equal(name_of(volume, "VolumeId"), "Encrypted", volume["Encrypted"], True)
-
-
-@concern.requires("machines-private", "The adder's machines get no public address", "EC2.25")
-def _private(aws: Inventory) -> Iterator[Evidence]:
-    name, data = _template(aws)
-    for card in data.get("NetworkInterfaces", []):
-        public = card.get("AssociatePublicIpAddress", False)
-        yield equal(name, "AssociatePublicIpAddress", public, False)
-    public_subnets = [
-        subnet
-        for subnet in aws.autoscaling.adder_group["VPCZoneIdentifier"].split(",")
-        if any(str(it.get("GatewayId", "")).startswith("igw-") for it in aws.ec2.routes(subnet))
-    ]
-    found = ", ".join(public_subnets)
-    yield Evidence(_group(aws), not public_subnets, f"public subnets: {found or 'none'}")
-
-
-@concern.requires(
+_private.field(_group, _public_subnets, empty, "public subnets")
+_user_data = requires(
     "machines-user-data",
     "User data holds no secret, pins the release by SHA-256 and locks the adder's service in",
 )
-def _user_data(aws: Inventory) -> Iterator[Evidence]:
-    name, _ = _template(aws)
-    text = aws.ec2.adder_template["UserData"]
-    yield no_secret(name, text)
-    yield Evidence(name, bool(_SHA256.search(text)), "a SHA-256 of the release")
-    told = directives(written(text, _UNIT))
+_user_data.field(_template, lambda _, it: bool(_SHA256.search(it["UserData"])), True, "is pinned")
+
+
+@_user_data.each(_template)
+def _no_secret(_: Inventory, template: Resource) -> Verdict:
+    return no_secret(template["UserData"])
+
+
+@_user_data.each(_template)
+def _hardened(_: Inventory, template: Resource) -> Verdict:
+    told = directives(written(template["UserData"], _UNIT))
     # The first of a filter's values says whether it is a list of what is allowed.
-    missing = {
-        f"{directive}={value}"
-        for directive, value in _HARDENED.items()
-        if told.get(directive, [None])[0 if directive == "SystemCallFilter" else -1] != value
-    }
-    if told.get("User", ["root"])[-1] in _ROOT and told.get("DynamicUser") != ["yes"]:
-        missing.add("User= or DynamicUser=yes")
-    if _METADATA not in " ".join(told.get("IPAddressDeny", [])).split():
-        missing.add(f"IPAddressDeny={_METADATA}")
-    yield present(name, missing, f"{_UNIT}: {', '.join(_HARDENED)}, IPAddressDeny, no root")
+    found = [
+        f"{name}={told[name][0 if name == 'SystemCallFilter' else -1]}"
+        for name in _HARDENED
+        if name in told
+    ]
+    if told.get("User", ["root"])[-1] not in _ROOT or told.get("DynamicUser") == ["yes"]:
+        found.append(_NOT_ROOT)
+    if _METADATA in " ".join(told.get("IPAddressDeny", [])).split():
+        found.append(f"IPAddressDeny={_METADATA}")
+    wanted = [f"{name}={value}" for name, value in _HARDENED.items()]
+    return verdict(_UNIT, found, includes([*wanted, _NOT_ROOT, f"IPAddressDeny={_METADATA}"]))
 
 
-@concern.requires("machines-tls", "The adder checks the database's certificate")
-def _tls(aws: Inventory) -> Iterator[Evidence]:
-    name, _ = _template(aws)
-    good = bool(VERIFIED.search(aws.ec2.adder_template["UserData"]))
-    yield Evidence(
-        name, good, "TALLY_DATABASE_URL with sslmode=verify-full" + ("" if good else ": no")
-    )
-
+requires("machines-tls", "The adder checks the database's certificate").field(
+    _template, lambda _, it: bool(VERIFIED.search(it["UserData"])), True, "certificate is verified"
+)
 
 # What the adder's machines need: AWS's own name for each action.
 _NEEDED: Final = {
-    "s3:GetObject",
-    "secretsmanager:GetSecretValue",
-    "kms:Decrypt",
-    "logs:CreateLogStream",
-    "logs:PutLogEvents",
-    "logs:DescribeLogStreams",
+    *("s3:GetObject", "secretsmanager:GetSecretValue", "kms:Decrypt"),
+    *("logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"),
 }
 # And what they need to be looked into; a profile may do without it, but not have half of it.
 _NEEDED_FOR_SESSIONS: Final = SESSION_MANAGER | {"logs:DescribeLogGroups"}
 
 
-@concern.requires("machines-role", "The adder's machines may do exactly what they need")
+@requires("machines-role", "The adder's machines may do exactly what they need")
 def _role(aws: Inventory) -> Iterator[Evidence]:
     role = adder_role(aws)
     actions = allowed_actions(aws, role)
     needed = _NEEDED | (_NEEDED_FOR_SESSIONS if actions & SESSION_MANAGER else set())
     more, fewer = sorted(actions - needed), sorted(needed - actions)
-    said = f"more: {', '.join(more) or 'none'}; missing: {', '.join(fewer) or 'none'}"
-    yield Evidence(role, not more and not fewer, said)
+    yield hold(role, "more than needed", more, empty)
+    yield hold(role, "missing", fewer, empty)
     # Its own password, and its own releases.
     own = {
         "secretsmanager:GetSecretValue": rf".*:secret:{aws.name}/adder-.*",
@@ -178,20 +151,12 @@ def _role(aws: Inventory) -> Iterator[Evidence]:
             yield Evidence(role, not others, f"{action} of others: {json.dumps(others)}")
 
 
-@concern.requires(
+_refresh = requires(
     "machines-refresh", "A new release replaces the machines, and a bad one is rolled back"
 )
-def _refresh(aws: Inventory) -> Iterator[Evidence]:
-    if not aws.autoscaling.instance_refreshes:
-        raise NotApplicable("no release has followed the first: AWS keeps no setting before that")
-    newest = aws.autoscaling.instance_refreshes[0]
-    preferences = newest.get("Preferences", {})
-    name = f"{_group(aws)} refresh {newest['InstanceRefreshId']}"
-    yield equal(name, "Status", newest["Status"], "Successful")
-    desired = newest.get("DesiredConfiguration", {}).get("LaunchTemplate", {})
-    version = desired.get("Version")
-    way = f"version {version}" if version else "none, and so no way back"
-    yield Evidence(name, version is not None, f"DesiredConfiguration: {way}")
-    yield equal(name, "AutoRollback", preferences.get("AutoRollback"), True)
-    healthy = preferences.get("MinHealthyPercentage")
-    yield equal(name, "MinHealthyPercentage", healthy, 100)
+_refresh.field(_newest_refresh, "Status", "Successful")
+_refresh.field(
+    _newest_refresh, "DesiredConfiguration.LaunchTemplate.Version", given, "desired version"
+)
+_refresh.field(_newest_refresh, "Preferences.AutoRollback", True)
+_refresh.field(_newest_refresh, "Preferences.MinHealthyPercentage", 100)

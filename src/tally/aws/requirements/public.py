@@ -2,32 +2,31 @@
 
 import http.client
 import json
-import socket
-import ssl
+import re
 import warnings
 from collections.abc import Iterator
+from ssl import TLSVersion
 from typing import Final
 from urllib.parse import urlsplit
 
 from tally.aws.inventory import Inventory
-from tally.aws.inventory.resources import NotFound
-from tally.aws.requirement import Concern, Evidence, NotApplicable
+from tally.aws.inventory.resources import NotFound, Resource
+from tally.aws.predicates import matches
+from tally.aws.requirement import Concern, NotApplicable, Resources
 
 concern = Concern("Public address")
+requires = concern.requires
 
 # Seconds for one answer; a service that takes longer is as good as away.
 _PATIENCE: Final = 10.0
-# Each service's own paths, and what its answer is to hold.
-_PAGES: Final = {
-    "/": "text/html",
-    "/adder_service": "text/html",
-    "/display_service": "text/html",
-    "/reset_service": "text/html",
-    "/display_service/total": "application/json",
-}
-_NOWHERE: Final = ("/nothing", "/admin", "/adder")
-_OLD: Final = (("TLS 1.0", ssl.TLSVersion.TLSv1), ("TLS 1.1", ssl.TLSVersion.TLSv1_1))
-_NEW: Final = (("TLS 1.2", ssl.TLSVersion.TLSv1_2), ("TLS 1.3", ssl.TLSVersion.TLSv1_3))
+_PAGES: Final = ("/", "/adder_service", "/display_service", "/reset_service")
+_TOTAL: Final = "/display_service/total"
+_HTML: Final = re.compile("^200 text/html")
+_SUM: Final = re.compile("^200 application/json.* with a sum$")
+_NOT_FOUND: Final = re.compile("^404 ")
+_TO_HTTPS: Final = re.compile("^30[1278] .* to https://")
+# How a handshake fails, and what the load balancer answers to what CloudFront says is too old.
+_REFUSED: Final = re.compile("^(SSL|ConnectionResetError|RemoteDisconnected|403 )")
 
 
 def address(aws: Inventory) -> str:
@@ -41,105 +40,69 @@ def address(aws: Inventory) -> str:
     return f"https://{aws.public_host}"
 
 
-def _host(aws: Inventory) -> tuple[str, int]:
+def _answers(*paths: str, secure: bool = True, over: TLSVersion | None = None) -> Resources:
+    """What is answered at each path, in words; over one version of TLS, if one is given."""
+
+    def ask(aws: Inventory) -> Iterator[tuple[str, Resource]]:
+        base = address(aws) if secure else address(aws).replace("https:", "http:", 1)
+        for path in paths:
+            subject = f"{base}{path} over {over.name}" if over else base + path
+            connection = _connection(aws, secure, over)
+            try:
+                yield subject, {"Answer": _ask(connection, path)}
+            except (OSError, http.client.HTTPException) as error:
+                yield subject, {"Answer": f"{type(error).__name__}: {error}"}
+            finally:
+                connection.close()
+
+    return ask
+
+
+def _connection(
+    aws: Inventory, secure: bool, over: TLSVersion | None
+) -> http.client.HTTPConnection:
     parts = urlsplit(address(aws))
-    return parts.hostname or "", parts.port or 443
+    host = parts.hostname or ""
+    if not secure:
+        return http.client.HTTPConnection(host, aws.plain_port, timeout=_PATIENCE)
+    context = aws.new_trust()
+    if over:
+        # This side has to be willing, or a refusal would prove nothing.
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = context.maximum_version = over
+    return http.client.HTTPSConnection(host, parts.port, timeout=_PATIENCE, context=context)
 
 
-def _ask(aws: Inventory, path: str, *, secure: bool = True) -> tuple[int, dict[str, str], bytes]:
-    """Send one GET; give status, headers in lower case, and body."""
-    host, port = _host(aws)
-    connection = (
-        http.client.HTTPSConnection(host, port, timeout=_PATIENCE, context=aws.new_trust())
-        if secure
-        else http.client.HTTPConnection(host, aws.plain_port, timeout=_PATIENCE)
-    )
-    try:
-        connection.request("GET", path, headers={"User-Agent": "tally-check"})
-        response = connection.getresponse()
-        headers = {name.lower(): value for name, value in response.getheaders()}
-        return response.status, headers, response.read(65536)
-    finally:
-        connection.close()
-
-
-@concern.requires("public-pages", "The https address is trusted, and every service answers there")
-def _pages(aws: Inventory) -> Iterator[Evidence]:
-    for path, kind in _PAGES.items():
-        subject = address(aws) + path
-        try:
-            status, headers, body = _ask(aws, path)
-        except (OSError, http.client.HTTPException) as error:
-            yield Evidence(subject, False, f"{type(error).__name__}: {error}")
-            continue
-        found = headers.get("content-type", "nothing")
-        good = status == http.HTTPStatus.OK and found.startswith(kind)
-        if kind == "application/json":
-            good = good and _has_sum(body)
-        yield Evidence(subject, good, f"{status} {found}")
+def _ask(connection: http.client.HTTPConnection, path: str) -> str:
+    connection.request("GET", path, headers={"User-Agent": "tally-check"})
+    answer = connection.getresponse()
+    text = f"{answer.status} {answer.headers.get('Content-Type', 'nothing')}"
+    if target := answer.headers.get("Location"):
+        text += f" to {target}"
+    return text + (" with a sum" if _has_sum(answer.read(65536)) else "")
 
 
 def _has_sum(body: bytes) -> bool:
     try:
-        return "sum" in json.loads(body)
+        found = json.loads(body)
     except ValueError:
         return False
+    return isinstance(found, dict) and "sum" in found
 
 
-@concern.requires("public-redirect", "Plain http is redirected to https")
-def _redirect(aws: Inventory) -> Iterator[Evidence]:
-    subject = address(aws).replace("https:", "http:", 1)
-    try:
-        status, headers, _ = _ask(aws, "/display_service", secure=False)
-    except (OSError, http.client.HTTPException) as error:
-        yield Evidence(subject, False, f"{type(error).__name__}: {error}")
-        return
-    target = headers.get("location", "nowhere")
-    good = status in (301, 302, 307, 308) and target.startswith("https://")
-    yield Evidence(subject, good, f"{status} to {target}")
-
-
-@concern.requires("public-404", "Paths of no service get 404")
-def _nowhere(aws: Inventory) -> Iterator[Evidence]:
-    for path in _NOWHERE:
-        subject = address(aws) + path
-        try:
-            status, _, _ = _ask(aws, path)
-        except (OSError, http.client.HTTPException) as error:
-            yield Evidence(subject, False, f"{type(error).__name__}: {error}")
-            continue
-        yield Evidence(subject, status == http.HTTPStatus.NOT_FOUND, str(status))
-
-
-@concern.requires("public-tls", "Services answer over TLS 1.2 and 1.3 and over nothing older")
-def _versions(aws: Inventory) -> Iterator[Evidence]:
-    host, port = _host(aws)
-    for name, version in (*_OLD, *_NEW):
-        status = _status_over(aws, host, port, version)
-        old = (name, version) in _OLD
-        good = status in (None, http.HTTPStatus.FORBIDDEN) if old else status == http.HTTPStatus.OK
-        seen = "no connection" if status is None else f"answers {status}"
-        yield Evidence(f"{host}:{port} over {name}", good, seen)
-
-
-def _status_over(aws: Inventory, host: str, port: int, version: ssl.TLSVersion) -> int | None:
-    """The status of a request over one version of TLS, or None where it is not spoken."""
-    context = aws.new_trust()
-    # This side has to be willing, or a refusal would prove nothing.
-    context.set_ciphers("ALL:@SECLEVEL=0")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        context.minimum_version = context.maximum_version = version
-    request = f"GET /display_service HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-    try:
-        with (
-            socket.create_connection((host, port), timeout=_PATIENCE) as plain,
-            context.wrap_socket(plain, server_hostname=host) as secure,
-        ):
-            secure.sendall(request.encode())
-            answer = b""
-            while b"\r\n" not in answer and (piece := secure.recv(4096)):
-                answer += piece
-    except (ssl.SSLError, ConnectionResetError):
-        return None
-    return int(answer.split()[1]) if answer else None
+_pages = requires("public-pages", "The https address is trusted, and every service answers there")
+_pages.field(_answers(*_PAGES), "Answer", matches(_HTML, "a page"))
+_pages.field(_answers(_TOTAL), "Answer", matches(_SUM, "JSON with a sum"))
+requires("public-redirect", "Plain http is redirected to https").field(
+    _answers("/display_service", secure=False), "Answer", matches(_TO_HTTPS, "a redirect to https")
+)
+requires("public-404", "Paths of no service get 404").field(
+    _answers("/nothing", "/admin", "/adder"), "Answer", matches(_NOT_FOUND, "404")
+)
+_tls = requires("public-tls", "Services answer over TLS 1.2 and 1.3 and over nothing older")
+for _version in (TLSVersion.TLSv1, TLSVersion.TLSv1_1):
+    _tls.field(_answers("/display_service", over=_version), "Answer", matches(_REFUSED, "refused"))
+for _version in (TLSVersion.TLSv1_2, TLSVersion.TLSv1_3):
+    _tls.field(_answers("/display_service", over=_version), "Answer", matches(_HTML, "a page"))

@@ -1,38 +1,41 @@
 """Buckets: all that the deployment has, and what their settings are."""
 
-from collections.abc import Iterator
-
 from tally.aws.inventory import Inventory
 from tally.aws.inventory.resources import Resource
-from tally.aws.requirement import Concern, Evidence, equal, present
+from tally.aws.predicates import given, includes
+from tally.aws.requirement import Concern, Resources, Verdict, verdict
 
 concern = Concern("Storage")
+requires = concern.requires
 
 _BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 
 
-def versioned(aws: Inventory, bucket: str) -> Evidence:
-    """Whether a bucket keeps what is replaced or deleted."""
-    status = aws.s3.setting("get_bucket_versioning", bucket).get("Status")
-    return equal(bucket, "versioning", status, "Enabled")
+def _setting(operation: str, prefix: str = "") -> Resources:
+    """Buckets whose names go on like this after the deployment's, each with one of its settings."""
+    return lambda aws: (
+        (bucket, aws.s3.setting(operation, bucket))
+        for bucket in aws.s3.buckets
+        if bucket.startswith(f"{aws.name}-{prefix}")
+    )
 
 
-@concern.requires(
+requires(
     "storage-buckets", "There are buckets for access logs, flow logs, state and releases"
+).names(
+    "S3",
+    lambda aws: aws.s3.buckets,
+    *("{name}-access-logs-{id}", "{name}-denied-traffic-{id}"),
+    *("{name}-state-{id}", "{name}-releases-{id}"),
 )
-def _buckets(aws: Inventory) -> Iterator[Evidence]:
-    wanted = {
-        f"{aws.name}-{what}-{aws.id}"
-        for what in ("access-logs", "denied-traffic", "state", "releases")
-    }
-    yield present("S3", wanted - set(aws.s3.buckets), ", ".join(aws.s3.buckets))
 
 
-@concern.requires("storage-tls", "Buckets are reached over TLS only", "S3.5")
-def _tls(aws: Inventory) -> Iterator[Evidence]:
-    for bucket in aws.s3.buckets:
-        refused = any(_refuses_plain(it, bucket) for it in aws.s3.policy(bucket))
-        yield Evidence(bucket, refused, f"plain http is {'refused' if refused else 'let in'}")
+@requires("storage-tls", "Buckets are reached over TLS only", "S3.5").each(
+    lambda aws: ((it, {"Name": it, "Policy": aws.s3.policy(it)}) for it in aws.s3.buckets)
+)
+def _tls(_: Inventory, bucket: Resource) -> Verdict:
+    refused = any(_refuses_plain(it, bucket["Name"]) for it in bucket["Policy"])
+    return refused, f"plain http is {'refused' if refused else 'let in'}"
 
 
 def _refuses_plain(statement: Resource, bucket: str) -> bool:
@@ -46,43 +49,30 @@ def _refuses_plain(statement: Resource, bucket: str) -> bool:
     )
 
 
-@concern.requires("storage-private", "Buckets block public access", "S3.8")
-def _private(aws: Inventory) -> Iterator[Evidence]:
-    for bucket in aws.s3.buckets:
-        found = aws.s3.setting("get_public_access_block", bucket)
-        config = found.get("PublicAccessBlockConfiguration", {})
-        missing = {name for name in _BLOCKS if not config.get(name)}
-        yield present(bucket, missing, "blocks all four ways")
+@requires("storage-private", "Buckets block public access", "S3.8").each(
+    _setting("get_public_access_block")
+)
+def _private(_: Inventory, setting: Resource) -> Verdict:
+    blocks = setting.get("PublicAccessBlockConfiguration", {})
+    return verdict("blocks", [name for name in _BLOCKS if blocks.get(name)], includes(_BLOCKS))
 
 
-@concern.requires("storage-owner", "Access lists are off: the owner owns every object", "S3.12")
-def _owner(aws: Inventory) -> Iterator[Evidence]:
-    for bucket in aws.s3.buckets:
-        found = aws.s3.setting("get_bucket_ownership_controls", bucket)
-        rules = found.get("OwnershipControls", {}).get("Rules", [])
-        owned = [rule["ObjectOwnership"] for rule in rules]
-        yield equal(bucket, "ObjectOwnership", owned, ["BucketOwnerEnforced"])
-
-
-@concern.requires("storage-lifecycle", "Old objects are removed", "S3.13")
-def _lifecycle(aws: Inventory) -> Iterator[Evidence]:
-    for bucket in aws.s3.buckets:
-        found = aws.s3.setting("get_bucket_lifecycle_configuration", bucket)
-        rules = [it.get("ID", "-") for it in found.get("Rules", []) if it["Status"] == "Enabled"]
-        yield Evidence(bucket, bool(rules), f"rules: {', '.join(rules) or 'none'}")
-
-
-@concern.requires("storage-encrypted", "Buckets are encrypted")
-def _encrypted(aws: Inventory) -> Iterator[Evidence]:
-    for bucket in aws.s3.buckets:
-        found = aws.s3.setting("get_bucket_encryption", bucket)
-        rules = found.get("ServerSideEncryptionConfiguration", {}).get("Rules", [])
-        used = [it["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] for it in rules]
-        yield Evidence(bucket, bool(used), f"encryption = {', '.join(used) or 'none'}")
-
-
-@concern.requires("storage-state", "Terraform's state keeps its older versions")
-def _state(aws: Inventory) -> Iterator[Evidence]:
-    for bucket in aws.s3.buckets:
-        if bucket.startswith(f"{aws.name}-state-"):
-            yield versioned(aws, bucket)
+requires("storage-owner", "Access lists are off: the owner owns every object", "S3.12").field(
+    _setting("get_bucket_ownership_controls"),
+    "OwnershipControls.Rules[].ObjectOwnership",
+    ["BucketOwnerEnforced"],
+)
+requires("storage-lifecycle", "Old objects are removed", "S3.13").field(
+    _setting("get_bucket_lifecycle_configuration"),
+    "Rules[?Status=='Enabled'].[ID || '-'] | []",
+    given,
+    "rules",
+)
+requires("storage-encrypted", "Buckets are encrypted").field(
+    _setting("get_bucket_encryption"),
+    "ServerSideEncryptionConfiguration.Rules[].ApplyServerSideEncryptionByDefault.SSEAlgorithm",
+    given,
+)
+requires("storage-state", "Terraform's state keeps its older versions").field(
+    _setting("get_bucket_versioning", "state-"), "Status", "Enabled", "versioning"
+)
