@@ -159,4 +159,4 @@ def test_a_head_says_all_that_is_needed() -> None:
         (b"host", b"other"),
     ]
     target = b"/adder_service/entries"
-    assert head == Head(b"POST", target, False, fields, 3, True, True)
+    assert head == Head(b"POST", target, False, fields, dict(fields), 3, True, True)

@@ -25,20 +25,23 @@ _BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n")
 # uri-host [ ":" port ] of RFC 9110, 7.2, without names that need escapes.
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]++\]|[0-9A-Za-z._~-]++)(?::[0-9]{0,5})?")
 _ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#]*)(/[^?#]*)?(\?[^#]*)?")
+# RFC 9112, 3.2, 6.1 and 6.3.
+_ONCE: Final = (b"host", b"content-length", b"transfer-encoding")
 _LENGTH: Final = re.compile(rb"[0-9]++")
 
 
 class Head(NamedTuple):
     """A request's head.
 
-    The target is in origin form, or `*`. Names of fields are in lower case. `length` is that of
-    the body, None for chunks.
+    The target is in origin form, or `*`. Names of fields are in lower case; `by_name` has the last
+    of those that were given more than once. `length` is that of the body, None for chunks.
     """
 
     method: bytes
     target: bytes
     is_1_0: bool
     fields: list[tuple[bytes, bytes]]
+    by_name: dict[bytes, bytes]
     length: int | None
     keep_alive: bool
     expects_continue: bool
@@ -84,62 +87,77 @@ def read(data: bytes) -> Head:
     if method == b"CONNECT":
         raise invalid("this is no proxy", 501)
     is_1_0 = minor == b"0"
-    target = _in_origin_form(method, target, fields, host_needed=not is_1_0)
-    length = _length(fields, may_be_chunked=not is_1_0)
+    by_name = dict(fields)
+    if len(by_name) < len(fields):
+        _check_doubled([name for name, _ in fields])
+    if target.startswith(b"/"):
+        host = by_name.get(b"host")
+    else:
+        target, host = _in_origin_form(method, target, fields, by_name)
+    # HTTP/1.0 did not know it.
+    if (host is None and not is_1_0) or not (host is None or _HOST.fullmatch(host)):
+        raise invalid("Host must be a name or an address, and may have a port")
     return Head(
         method,
         target,
         is_1_0,
         fields,
-        length,
-        keep_alive=not is_1_0 and b"close" not in _members(fields, b"connection"),
+        by_name,
+        _length(by_name, may_be_chunked=not is_1_0),
+        not is_1_0 and not (b"connection" in by_name and _has(fields, b"connection", b"close")),
         # RFC 9110, 10.1.1: of an HTTP/1.0 client it is ignored.
-        expects_continue=not is_1_0 and b"100-continue" in _members(fields, b"expect"),
+        b"expect" in by_name and not is_1_0 and _has(fields, b"expect", b"100-continue"),
     )
 
 
-def _values(fields: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
-    return [value for given, value in fields if given == name]
+def _check_doubled(names: list[bytes]) -> None:
+    for name in _ONCE:
+        if names.count(name) > 1:
+            raise invalid(f"{name.decode().title()} must be given once")
 
 
-def _members(fields: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
-    values = _values(fields, name)
-    return [it.strip().lower() for it in b",".join(values).split(b",")] if values else []
+def _has(fields: list[tuple[bytes, bytes]], name: bytes, member: bytes) -> bool:
+    """Tell whether a list that may be spread over fields has a member."""
+    values = b",".join(value for given, value in fields if given == name)
+    return member in (it.strip().lower() for it in values.split(b","))
 
 
 def _in_origin_form(
-    method: bytes, target: bytes, fields: list[tuple[bytes, bytes]], *, host_needed: bool
-) -> bytes:
-    """Check the host, and take it from the target if that has one: RFC 9112, 3.2.2."""
-    hosts = _values(fields, b"host")
-    if len(hosts) > 1 or (host_needed and not hosts):
-        raise invalid("Host must be given once")
-    if absolute := _ABSOLUTE.fullmatch(target):
-        authority, path, query = absolute.groups(default=b"")
-        hosts.append(authority)
-        target = (path or b"/") + query
-        fields[:] = [field for field in fields if field[0] != b"host"]
-        fields.append((b"host", authority))
-    elif not target.startswith(b"/") and (method, target) != (b"OPTIONS", b"*"):
-        raise invalid("the target must be a path or a URL")
-    if not all(map(_HOST.fullmatch, hosts)):
+    method: bytes,
+    target: bytes,
+    fields: list[tuple[bytes, bytes]],
+    by_name: dict[bytes, bytes],
+) -> tuple[bytes, bytes | None]:
+    """Give the target in origin form, and the host, from the target if that has one.
+
+    RFC 9112, 3.2.2.
+    """
+    if (method, target) == (b"OPTIONS", b"*"):
+        return target, by_name.get(b"host")
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None or b"host" not in by_name:
+        raise invalid("the target must be a path, or a URL beside Host")
+    authority, path, query = absolute.groups(default=b"")
+    fields[:] = [field for field in fields if field[0] != b"host"]
+    fields.append((b"host", authority))
+    if not _HOST.fullmatch(by_name[b"host"]):
         raise invalid("Host must be a name or an address, and may have a port")
-    return target
+    by_name[b"host"] = authority
+    return (path or b"/") + query, authority
 
 
-def _length(fields: list[tuple[bytes, bytes]], *, may_be_chunked: bool) -> int | None:
+def _length(by_name: dict[bytes, bytes], *, may_be_chunked: bool) -> int | None:
     """Find how the body ends: RFC 9112, 6."""
-    lengths = _values(fields, b"content-length")
-    codings = _values(fields, b"transfer-encoding")
-    if codings:
-        if lengths or not may_be_chunked:
+    length, coding = by_name.get(b"content-length"), by_name.get(b"transfer-encoding")
+    if coding is not None:
+        if length is not None or not may_be_chunked:
             raise invalid("Transfer-Encoding can't go with Content-Length or HTTP/1.0")
-        if b",".join(codings).lower() != b"chunked":
+        if coding.lower() != b"chunked":
             raise invalid("the transfer coding must be chunked", 501)
         return None
-    if not lengths:
+    if length is None:
         return 0
-    if len(lengths) > 1 or _LENGTH.fullmatch(lengths[0]) is None:
-        raise invalid("Content-Length must be given once, as a number")
+    if _LENGTH.fullmatch(length) is None:
+        raise invalid("Content-Length must be a number")
     # No body that is read has as many bytes as nineteen digits count.
-    return int(lengths[0].lstrip(b"0")[:19] or b"0")
+    return int(length.lstrip(b"0")[:19] or b"0")

@@ -26,7 +26,7 @@ _HIGH_WATER: Final = 64 * 1024
 _LINE_END: Final = b"\r\n"
 _HEAD_END: Final = b"\r\n\r\n"
 # Stands for what could not be read.
-_UNREADABLE: Final = Head(b"-", b"/", False, [], 0, False, False)
+_UNREADABLE: Final = Head(b"-", b"/", False, [], {}, 0, False, False)
 
 
 class HTTPProtocol(asyncio.Protocol):
@@ -272,14 +272,12 @@ class HTTPProtocol(asyncio.Protocol):
             or request.length != len(data) - end
             or not request.keep_alive
             or request.expects_continue
+            or len(request.by_name) < len(request.fields)
             or self._ended
         ):
             return False
-        fields = dict(request.fields)
-        if len(fields) != len(request.fields):
-            return False
         self._busy = True  # the handler may answer at once
-        taken = route.handle(FastRequest(self, route, fields, data[end:]))
+        taken = route.handle(FastRequest(self, route, request.by_name, data[end:]))
         if not taken:
             self._busy = False
         return taken
