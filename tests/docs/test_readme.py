@@ -60,7 +60,7 @@ def test_the_costs_are_those_of_the_table() -> None:
 
 @pytest.mark.parametrize("field", fields(Settings), ids=lambda field: field.name)
 def test_configuration_table_gives_each_default(field) -> None:
-    default = "" if field.default is None else f"`{field.default}`"
+    default = f"`{field.default}`" if field.default not in (None, ()) else ""
     cells = f"| `TALLY_{field.name.upper()}` | {default} |".replace("|  |", "| |")
     assert cells in README
 
