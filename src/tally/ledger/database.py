@@ -24,7 +24,7 @@ _SETTINGS: Final = {
 }
 # Revisions this code has outgrown. Any other unknown revision is a newer one, which only adds
 # to what this code needs: during a release old services go on under the new schema.
-_OLDER_REVISIONS: Final[frozenset[str]] = frozenset()
+_OLDER_REVISIONS: Final[frozenset[str]] = frozenset({"0001"})
 
 
 class Unavailable(Exception):

@@ -49,7 +49,7 @@ async def migrate(database: Database, passwords: Mapping[str, str] | None = None
             before = await current_revision(connection)
             if before != REVISION:
                 await connection.execute(text("CREATE SCHEMA IF NOT EXISTS tally"))
-                await connection.run_sync(_upgrade)
+                await connection.run_sync(upgrade)
             await _ensure_roles(connection)
             await _set_passwords(connection, passwords or {})
             await connection.commit()
@@ -60,7 +60,8 @@ async def migrate(database: Database, passwords: Mapping[str, str] | None = None
     return before != REVISION
 
 
-def _upgrade(connection: Connection) -> None:
+def upgrade(connection: Connection, revision: str = "head") -> None:
+    """Run the migrations up to a revision, in the transaction that is under way."""
     # Imported here because a service that finds its schema current never needs it.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
@@ -69,7 +70,7 @@ def _upgrade(connection: Connection) -> None:
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     try:
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
     except CommandError as error:
         raise SchemaNewer(
             f"the database's schema is newer than {REVISION}, the newest this release knows:"

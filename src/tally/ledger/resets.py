@@ -24,7 +24,7 @@ _UNDO: Final = text("SELECT * FROM tally.undo_reset(:id)").columns(sum=AmountTyp
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """A reset, and what it cleared."""
+    """A reset, and what it cleared; its id is 0 where that was nothing, and no reset was made."""
 
     id: int
     sum: Amount

@@ -101,7 +101,7 @@ class Resetter(Service):
             match form:
                 case {"action": "reset", "key": key, **rest} if is_key(key) and not rest:
                     made, _ = await self._resets.reset(key)
-                    return RedirectResponse(f"{PATH}?done={made.id}", 303)
+                    return RedirectResponse(f"{PATH}?done={made.id}" if made.id else PATH, 303)
                 case {"action": "undo", "id": number, **rest} if _is_id(number) and not rest:
                     undone = await self._resets.undo(int(number))
                     return RedirectResponse(f"{PATH}?undone={undone.id}", 303)
