@@ -112,7 +112,8 @@ class LedgerMachine(RuleBasedStateMachine):
     async def connect(self):
         self.owner = await asyncpg.connect(self.ledger.owner_url)
         await self.owner.execute(
-            "TRUNCATE tally.entry, tally.reset, tally.empty_reset, tally.answer, tally.writer, tally.total;"
+            "TRUNCATE tally.entry, tally.reset, tally.empty_reset, tally.answer, tally.writer,"
+            " tally.total;"
             "INSERT INTO tally.total DEFAULT VALUES"
         )
         roles = ("postgres", "tally_adder", "tally_display", "tally_reset")

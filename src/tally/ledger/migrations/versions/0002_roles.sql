@@ -167,6 +167,8 @@ $$;
 CREATE FUNCTION tally.free_total() RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
+    -- Who is active is otherwise read once a transaction, and the caller may call twice in one.
+    SELECT pg_stat_clear_snapshot();
     SELECT count(*) FILTER (WHERE pg_terminate_backend(a.pid))
       FROM pg_stat_activity AS a
      WHERE a.usename IN ('tally_adder', 'tally_display', 'tally_reset', 'tally_operator')
