@@ -11,21 +11,20 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-# What each service, and a person who looks, may do; PostgreSQL itself refuses everything else.
-GRANTS: Final = {
-    "tally_adder": (
-        "SELECT ON tally.total",
-        "EXECUTE ON FUNCTION tally.register_writer, tally.add_batch, tally.settle_batch,"
-        " tally.recall, tally.free_total",
-    ),
-    "tally_display": ("SELECT ON tally.total, tally.entry",),
-    "tally_reset": (
-        "SELECT ON tally.total, tally.reset",
-        "EXECUTE ON FUNCTION tally.reset_total, tally.undo_reset, tally.free_total",
-    ),
-    "tally_operator": ("SELECT ON ALL TABLES IN SCHEMA tally",),
+# What each service, and a person who looks, may read and call; PostgreSQL refuses everything else.
+_READS: Final = {
+    "tally_adder": "tally.total",
+    "tally_display": "tally.total, tally.entry",
+    "tally_reset": "tally.total, tally.reset",
+    "tally_operator": "ALL TABLES IN SCHEMA tally",
 }
-ROLES: Final = tuple(GRANTS)
+_CALLS: Final = {
+    "tally_adder": ("register_writer", "add_batch", "settle_batch", "recall", "free_total"),
+    "tally_display": (),
+    "tally_reset": ("reset_total", "undo_reset", "free_total"),
+    "tally_operator": (),
+}
+ROLES: Final = tuple(_READS)
 
 # For sessions that choose nothing themselves, as a person's psql.
 _SETTINGS: Final = {"idle_in_transaction_session_timeout": "60s"}
@@ -68,7 +67,12 @@ async def ensure_roles(connection: AsyncConnection) -> list[str]:
     settings = _SETTINGS | (_SUPERUSER_SETTINGS if superuser else {})
     statements: list[str] = []
     for role in sorted(present):
-        for grant in ("USAGE ON SCHEMA tally", "SELECT ON tally.alembic_version", *GRANTS[role]):
+        for grant in (
+            "USAGE ON SCHEMA tally",
+            f"SELECT ON {_READS[role]}",
+            "SELECT ON tally.alembic_version",
+            *(f"EXECUTE ON FUNCTION tally.{function}" for function in _CALLS[role]),
+        ):
             await connection.execute(text(f"GRANT {grant} TO {role}"))
         statements += await _settle(connection, role, settings)
         if may_create and not superuser:
@@ -186,3 +190,21 @@ async def _open_to_public(connection: AsyncConnection) -> list[str]:
         )
         if still
     ]
+
+
+async def powers_beyond(connection: AsyncConnection, role: str) -> tuple[str, list[str]]:
+    """Tell who this session is, and what of the ledger he may change that `role` may not."""
+    name, owner, functions = (
+        await connection.execute(
+            text(
+                "SELECT current_user,"
+                " (SELECT pg_has_role(nspowner, 'USAGE')"
+                " FROM pg_namespace WHERE nspname = 'tally'),"
+                " ARRAY(SELECT proname::text FROM pg_proc"
+                " WHERE pronamespace = to_regnamespace('tally')"
+                " AND has_function_privilege(oid, 'EXECUTE') ORDER BY 1)"
+            )
+        )
+    ).one()
+    beyond = [function for function in functions if function not in _CALLS[role]]
+    return name, ["everything, as the owner"] if owner else beyond

@@ -121,7 +121,7 @@ class Display(Service):
 
         self._exports += 1
         try:
-            await export(self._database, "csv", write_in_time)
+            await export(self.database, "csv", write_in_time)
         finally:
             self._exports -= 1
 

@@ -1,8 +1,9 @@
 """Composes services into one process, and runs it until a signal."""
 
+import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from importlib.resources import files
 
@@ -18,6 +19,7 @@ from tally.services.adder import Adder
 from tally.services.display import Display
 from tally.services.errors import error_page, problem_of
 from tally.services.reset import Resetter
+from tally.services.separation import warn_unless_separated
 from tally.services.service import NAMES, Service, service_of
 from tally.settings import Settings
 from tally.web import metrics
@@ -33,15 +35,14 @@ class StartError(Exception):
 
 
 def serve(
-    names: Sequence[str],
+    database_urls: Mapping[str, str],
     settings: Settings,
-    database_url: Callable[[str], str],
     *,
     ready: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT.
 
-    `database_url` gives a role's database URL; `ready` is called with the services' URL once
+    `database_urls` gives each service's, by its name; `ready` is called with the services' URL once
     requests are answered. Raises `StartError`.
     """
     log = Log(settings.log)
@@ -50,7 +51,7 @@ def serve(
     listener = _listen(settings)
     _serve_metrics(settings.metrics_port)
     try:
-        uvloop.run(_serve(_compose(names, settings, database_url, log), log, listener, ready))
+        uvloop.run(_serve(_compose(database_urls, settings, log), log, listener, ready))
     finally:
         log.flush()
 
@@ -77,13 +78,13 @@ async def _serve(
     url = url_of(listener)
     server = Server(app, fast_routes, on_started=lambda: ready(url), on_signal=stopping)
     log.write("info", "start", services=names, address=url, version=__version__)
+    warning = asyncio.create_task(warn_unless_separated(services, log))
     await server.serve([listener])
+    warning.cancel()
     log.write("info", "stop", services=names)
 
 
-def _compose(
-    names: Sequence[str], settings: Settings, database_url: Callable[[str], str], log: Log
-) -> list[Service]:
+def _compose(database_urls: Mapping[str, str], settings: Settings, log: Log) -> list[Service]:
     kinds: dict[str, Callable[[Database, Settings], Service]] = {
         "adder": Adder,
         "display": Display,
@@ -92,13 +93,13 @@ def _compose(
     return [
         kinds[name](
             Database(
-                database_url(f"tally_{name}"),
+                url,
                 timeout=settings.request_timeout,
                 on_connection=partial(_note_connection, log, name),
             ),
             settings,
         )
-        for name in names
+        for name, url in database_urls.items()
     ]
 
 
@@ -146,7 +147,7 @@ def openapi() -> bytes:
 
 def declared() -> set[tuple[str, str]]:
     """List every resource of the services, as (METHOD, path template)."""
-    services = _compose(NAMES, Settings(), lambda role: "postgresql:///", Log())
+    services = _compose(dict.fromkeys(NAMES, "postgresql:///"), Settings(), Log())
     return {
         (method, path)
         for service in services
