@@ -3,18 +3,19 @@
 import asyncio
 from collections.abc import Mapping
 
+from tally.cli.errors import Unusable
 from tally.cli.options import note
 from tally.embedded.supervisor import Supervisor
 from tally.ledger.database import Database
 from tally.ledger.migrate import migrate
 from tally.services.server import NAMES, serve
-from tally.settings import InvalidSetting, Settings
+from tally.settings import Settings
 
 
 def up(settings: Settings) -> None:
     """Serve everything until SIGTERM or SIGINT.
 
-    Raises `EmbeddedError`, `InvalidSetting`, `StartError`, `SchemaNewer` or `Unavailable`, each of
+    Raises `EmbeddedError`, `Unusable`, `StartError`, `SchemaNewer` or `Unavailable`, each of
     one line.
     """
     given = {name: url for name in NAMES if (url := settings.database_url_of(name))}
@@ -22,7 +23,7 @@ def up(settings: Settings) -> None:
         _run(settings, settings.database_url, given)
         return
     if given:
-        raise InvalidSetting("TALLY_DATABASE_URL must be set too: the owner's, who migrates")
+        raise Unusable("TALLY_DATABASE_URL must be set too: the owner's, who migrates")
     with Supervisor(settings.data_dir, note) as supervisor:
         server = supervisor.server
         _run(settings, server.admin_url, {name: server.url(f"tally_{name}") for name in NAMES})
