@@ -57,8 +57,10 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """
     given = _given(environment)
     password = given.get("database_password")
-    for name in _URLS & given.keys() if password else ():
-        given[name] = _with_password(_url(name, given[name]), _token("database_password", password))
+    if password is not None:
+        _token("database_password", password)
+        for name in _URLS & given.keys():
+            given[name] = _with_password(_url(name, given[name]), password)
     parsed = {name: _PARSERS[name](name, given[name]) for name in _PARSERS if name in given}
     return Settings(**parsed)  # type: ignore[arg-type]
 

@@ -42,6 +42,7 @@ def serve(service: str, port: int | None, host: str | None) -> None:
     A service's own TALLY_ADDER_DATABASE_URL, TALLY_DISPLAY_DATABASE_URL or
     TALLY_RESET_DATABASE_URL comes first.
     """
+    from tally.embedded.accounts import drop_root
     from tally.services.server import NAMES, StartError
     from tally.services.server import serve as run
 
@@ -56,7 +57,12 @@ def serve(service: str, port: int | None, host: str | None) -> None:
                     " `tally up` brings its own database"
                 )
         try:
-            run(urls, settings, ready=lambda at: note(f"Tally is at {at}"))
+            run(
+                urls,
+                settings,
+                listening=drop_root,
+                ready=lambda at: note(f"Tally is at {at}"),
+            )
         except StartError as error:
             raise Refused(str(error)) from error
 

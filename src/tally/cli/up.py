@@ -1,10 +1,13 @@
 """The one-machine stack: PostgreSQL if none is given, the schema, and all three services."""
 
 import asyncio
+import os
 from collections.abc import Mapping
 
 from tally.cli.errors import Unusable
 from tally.cli.options import note
+from tally.embedded.accounts import drop_root
+from tally.embedded.keeper import Keeper
 from tally.embedded.supervisor import Supervisor
 from tally.ledger.database import Database
 from tally.ledger.migrate import migrate
@@ -24,14 +27,21 @@ def up(settings: Settings) -> None:
         return
     if given:
         raise Unusable("TALLY_DATABASE_URL must be set too: the owner's, who migrates")
-    with Supervisor(settings.data_dir, note) as supervisor:
-        server = supervisor.server
+    # Root's services give up root, so that their PostgreSQL needs somebody else who keeps it.
+    as_root = os.geteuid() == 0
+    with Keeper(settings.data_dir) if as_root else Supervisor(settings.data_dir, note) as kept:
+        server = kept.server
         _run(settings, server.admin_url, {name: server.url(f"tally_{name}") for name in NAMES})
 
 
 def _run(settings: Settings, admin_url: str, database_urls: Mapping[str, str]) -> None:
     asyncio.run(_migrate(Database(admin_url, timeout=settings.request_timeout)))
-    serve(database_urls, settings, ready=lambda address: note(f"Tally is at {address}"))
+    serve(
+        database_urls,
+        settings,
+        listening=drop_root,
+        ready=lambda address: note(f"Tally is at {address}"),
+    )
 
 
 async def _migrate(database: Database) -> None:

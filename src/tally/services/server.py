@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from importlib.resources import files
 
 import uvloop
@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tally import __version__
+from tally import __version__, pages
 from tally.ledger.database import Database
 from tally.services.adder import Adder
 from tally.services.display import Display
@@ -38,18 +38,23 @@ def serve(
     database_urls: Mapping[str, str],
     settings: Settings,
     *,
+    listening: Callable[[], None] = lambda: None,
     ready: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT.
 
-    `database_urls` gives each service's, by its name; `ready` is called with the services' URL once
-    requests are answered. Raises `StartError`.
+    `database_urls` gives each service's, by its name. `listening` is called once ports are open
+    and files read, and may give up the rights that this took; `ready` is called with the services'
+    URL once requests are answered. Raises `StartError`.
     """
     log = Log(settings.log)
     Bridge(log).install()
     raise_file_limit()
     listener = _listen(settings)
     _serve_metrics(settings.metrics_port)
+    pages.load()
+    openapi()
+    listening()
     try:
         uvloop.run(_serve(_compose(database_urls, settings, log), log, listener, ready))
     finally:
@@ -140,6 +145,7 @@ async def _openapi(request: Request) -> Response:
     return Response(openapi(), media_type="application/json")
 
 
+@cache
 def openapi() -> bytes:
     """Read the HTTP contract."""
     return files("tally.services").joinpath("openapi.json").read_bytes()
