@@ -18,6 +18,7 @@ from tests.support.processes import wait_for
 
 pytestmark = pytest.mark.skipif(not AS_ROOT, reason="only root hands its work to other users")
 
+PAGES = ("/", "/adder_service", "/display_service", "/reset_service", "/openapi.json")
 # Logs in by the libraries of PostgreSQL's own, and says who it is then.
 LOG_IN = ["-X", "-A", "-t", "-c", "SELECT current_user"]
 
@@ -117,10 +118,51 @@ def test_the_services_give_up_root_for_good(tally_up):
     assert status["Groups"] == []
     assert int(status["CapPrm"][0], 16) == int(status["CapEff"][0], 16) == 0
     # What they need of files they have read: all pages, the contract, static files.
-    for path in ("/", "/adder_service", "/display_service", "/reset_service", "/openapi.json"):
+    for path in PAGES:
         assert httpx.get(f"{running.url}{path}", headers={"Accept": "text/html"}).status_code == 200
     assert httpx.get(f"{running.url}/none", headers={"Accept": "text/html"}).status_code == 404
     assert running.stop() == 0
+
+
+# Runs the command, and tells of each module that is loaded and each file opened without root.
+TOLD = """
+import os, sys
+def tell(event, arguments):
+    if event in ("import", "open") and os.geteuid() != 0:
+        os.write(2, f"needs {event} {arguments[0]}\\n".encode())
+sys.addaudithook(tell)
+from tally.cli import main
+main()
+"""
+
+
+def test_services_need_no_file_once_they_gave_up_root(tmp_path, roomy):
+    """Those of Tally and of Python may be out of their reach, as in root's home."""
+    notes = tmp_path / "notes"
+    with notes.open("wb") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-c", TOLD, "up", "--port", "0"],
+            env={**os.environ, "TALLY_DATA_DIR": str(roomy / "data")},
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+        )
+    try:
+        wait_for(lambda: "Tally is at" in notes.read_text(), said=notes.read_text)
+        url = notes.read_text().partition("Tally is at ")[2].split()[0]
+        with httpx.Client(base_url=url, headers={"Accept": "text/html"}) as client:
+            for path in (*PAGES, "/none", "/display_service/total", "/display_service/entries/export"):
+                client.get(path)
+            client.post("/adder_service", data={"value": "1"}, headers={"Origin": url})
+            client.post("/adder_service/entries", json={"values": [1, 2]})
+            client.post("/adder_service/entries", content=b"\xff")
+            client.post("/reset_service/resets")
+            client.delete("/reset_service/resets/1")
+        os.kill(postgres.running(roomy / "data").pid, signal.SIGKILL)
+        wait_for(lambda: httpx.get(f"{url}/display_service/total").status_code == 200)
+    finally:
+        process.terminate()
+        assert process.wait() == 0
+    assert [line for line in notes.read_text().splitlines() if line.startswith("needs")] == []
 
 
 def test_a_service_alone_gives_up_root_too(ledger, tmp_path):

@@ -54,9 +54,9 @@ def serve(
     _serve_metrics(settings.metrics_port)
     pages.load()
     openapi()
-    listening()
+    services = _compose(database_urls, settings, log)
     try:
-        uvloop.run(_serve(_compose(database_urls, settings, log), log, listener, ready))
+        uvloop.run(_serve(services, log, listener, listening, ready))
     finally:
         log.flush()
 
@@ -65,6 +65,7 @@ async def _serve(
     services: Sequence[Service],
     log: Log,
     listener: socket.socket,
+    listening: Callable[[], None],
     ready: Callable[[str], None],
 ) -> None:
     names = [service.name for service in services]
@@ -82,6 +83,7 @@ async def _serve(
 
     url = url_of(listener)
     server = Server(app, fast_routes, on_started=lambda: ready(url), on_signal=stopping)
+    listening()
     log.write("info", "start", services=names, address=url, version=__version__)
     warning = asyncio.create_task(warn_unless_separated(services, log))
     await server.serve([listener])
