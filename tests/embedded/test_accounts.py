@@ -150,7 +150,7 @@ def test_services_need_no_file_once_they_gave_up_root(tmp_path, roomy):
         wait_for(lambda: "Tally is at" in notes.read_text(), said=notes.read_text)
         url = notes.read_text().partition("Tally is at ")[2].split()[0]
         with httpx.Client(base_url=url, headers={"Accept": "text/html"}) as client:
-            for path in (*PAGES, "/none", "/display_service/total", "/display_service/entries/export"):
+            for path in (*PAGES, "/none", "/display_service/total", "/display_service/entries.csv"):
                 client.get(path)
             client.post("/adder_service", data={"value": "1"}, headers={"Origin": url})
             client.post("/adder_service/entries", json={"values": [1, 2]})
