@@ -5,13 +5,14 @@ import asyncio
 import httpx
 
 from tests.support.http import ENTRIES, connect
+from tests.support.postgres import urls_of
 
 HEAD = b"POST /adder_service/entries HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
 
 async def test_a_full_queue_is_refused_at_once(database, tally_up) -> None:
     running = tally_up(
-        TALLY_DATABASE_URL=database[0].admin_url,
+        **urls_of(database[0]),
         TALLY_QUEUE_LIMIT="10",
         TALLY_REQUEST_TIMEOUT="3",
     )

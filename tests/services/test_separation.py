@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.support.postgres import execute
 from tests.support.processes import wait_for
 
 
@@ -54,10 +55,15 @@ def test_a_service_with_its_own_role_is_no_warning(start, ledger):
 
 
 @pytest.mark.parametrize("service", ["adder", "display", "reset"])
-def test_the_owner_s_role_is_one_warning(start, ledger, service):
-    (warning,) = start(service, TALLY_DATABASE_URL=ledger.owner_url)
+def test_a_role_with_the_owner_s_powers_is_one_warning(start, ledger, service):
+    role = f"tally_{service}"
+    execute(ledger.owner_url, f"GRANT postgres TO {role}")
+    try:
+        (warning,) = start(service, TALLY_DATABASE_URL=ledger.url(role))
+    finally:
+        execute(ledger.owner_url, f"REVOKE postgres FROM {role}")
     assert warning["event"] == "roles separate nothing"
-    assert warning[service] == "postgres may do more: everything, as the owner"
+    assert warning[service] == f"{role} may do more: everything, as the owner"
 
 
 def test_one_role_for_all_services_is_one_warning(start, ledger):

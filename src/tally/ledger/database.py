@@ -157,6 +157,10 @@ class Database:
                 while True:
                     try:
                         async with engine.begin() as connection:
+                            if changes:
+                                # A connection that was lost while idle shows here, before the
+                                # change begins.
+                                await connection.execute(text("SELECT 1"))
                             begun = True
                             result = await work(connection)
                     except Exception as error:
