@@ -4,18 +4,23 @@ What a role may do stands in test_roles.py; here is what it tries beyond that.
 """
 
 import asyncio
+import shutil
+import tempfile
+from pathlib import Path
 
 import asyncpg
 import pytest
 from sqlalchemy import text
 
+from tally.embedded import postgres
 from tally.ledger import migrate as migrating
 from tally.ledger.database import Database
 from tally.ledger.migrate import migrate
 from tally.ledger.reader import Reader
 from tally.ledger.resets import Resets
 from tally.ledger.roles import ROLES
-from tally.ledger.writer import Key
+from tally.ledger.writer import Key, Writer
+from tests.support.postgres import execute, with_database
 
 ONE = 10**9
 SERVICES = ("tally_adder", "tally_display", "tally_reset")
@@ -332,3 +337,60 @@ async def test_two_migrations_of_one_server_at_once_change_each_role_once(connec
     session = await thief("tally_adder")
     await session.execute("ALTER ROLE CURRENT_USER SET work_mem = 64")
     assert await asyncio.gather(*(migrate(connect("postgres")) for _ in range(4))) == [False] * 4
+
+
+# --- An owner who is no superuser, as on a managed PostgreSQL ------------------------------------
+
+
+@pytest.fixture
+def managed():
+    """A server whose databases and roles are made by a user of a cloud's kind; gives its URLs."""
+    folder = Path(tempfile.mkdtemp(prefix="tally-managed-"))
+    folder.chmod(0o755)
+    with postgres.start(folder / "data") as server:
+        execute(
+            server.admin_url,
+            "CREATE ROLE master LOGIN CREATEROLE CREATEDB",
+            "CREATE DATABASE managed OWNER master",
+        )
+        yield lambda role: with_database(server.url(role), "managed")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+async def test_what_an_owner_may_not_revoke_is_said_and_the_rest_is_done(managed):
+    database = Database(managed("master"), timeout=30)
+    said = []
+    assert await migrate(database, notice=said.append) is True
+    assert [line.partition(": ")[2] for line in said] == [
+        "REVOKE CONNECT ON DATABASE postgres, template1",
+        "REVOKE EXECUTE ON FUNCTION, for advisory locks and large objects",
+    ]
+    # Once more, and nothing is left to do but that.
+    again = []
+    assert await migrate(database, notice=again.append) is False
+    assert again == said
+    await database.close()
+    session = await asyncpg.connect(managed("tally_adder"))
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await session.execute("CREATE TEMPORARY TABLE mine (id int)")
+    await session.close()
+
+
+async def test_the_total_is_freed_under_such_an_owner_too(managed):
+    owner = Database(managed("master"), timeout=30)
+    await migrate(owner)
+    session = await asyncpg.connect(managed("tally_adder"))
+    await hold_total(session, "tally_adder")
+    database = Database(managed("tally_adder"), timeout=30)
+    writer = Writer(database, queue_limit=10)
+    writer.start()
+    assert (await writer.add([ONE])).sum == ONE
+    session.terminate()
+    session = await asyncpg.connect(managed("tally_display"))
+    await session.execute("SET idle_in_transaction_session_timeout = 0; BEGIN")
+    await session.execute("ALTER ROLE CURRENT_USER SET default_transaction_read_only = on")
+    assert await asyncio.wait_for(migrate(owner), 60) is False
+    session.terminate()
+    await writer.close(grace=1)
+    for each in (owner, database):
+        await each.close()

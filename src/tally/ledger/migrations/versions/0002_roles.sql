@@ -39,22 +39,25 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     batch_values numeric[] := p_values;
+    size CONSTANT int := cardinality(batch_values);
+    keys uuid[] := p_keys;
+    bodies uuid[] := p_bodies;
     firsts bigint[] := p_firsts;
     lasts bigint[] := p_lasts;
     was tally.total%ROWTYPE;
     moment timestamptz;
 BEGIN
     -- All of it before the lock, which others wait for. 10,000 is what an adder puts in a batch.
-    IF (cardinality(batch_values) BETWEEN 1 AND 10000) IS NOT TRUE THEN
+    IF (size BETWEEN 1 AND 10000) IS NOT TRUE THEN
         RAISE EXCEPTION 'a batch has 1 to 10000 values'
               USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF num_nonnulls(p_keys, p_bodies, p_firsts, p_lasts) > 0 AND EXISTS (
-        SELECT FROM unnest(p_keys::uuid[], p_bodies::uuid[], firsts, lasts)
+        SELECT FROM unnest(keys, bodies, firsts, lasts)
                     WITH ORDINALITY AS k (key, body, first, last, n)
          WHERE (k.key IS NOT NULL AND k.body IS NOT NULL AND k.first <= k.last
                 AND k.first > CASE k.n WHEN 1 THEN 0 ELSE lasts[k.n - 1] END
-                AND k.last <= cardinality(batch_values)) IS NOT TRUE
+                AND k.last <= size) IS NOT TRUE
     ) THEN
         RAISE EXCEPTION 'each key has a body and a range of the batch after that of the key before'
               USING ERRCODE = 'invalid_parameter_value';
@@ -78,8 +81,7 @@ BEGIN
         INSERT INTO tally.answer (key, body, first_id, last_id, sum, count)
         SELECT k.key, k.body, was.last_id + k.first, was.last_id + k.last,
                added.sum_after, was.count + k.last
-          FROM unnest(p_keys::uuid[], p_bodies::uuid[], firsts, lasts)
-               AS k (key, body, first, last)
+          FROM unnest(keys, bodies, firsts, lasts) AS k (key, body, first, last)
           JOIN added ON added.id = was.last_id + k.last
     )
     UPDATE tally.total AS t
