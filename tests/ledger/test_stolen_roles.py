@@ -320,6 +320,7 @@ async def test_a_migration_undoes_what_a_role_set_for_itself(thief, owner, conne
     session = await thief("tally_adder")
     assert await session.fetchval("SHOW default_transaction_read_only") == "off"
     assert await session.fetchval("SHOW idle_in_transaction_session_timeout") == "1min"
+    assert await session.fetchval("SHOW temp_file_limit") == "256MB"
 
 
 @pytest.mark.parametrize("role", SERVICES)
