@@ -205,14 +205,29 @@ def test_all_ends_with_services_that_are_killed(tally_up):
     assert again.stop() == 0
 
 
+def test_services_whose_keeper_is_killed_stop_and_say_why(tally_up):
+    """A service manager starts all again; without it nobody could start PostgreSQL."""
+    running = tally_up()
+    server = postgres.running(running.folder / "data")
+    (keeper,) = children(running.process.pid)
+    os.kill(keeper, signal.SIGKILL)
+    assert running.process.wait() == 3
+    assert "ended by itself; start again" in (running.folder / "stderr.log").read_text()
+    wait_for(lambda: not server.alive)
+
+
+def children(pid):
+    listed = ["pgrep", "-P", str(pid)]
+    done = subprocess.run(listed, capture_output=True, text=True, check=True)
+    return [int(child) for child in done.stdout.split()]
+
+
 def test_a_request_to_stop_that_reaches_all_processes_loses_nothing(tally_up):
     """As a service manager sends it to a whole group: the database stays until services ended."""
     running = tally_up()
-    keepers = subprocess.run(
-        ["pgrep", "-P", str(running.process.pid)], capture_output=True, text=True, check=True
-    ).stdout.split()
+    keepers = children(running.process.pid)
     for pid in keepers:
-        os.kill(int(pid), signal.SIGTERM)
+        os.kill(pid, signal.SIGTERM)
     answer = httpx.post(f"{running.url}/adder_service/entries", json={"value": 1})
     assert answer.status_code == 201
     assert running.stop() == 0

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Final, Self
 
@@ -38,9 +39,19 @@ class Keeper:
         line = self._process.stdout.readline() if self._process.stdout else ""
         said = json.loads(line or '{"error": "the process that keeps PostgreSQL ended at once"}')
         if "error" in said:
-            self.stop()
+            self._process.communicate(timeout=_STOP_SECONDS)
             raise EmbeddedError(said["error"])
         self.server = Server(Path(said["directory"]), Path(said["sockets"]), said["pid"], None)
+        self._stopping = False
+        self._watcher = threading.Thread(target=self._watch, name="keeper-watcher", daemon=True)
+        self._watcher.start()
+
+    def _watch(self) -> None:
+        """Ask this process to stop should the keeper end by itself: nobody could start another."""
+        self._process.wait()
+        if not self._stopping:
+            _notice("the process that keeps PostgreSQL ended; stopping")
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def __enter__(self) -> Self:
         return self
@@ -49,8 +60,16 @@ class Keeper:
         self.stop()
 
     def stop(self) -> None:
-        """Stop the server for good: the process ends at the end of its input."""
+        """Stop the server for good: the process ends at the end of its input.
+
+        Raises EmbeddedError if it ended before.
+        """
+        self._stopping = True
+        ended = self._process.poll() is not None
         self._process.communicate(timeout=_STOP_SECONDS)
+        self._watcher.join()
+        if ended:
+            raise EmbeddedError("the process that keeps PostgreSQL ended by itself; start again")
 
 
 def main(parent: str, directory: str) -> None:
