@@ -34,7 +34,8 @@ lint-files: .venv/installed-check
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --explicit-package-bases --package deploy.ci
 	$(BIN)/shellcheck .ci/run scripts/audit scripts/images scripts/pin scripts/release \
-	    deploy/containers/await-deployment deploy/adder/replace-machines deploy/adder/machine/opt/tally/bin/* \
+	    deploy/containers/await-deployment deploy/containers/make-secrets \
+	    deploy/adder/replace-machines deploy/adder/machine/opt/tally/bin/* \
 	    deploy/bastion/machine/usr/local/bin/*
 	$(BIN)/hadolint deploy/containers/Containerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml

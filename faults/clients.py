@@ -238,7 +238,7 @@ class Resetting(Client):
             if attempt.answer is not None and attempt.status == _CREATED:
                 if key is not None:
                     self._acknowledged.append(key)
-                if self.rng.random() < 0.7:
+                if attempt.answer["id"] and self.rng.random() < 0.7:
                     await self._undo(attempt.answer["id"])
         await self._rest(self.rng.uniform(*_RESET_PAUSE))
 

@@ -17,6 +17,9 @@ def test_nothing_set_means_the_defaults() -> None:
     [
         ("DATABASE_URL", "postgresql://me:pw@host/tally", "postgresql://me:pw@host/tally"),
         ("DATABASE_URL", "postgres:///tally?host=/run", "postgres:///tally?host=/run"),
+        ("ADDER_DATABASE_URL", "postgresql://adder@host/tally", "postgresql://adder@host/tally"),
+        ("DISPLAY_DATABASE_URL", "postgresql://display@host/t", "postgresql://display@host/t"),
+        ("RESET_DATABASE_URL", "postgresql://reset@host/tally", "postgresql://reset@host/tally"),
         ("DATA_DIR", "/var/lib/my tally", Path("/var/lib/my tally")),
         ("HOST", "0.0.0.0", "0.0.0.0"),
         ("PORT", "0", 0),
@@ -41,6 +44,8 @@ def test_takes(name, given, read) -> None:
         ("DATABASE_URL", "mysql://me:pw@host/tally", "must be a URL"),
         ("DATABASE_URL", "host=localhost password=pw", "must be a URL"),
         ("DATABASE_URL", "postgresql://[pw", "must be a URL"),
+        ("RESET_DATABASE_URL", "mysql://me:pw@host/tally", "must be a URL"),
+        ("RESET_TOKEN_FILE", "/nowhere", "can't be read: No such file"),
         ("PORT", "65536", "must be a port"),
         ("PORT", "-1", "must be a port"),
         ("PORT", "http", "must be a port"),
@@ -80,3 +85,41 @@ def test_a_password_that_breaks_the_rule_is_refused_and_not_shown(given) -> None
     with pytest.raises(InvalidSetting) as refusal:
         read_passwords({"TALLY_DISPLAY_PASSWORD": given})
     assert str(refusal.value) == "TALLY_DISPLAY_PASSWORD must be 1 to 512 visible ASCII characters"
+
+
+def test_a_service_s_own_database_url_comes_first() -> None:
+    settings = read_settings(
+        {"TALLY_DATABASE_URL": "postgres:///all", "TALLY_RESET_DATABASE_URL": "postgres:///own"}
+    )
+    assert settings.database_url_of("adder") == "postgres:///all"
+    assert settings.database_url_of("reset") == "postgres:///own"
+
+
+@pytest.mark.parametrize(
+    "name", ["DATABASE_URL", "ADDER_DATABASE_URL", "ADD_TOKEN", "RESET_TOKEN", "ADDER_PASSWORD"]
+)
+def test_a_secret_may_stand_in_a_file(tmp_path, name) -> None:
+    secret = "postgres:///tally" if name.endswith("URL") else "s3cret-of-16-characters"
+    file = tmp_path / "secret"
+    file.write_text(f"{secret}\n")
+    given = {f"TALLY_{name}_FILE": str(file)}
+    if name.endswith("PASSWORD"):
+        assert read_passwords(given) == {"tally_adder": secret}
+    else:
+        assert getattr(read_settings(given), name.lower()) == secret
+    with pytest.raises(InvalidSetting, match=f"TALLY_{name}_FILE and TALLY_{name}"):
+        read_settings(given | {f"TALLY_{name}": secret})
+
+
+def test_the_database_s_password_is_for_urls_without_one() -> None:
+    settings = read_settings(
+        {
+            "TALLY_DATABASE_PASSWORD": "p&ss",
+            "TALLY_DATABASE_URL": "postgresql://me@host/tally?sslmode=require",
+            "TALLY_ADDER_DATABASE_URL": "postgresql://adder:own@host/tally",
+            "TALLY_RESET_DATABASE_URL": "postgresql:///tally",
+        }
+    )
+    assert settings.database_url == "postgresql://me@host/tally?sslmode=require&password=p%26ss"
+    assert settings.adder_database_url == "postgresql://adder:own@host/tally"
+    assert settings.reset_database_url == "postgresql:///tally?password=p%26ss"

@@ -38,6 +38,9 @@ def resets(evidence: Evidence) -> Facts:
     for request in evidence.resets:
         unknown += not request.acknowledged and not request.refused
         for attempt in request.acknowledged:
+            if told_id(attempt) == 0:
+                yield _not_empty(evidence, request, attempt)
+                continue
             yield (
                 f"two requests were told of reset {told_id(attempt)}"
                 if owners.setdefault(told_id(attempt), request) is not request
@@ -52,6 +55,16 @@ def resets(evidence: Evidence) -> Facts:
     yield from _unasked(
         "undo", len(evidence.timeline.made_by_undo.keys() - told), len(evidence.unheard_undos)
     )
+
+
+def _not_empty(evidence: Evidence, request: Request, attempt: Attempt) -> str | None:
+    """A reset with id 0 found nothing to clear."""
+    first, last = evidence.bounds.during(request.sent, request.done)
+    if attempt.answer.get("count") == 0 and any(
+        first <= state <= last for state in evidence.empty_states
+    ):
+        return None
+    return f"reset answered {attempt.answer}, but there was something to clear"
 
 
 def _not_as_it_was(timeline: Timeline, row: dict[str, Any]) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 LogFormat = Literal["auto", "json", "text"]
 
@@ -16,6 +16,11 @@ _MIN_TOKEN: Final = 16
 _MAX_TOKEN: Final = 512
 # A name, an IPv4 address or an IPv6 address in brackets, and a port if it is not the usual one.
 _HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(?::[0-9]{1,5})?|\*")
+_URLS: Final = frozenset(
+    {"database_url", "adder_database_url", "display_database_url", "reset_database_url"}
+)
+# What may be a secret may stand in a file, as containers are given theirs.
+_SECRET_FILES: Final = ("_url_file", "_token_file", "_password_file")
 # The roles of PostgreSQL whose passwords can be set, as TALLY_ADDER_PASSWORD and so on.
 PASSWORD_ROLES: Final = ("tally_adder", "tally_display", "tally_reset", "tally_operator")
 
@@ -29,6 +34,9 @@ class Settings:
     """What can be set; each field's variable is `TALLY_` and its name in capitals."""
 
     database_url: str | None = None
+    adder_database_url: str | None = None
+    display_database_url: str | None = None
+    reset_database_url: str | None = None
     data_dir: Path = Path(".tally")
     host: str = "127.0.0.1"
     port: int = 8080
@@ -42,17 +50,24 @@ class Settings:
     log: LogFormat = "auto"
     metrics_port: int | None = None
 
+    def database_url_of(self, service: str) -> str | None:
+        """The service's own database URL, or the one for all."""
+        own: str | None = getattr(self, f"{service}_database_url")
+        return own or self.database_url
+
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings; raise `InvalidSetting` for the first that breaks a rule.
 
-    An empty variable counts as not set.
+    An empty variable counts as not set. A secret may stand in a file, which `TALLY_` its name and
+    `_FILE` then gives.
     """
-    given = {
-        name.removeprefix("TALLY_").lower(): value
-        for name, value in environment.items()
-        if name.startswith("TALLY_") and value
-    }
+    given = _given(environment)
+    password = given.get("database_password")
+    if password is not None:
+        _password("database_password", password)
+        for name in _URLS & given.keys():
+            given[name] = _with_password(_url(name, given[name]), password)
     parsed = {name: _PARSERS[name](name, given[name]) for name in _PARSERS if name in given}
     return Settings(**parsed)  # type: ignore[arg-type]
 
@@ -62,12 +77,36 @@ def read_passwords(environment: Mapping[str, str] = os.environ) -> dict[str, str
 
     They are no `Settings`, so that no service holds them. An empty variable counts as not set.
     """
-    given = {role: environment.get(f"{role.upper()}_PASSWORD") for role in PASSWORD_ROLES}
-    return {
-        role: _password(f"{role.removeprefix('tally_')}_password", password)
-        for role, password in given.items()
-        if password
+    given = _given(environment)
+    names = {role: f"{role.removeprefix('tally_')}_password" for role in PASSWORD_ROLES}
+    return {role: _password(name, given[name]) for role, name in names.items() if name in given}
+
+
+def _given(environment: Mapping[str, str]) -> dict[str, str]:
+    """Read what is set, by the names that settings have here."""
+    given = {
+        name.removeprefix("TALLY_").lower(): value
+        for name, value in environment.items()
+        if name.startswith("TALLY_") and value
     }
+    for name in [name for name in given if name.endswith(_SECRET_FILES)]:
+        secret = name.removesuffix("_file")
+        if secret in given:
+            raise _refuse(name, f"and TALLY_{secret.upper()} must not both be set")
+        try:
+            given[secret] = Path(given[name]).read_text("utf-8").rstrip("\r\n")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is no text"
+            raise _refuse(name, f"names a file that can't be read: {reason}") from None
+    return given
+
+
+def _with_password(url: str, password: str) -> str:
+    """Give the URL the password, unless it has one."""
+    parts = urlsplit(url)
+    if parts.password is not None:
+        return url
+    return f"{url}{'&' if parts.query else '?'}password={quote(password, safe='')}"
 
 
 def _refuse(name: str, rule: str) -> InvalidSetting:
@@ -146,6 +185,9 @@ def _log_format(name: str, value: str) -> str:
 
 _PARSERS: Final = {
     "database_url": _url,
+    "adder_database_url": _url,
+    "display_database_url": _url,
+    "reset_database_url": _url,
     "data_dir": _path,
     "host": _text,
     "port": _port,

@@ -5,12 +5,13 @@ import json
 
 import asyncpg
 
+from tally.ledger.schema import REVISION
 from tests.support.command import refusal, result, run
 
 
 def test_migrate_may_be_repeated(ledger) -> None:
     done = result(run("migrate", "--json", TALLY_DATABASE_URL=ledger.owner_url))
-    assert done == {"revision": "0001", "migrated": False}
+    assert done == {"revision": REVISION, "migrated": False}
 
 
 def test_audit_finds_drift(ledger, tally) -> None:

@@ -22,6 +22,11 @@ def test_serve_needs_a_database_url() -> None:
     assert "TALLY_DATABASE_URL must be set" in refusal(run("serve", "adder"), 2)
 
 
+def test_up_with_a_service_s_database_needs_the_owner_s() -> None:
+    done = run("up", TALLY_ADDER_DATABASE_URL="postgresql:///x")
+    assert "the owner's" in refusal(done, 2)
+
+
 def test_bad_setting() -> None:
     assert "TALLY_PORT" in refusal(run("up", TALLY_PORT="http"), 2)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tally.embedded.accounts import NOBODY
+from tally.embedded.accounts import SERVER
 from tally.embedded.data_directory import find_data_directory
 from tally.embedded.postgres import running, start
 from tally.embedded.postmaster import LOG_BYTES, bound_log, is_postmaster
@@ -50,8 +50,8 @@ def test_stop_ends_the_process_and_may_be_repeated(roomy):
 def test_root_runs_the_server_as_another_user_without_groups(shared):
     lines = Path(f"/proc/{shared.pid}/status").read_text().splitlines()
     status = {line.split(":")[0]: line.split()[1:] for line in lines}
-    assert status["Uid"] == [str(NOBODY.uid)] * 4
-    assert status["Gid"] == [str(NOBODY.gid)] * 4
+    assert status["Uid"] == [str(SERVER.uid)] * 4
+    assert status["Gid"] == [str(SERVER.gid)] * 4
     assert status["Groups"] == []
 
 

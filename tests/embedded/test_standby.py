@@ -29,6 +29,7 @@ def pair() -> Iterator[tuple[str, str]]:
         directory = Path(name)
         if AS_NOBODY:
             os.chown(directory, AS_NOBODY["user"], AS_NOBODY["group"])
+            directory.chmod(0o711)  # for services that gave up root
         host = primary.partition("host=")[2]
         subprocess.run(
             [

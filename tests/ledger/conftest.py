@@ -1,5 +1,6 @@
 """One ledger seen from its three services, and by its owner, who may break it."""
 
+import asyncio
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -7,6 +8,7 @@ import pytest
 
 from tally.ledger.audit import audit
 from tally.ledger.database import Database
+from tally.ledger.migrate import migrate
 from tally.ledger.reader import Reader
 from tally.ledger.resets import Resets
 from tally.ledger.writer import Writer
@@ -15,7 +17,8 @@ from tally.ledger.writer import Writer
 class Owner:
     """Looks into the database past all of Tally's code, and makes faults in it."""
 
-    def __init__(self, connection):
+    def __init__(self, url, connection):
+        self.url = url
         self.connection = connection
         self.execute = connection.execute
         self.fetch = connection.fetch
@@ -40,6 +43,16 @@ class Owner:
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
 
+    async def waited_for(self):
+        """Return once somebody waits for a lock that the owner's session holds."""
+        # A session of its own: within a transaction activity is read once.
+        looking = await asyncpg.connect(self.url)
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))"
+        async with asyncio.timeout(60):
+            while not await looking.fetchval(waiting, self.connection.get_server_pid()):  # noqa: ASYNC110 - it can only be asked
+                await asyncio.sleep(0.01)
+        await looking.close()
+
     @asynccontextmanager
     async def outage(self):
         """Let nobody but the owner in, as when the database is away."""
@@ -63,8 +76,14 @@ class Owner:
 @pytest.fixture
 async def owner(ledger):
     connection = await asyncpg.connect(ledger.owner_url)
-    yield Owner(connection)
+    yield Owner(ledger.owner_url, connection)
     await connection.close()
+
+
+@pytest.fixture
+async def migrated(connect):
+    """What `tally migrate` does to a database is no part of a template that others are made of."""
+    assert await migrate(connect("postgres")) is False
 
 
 @pytest.fixture

@@ -85,13 +85,30 @@ async def test_twelve_migrations_at_once_do_it_once(empty, connect, owner):
     assert await owner.fetchval("SELECT count(*) FROM tally.total") == 1
 
 
-async def test_a_migration_waits_for_another(empty, owner):
-    async with owner.connection.transaction():
-        await owner.execute(f"SELECT pg_advisory_xact_lock({0x74616C6C79})")
-        migrating = asyncio.create_task(migrate(empty))
-        await asyncio.sleep(0.3)
-        assert not migrating.done()
+@pytest.mark.parametrize(
+    "begun",
+    [
+        "CREATE SCHEMA tally",
+        "CREATE SCHEMA tally; CREATE TABLE tally.alembic_version (version_num varchar(32))",
+    ],
+)
+async def test_a_migration_waits_for_another_that_has_begun(empty, owner, begun):
+    transaction = owner.connection.transaction()
+    await transaction.start()
+    await owner.execute(begun)
+    migrating = asyncio.create_task(migrate(empty))
+    await owner.waited_for()
+    assert not migrating.done()
+    await transaction.rollback()
     assert await migrating is True
+
+
+async def test_a_migration_waits_for_another_of_a_ledger_that_is_there(connect, owner):
+    async with owner.connection.transaction():
+        await owner.execute("LOCK TABLE tally.alembic_version IN SHARE ROW EXCLUSIVE MODE")
+        migrating = asyncio.create_task(migrate(connect("postgres")))
+        await owner.waited_for()
+    assert await migrating is False
 
 
 async def test_a_newer_schema_is_left_alone(connect, owner):

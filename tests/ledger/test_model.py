@@ -46,6 +46,7 @@ class Model:
     resets: list[ModelReset] = field(default_factory=list)
     answers: dict[str, tuple[tuple[int, ...], bool, Added]] = field(default_factory=dict)
     purged: set[int] = field(default_factory=set)
+    reset_keys: int = 0
 
     def add(self, values, key, batch):
         if key in self.answers:
@@ -62,8 +63,12 @@ class Model:
         return answer
 
     def reset(self):
+        """Return the id and sum that are told: id 0 where nothing was cleared, and none is made."""
+        if not self.current:
+            return 0, 0
         self.resets.append(ModelReset(self.sum, self.current))
         self.sum, self.current = 0, []
+        return len(self.resets), self.resets[-1].sum
 
     def undoable(self):
         """The number of the one reset that may be undone, or None."""
@@ -107,7 +112,8 @@ class LedgerMachine(RuleBasedStateMachine):
     async def connect(self):
         self.owner = await asyncpg.connect(self.ledger.owner_url)
         await self.owner.execute(
-            "TRUNCATE tally.entry, tally.reset, tally.answer, tally.writer, tally.total;"
+            "TRUNCATE tally.entry, tally.reset, tally.empty_reset, tally.answer, tally.writer,"
+            " tally.total;"
             "INSERT INTO tally.total DEFAULT VALUES"
         )
         roles = ("postgres", "tally_adder", "tally_display", "tally_reset")
@@ -176,17 +182,19 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule()
     def reset(self):
-        self.model.reset()
+        told = self.model.reset()
         reset, replayed = self.run(self.resets.reset())
         assert not replayed
-        assert (reset.id, reset.sum) == (len(self.model.resets), self.model.resets[-1].sum)
+        assert (reset.id, reset.sum) == told
 
     @rule()
     def reset_twice_under_one_key(self):
-        self.model.reset()
-        key = f"reset {len(self.model.resets)}"
+        told = self.model.reset()
+        self.model.reset_keys += 1
+        key = f"reset {self.model.reset_keys}"
         first, replayed = self.run(self.resets.reset(key))
         assert not replayed
+        assert (first.id, first.sum) == told
         again, replayed = self.run(self.resets.reset(key))
         assert replayed
         assert again == first

@@ -13,7 +13,7 @@ import pytest
 
 from tally.embedded import postgres
 from tally.ledger import scram
-from tally.ledger.migrate import ROLES
+from tally.ledger.roles import ROLES
 from tally.settings import PASSWORD_ROLES
 
 

@@ -4,8 +4,11 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
+from tally.ledger.audit import audit
 from tally.ledger.database import Database, Unavailable
+from tally.ledger.migrate import migrate, upgrade
 from tally.ledger.purge import purge
 from tally.ledger.reader import Total
 from tally.ledger.resets import NotUndoable, Resets
@@ -30,11 +33,46 @@ async def test_adds_after_a_reset_begin_at_nought_and_go_on_with_the_ids(resets,
     assert await writer.add([5 * ONE]) == Added(2, 2, 5 * ONE, 1)
 
 
-async def test_nothing_can_be_cleared_too(resets, reader):
-    reset, _ = await resets.reset()
-    assert (reset.sum, reset.count) == (0, 0)
-    assert (await resets.undo(reset.id)).sum == 0
-    assert await reader.total() == Total(0, 0, 0)
+async def test_a_reset_of_nothing_changes_nothing(resets, writer, reader, drift):
+    reset, replayed = await resets.reset()
+    assert (reset.id, reset.sum, reset.count, replayed) == (0, 0, 0, False)
+    with pytest.raises(NotUndoable):
+        await resets.undo(reset.id)
+    await writer.add([ONE])
+    real, _ = await resets.reset()
+    for _ in range(2):
+        assert (await resets.reset())[0].id == 0
+    assert [past.id for past in await resets.past() if past.undoable] == [real.id] == [1]
+    assert (await resets.undo(real.id)).sum == ONE
+    assert await reader.total() == Total(ONE, 1, 1)
+    assert await drift() is None
+
+
+async def test_a_key_that_cleared_nothing_never_clears_what_came_later(resets, writer, reader):
+    first, _ = await resets.reset("key")
+    await writer.add([ONE])
+    assert await resets.reset("key") == (first, True)
+    assert await reader.total() == Total(ONE, 1, 1)
+
+
+async def test_resets_of_nothing_made_by_older_releases_bury_none(connect, owner):
+    """Migration 0002 undoes them, which changes no sum."""
+    await owner.execute("DROP SCHEMA tally CASCADE")
+    database = connect("postgres")
+    async with database.engine.begin() as connection:
+        await connection.execute(text("CREATE SCHEMA tally"))
+        await connection.run_sync(lambda sync: upgrade(sync, "0001"))
+    await owner.execute(
+        "INSERT INTO tally.entry VALUES (1, 2, 2, now());"
+        "UPDATE tally.total SET last_id = 1, cleared_through = 1;"
+        "INSERT INTO tally.reset VALUES"
+        " (1, 2, 1, 0, 1, now()), (2, 0, 0, 1, 1, now()), (3, 0, 0, 1, 1, now())"
+    )
+    await migrate(database)
+    assert (await audit(database)).difference is None
+    resets = Resets(connect("tally_reset"))
+    assert (await resets.undo(1)).sum == 2 * ONE
+    assert (await audit(database)).difference is None
 
 
 async def test_undo_gives_back_what_was_cleared_and_keeps_what_came_since(resets, writer, reader):
@@ -112,13 +150,15 @@ async def test_past_resets_are_listed_newest_first_in_pages(resets, writer):
     assert await resets.past(before=1) == []
 
 
-async def test_one_reset_can_be_looked_up(resets):
+async def test_one_reset_can_be_looked_up(resets, writer):
+    await writer.add([ONE])
     await resets.reset()
     assert (await resets.get(1)).undoable
     assert await resets.get(2) is None
 
 
-async def test_an_undo_that_would_leave_the_sum_s_range_is_refused(resets, owner, reader):
+async def test_an_undo_that_would_leave_the_sum_s_range_is_refused(resets, writer, owner, reader):
+    await writer.add([ONE])
     await owner.set_sum("99999999999999999999999999999")
     await resets.reset()
     await owner.set_sum("1")
@@ -139,7 +179,8 @@ async def test_what_was_purged_can_t_be_given_back(resets, writer, connect, read
     assert (await reader.total()).sum == 2 * ONE
 
 
-async def test_a_reset_whose_outcome_is_unknown_is_said_to_be_so(connect, owner):
+async def test_a_reset_whose_outcome_is_unknown_is_said_to_be_so(connect, owner, writer):
+    await writer.add([ONE])
     resets = Resets(connect("tally_reset", timeout=0.5))
     async with owner.holding("tally.total"):
         for change in (resets.reset("key"), resets.undo(1)):

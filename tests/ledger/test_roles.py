@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import text
 
 from tally.ledger.export import export
-from tally.ledger.migrate import ROLES
 from tally.ledger.reader import Reader
 from tally.ledger.replay import replay_single
 from tally.ledger.resets import Resets
+from tally.ledger.roles import ROLES
 from tally.ledger.schema import metadata
 from tally.ledger.writer import Key, Writer
 
@@ -24,9 +24,9 @@ MAY_READ = {
     "tally_operator": {*(table.name for table in metadata.tables.values()), "alembic_version"},
 }
 MAY_CALL = {
-    "tally_adder": {"register_writer", "add_batch", "settle_batch", "recall"},
+    "tally_adder": {"register_writer", "add_batch", "settle_batch", "recall", "free_total"},
     "tally_display": set(),
-    "tally_reset": {"reset_total", "undo_reset"},
+    "tally_reset": {"reset_total", "undo_reset", "free_total"},
     "tally_operator": set(),
 }
 TABLES = {*(table.name for table in metadata.tables.values()), "alembic_version"}
@@ -110,24 +110,89 @@ async def test_what_is_tried_above_is_possible_for_the_owner(owner, as_role, tab
         await as_role("postgres", statement.format(table=table, column=column))
 
 
-@pytest.mark.parametrize("role", [*ROLES, "public"])
-async def test_no_role_has_a_right_that_is_not_listed(owner, role):
-    """PostgreSQL's own list, which has also the rights on columns and those granted to all."""
-    rows = await owner.fetch(
-        """
-        SELECT relname AS name, privilege_type AS right
-          FROM pg_class, aclexplode(relacl) AS acl
-         WHERE relnamespace = 'tally'::regnamespace AND grantee = to_regrole($1)
-            OR relnamespace = 'tally'::regnamespace AND $1 = 'public' AND grantee = 0
-        UNION ALL
-        SELECT attname, 'column ' || privilege_type
-          FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid, aclexplode(attacl) AS acl
-         WHERE relnamespace = 'tally'::regnamespace
-        """,
-        role,
-    )
-    expected = {(table, "SELECT") for table in MAY_READ.get(role, ())}
-    assert {(row["name"], row["right"]) for row in rows} == expected
+def may(role):
+    """All that a role may do, as (what, to which, right)."""
+    return {
+        ("database", "this", "CONNECT"),
+        ("schema", "tally", "USAGE"),
+        ("schema", "public", "USAGE"),
+        *(("language", language, "USAGE") for language in ("plpgsql", "sql")),
+        *(("table", f"tally.{table}", "SELECT") for table in MAY_READ[role]),
+        *(("function", f"tally.{function}", "EXECUTE") for function in MAY_CALL[role]),
+        ("role", role, "USAGE"),
+    }
+
+
+# Each kind of object, with every right there is on it; $1 is the role.
+ENUMERATION = """
+    SELECT 'database' AS kind, CASE datname WHEN current_database() THEN 'this' ELSE datname END
+               AS name, right_
+      FROM pg_database, unnest('{CONNECT,CREATE,TEMPORARY}'::text[]) AS right_
+     WHERE datname IN (current_database(), 'postgres', 'template0', 'template1')
+       AND has_database_privilege($1, oid, right_)
+       AND NOT (datname = 'template0' AND right_ = 'CONNECT')  -- which lets nobody connect
+    UNION SELECT 'schema', nspname, right_
+      FROM pg_namespace, unnest('{CREATE,USAGE}'::text[]) AS right_
+     WHERE nspname NOT IN ('pg_catalog', 'information_schema')
+       AND has_schema_privilege($1, oid, right_)
+    UNION SELECT 'schema', nspname, 'CREATE'
+      FROM pg_namespace WHERE has_schema_privilege($1, oid, 'CREATE')
+    UNION SELECT 'language', lanname, 'USAGE'
+      FROM pg_language WHERE lanpltrusted AND has_language_privilege($1, oid, 'USAGE')
+    UNION SELECT CASE relkind WHEN 'S' THEN 'sequence' ELSE 'table' END,
+                 relnamespace::regnamespace || '.' || relname, right_
+      FROM pg_class,
+           unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) AS right_
+     WHERE relkind IN ('r', 'v', 'm', 'p', 'f') AND has_table_privilege($1, oid, right_)
+       AND NOT (relnamespace IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+                AND right_ = 'SELECT')
+       AND NOT (oid = 'pg_settings'::regclass AND right_ = 'UPDATE')  -- the same as SET
+    UNION SELECT 'column', attrelid::regclass || '.' || attname, right_
+      FROM pg_attribute, unnest('{INSERT,UPDATE,REFERENCES}'::text[]) AS right_
+     WHERE attnum > 0 AND NOT attisdropped AND has_column_privilege($1, attrelid, attnum, right_)
+       AND NOT (attrelid = 'pg_settings'::regclass AND right_ = 'UPDATE')
+    UNION SELECT 'sequence', oid::regclass::text, 'USAGE'
+      FROM pg_class WHERE CASE WHEN relkind = 'S'
+                               THEN has_sequence_privilege($1, oid, 'USAGE,SELECT,UPDATE') END
+    UNION SELECT 'function', pronamespace::regnamespace || '.' || proname, 'EXECUTE'
+      FROM pg_proc
+     WHERE has_function_privilege($1, oid, 'EXECUTE')
+       AND (pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+            OR proname ~ 'advisory|^lo_|^lo(read|write)$|logical_emit')
+    UNION SELECT 'large object', oid::text, 'any' FROM pg_largeobject_metadata
+    UNION SELECT 'tablespace', spcname, 'CREATE'
+      FROM pg_tablespace WHERE has_tablespace_privilege($1, oid, 'CREATE')
+    UNION SELECT 'foreign data wrapper', fdwname, 'USAGE'
+      FROM pg_foreign_data_wrapper WHERE has_foreign_data_wrapper_privilege($1, oid, 'USAGE')
+    UNION SELECT 'server', srvname, 'USAGE'
+      FROM pg_foreign_server WHERE has_server_privilege($1, oid, 'USAGE')
+    UNION SELECT 'setting', name, right_
+      FROM pg_settings, unnest('{SET,"ALTER SYSTEM"}'::text[]) AS right_
+     WHERE context <> 'user' AND has_parameter_privilege($1, name, right_)
+        OR right_ = 'ALTER SYSTEM' AND has_parameter_privilege($1, name, right_)
+    UNION SELECT 'role', rolname, 'USAGE'
+      FROM pg_roles WHERE pg_has_role($1, oid, 'MEMBER')
+    UNION SELECT 'attribute', attribute, 'has' FROM pg_roles,
+           unnest(ARRAY['superuser', 'createrole', 'createdb', 'replication', 'bypassrls'],
+                  ARRAY[rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls])
+           AS a (attribute, has) WHERE rolname = $1 AND has
+"""
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_a_role_may_do_what_is_listed_and_nothing_else(owner, migrated, role):
+    rows = await owner.fetch(ENUMERATION, role)
+    assert {tuple(row) for row in rows} == may(role)
+
+
+async def test_the_enumeration_sees_what_there_is_to_take(owner, migrated):
+    """The superuser may do all: so each kind of right above can be found."""
+    await owner.execute("SELECT lo_create(0)")
+    kinds = {row["kind"] for row in await owner.fetch(ENUMERATION, "postgres")}
+    assert kinds >= {
+        *("database", "schema", "language", "table", "column", "function", "large object"),
+        *("tablespace", "setting", "role", "attribute"),
+    }
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -187,22 +252,10 @@ async def test_a_role_passes_no_right_on(ledger, owner, role):
     assert await owner.fetchval(f"{granted} AND oid = 'tally.answer'::regclass") == 0
 
 
-async def test_no_role_has_special_powers(owner):
-    rows = await owner.fetch(
-        """
-        SELECT rolname FROM pg_roles
-         WHERE rolname LIKE 'tally%'
-           AND NOT (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls)
-           AND NOT EXISTS (SELECT FROM pg_auth_members WHERE member = pg_roles.oid)
-        """
-    )
-    assert {row["rolname"] for row in rows} == set(ROLES)
-
-
 async def test_the_operator_sees_every_row(connect, writer):
     await writer.add([ONE], Key.of("key", [ONE], batch=False))
     async with connect("tally_operator").engine.connect() as connection:
-        for table in sorted(TABLES - {"reset"}):
+        for table in sorted(TABLES - {"reset", "empty_reset"}):
             query = text(f"SELECT count(*) FROM tally.{table}")
             assert await connection.scalar(query) == 1, table
 

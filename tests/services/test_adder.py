@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.support.http import ENTRIES, connect
+from tests.support.postgres import urls_of
 
 HEAD = (
     b"POST /adder_service/entries HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -16,7 +17,7 @@ HEAD = (
 
 async def test_a_full_queue_is_refused_at_once(database, tally_up) -> None:
     running = tally_up(
-        TALLY_DATABASE_URL=database[0].admin_url,
+        **urls_of(database[0]),
         TALLY_QUEUE_LIMIT="10",
         TALLY_REQUEST_TIMEOUT="3",
     )

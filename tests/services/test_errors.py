@@ -13,10 +13,11 @@ from tally.ledger.writer import KeyReused, QueueFull, SumOutOfRange
 from tally.services.errors import error_page, problem_of
 from tally.web.problem import Problem
 from tests.support.http import ENTRIES, logged
+from tests.support.postgres import urls_of
 
 
 def test_waits_a_set_time_then_says_so_and_resumes_by_itself(database, tally_up) -> None:
-    running = tally_up(TALLY_DATABASE_URL=database[0].admin_url, TALLY_REQUEST_TIMEOUT="1")
+    running = tally_up(**urls_of(database[0]), TALLY_REQUEST_TIMEOUT="1")
     with httpx.Client(base_url=running.url, timeout=20) as client:
         assert client.post(ENTRIES, json={"value": 1}).status_code == 201
         folder = database[0].directory

@@ -32,6 +32,7 @@ def serving(directory: Path | None = None) -> Iterator[str]:
             directory = Path(stack.enter_context(new))
             if AS_NOBODY:
                 os.chown(directory, NOBODY, NOBODY)
+                directory.chmod(0o711)  # for services that gave up root
             options = ["-U", "me", "-A", "trust", "-E", "UTF8"]
             subprocess.run(
                 [binaries / "initdb", "-D", directory / "data", *options],

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tally.embedded.postgres import Server
     from tally.ledger.database import Database
 
+SERVICES = ("adder", "display", "reset")
 _TEMPLATE = "tally_template"
 _names = (f"tally_test_{number}" for number in itertools.count(1))
 
@@ -46,6 +47,12 @@ def postgres_server() -> Iterator["Server"]:
     with postgres.start(folder / "data") as server:
         yield server
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def urls_of(server: "Server") -> dict[str, str]:
+    """The variables by which `tally up` finds this server, as its owner and by role."""
+    own = {f"TALLY_{name.upper()}_DATABASE_URL": server.url(f"tally_{name}") for name in SERVICES}
+    return {"TALLY_DATABASE_URL": server.admin_url, **own}
 
 
 def with_database(url: str, name: str) -> str:

@@ -7,7 +7,15 @@ import click
 
 from tally.cli.errors import Refused, explained
 from tally.cli.ledger import on_ledger
-from tally.cli.options import confirm, example, json_option, print_result, progress_bar, yes_option
+from tally.cli.options import (
+    confirm,
+    example,
+    json_option,
+    note,
+    print_result,
+    progress_bar,
+    yes_option,
+)
 
 if TYPE_CHECKING:
     from tally.ledger.audit import Report
@@ -31,7 +39,7 @@ def migrate(as_json: bool) -> None:
 
     with explained():
         passwords = read_passwords()
-    moved = on_ledger(lambda database: run(database, passwords), current=False)
+    moved = on_ledger(lambda database: run(database, passwords, note), current=False)
     done = "migrated to" if moved else "already at"
     print_result(as_json, {"revision": REVISION, "migrated": moved}, f"{done} revision {REVISION}")
 

@@ -35,7 +35,8 @@ def reset(key: str | None, yes: bool, as_json: bool) -> None:
         confirm(yes, f"Clear {now.count} entries totalling {format_amount(now.sum)}?")
     made, replayed = on_ledger(work)
     fields = {**_fields(made), "replayed": replayed}
-    print_result(as_json, fields, f"reset {made.id} cleared {made.count} totalling {fields['sum']}")
+    said = f"reset {made.id} cleared {made.count} totalling {fields['sum']}"
+    print_result(as_json, fields, said if made.id else "there was nothing to clear")
 
 
 @click.command(epilog=example("tally undo 3"))

@@ -37,18 +37,32 @@ def up(port: int | None, host: str | None) -> None:
 @_port
 @_host
 def serve(service: str, port: int | None, host: str | None) -> None:
-    """Serve one service, or all, against TALLY_DATABASE_URL."""
+    """Serve one service, or all, against TALLY_DATABASE_URL.
+
+    A service's own TALLY_ADDER_DATABASE_URL, TALLY_DISPLAY_DATABASE_URL or
+    TALLY_RESET_DATABASE_URL comes first.
+    """
+    from tally.embedded.accounts import drop_root
     from tally.services.server import NAMES, StartError
     from tally.services.server import serve as run
 
     with explained():
         settings = _settings(port, host)
-        url = settings.database_url
-        if url is None:
-            raise Unusable("TALLY_DATABASE_URL must be set; `tally up` brings its own database")
         names = NAMES if service == "all" else (service,)
+        urls = {name: url for name in names if (url := settings.database_url_of(name))}
+        for name in names:
+            if name not in urls:
+                raise Unusable(
+                    f"TALLY_DATABASE_URL must be set, or TALLY_{name.upper()}_DATABASE_URL;"
+                    " `tally up` brings its own database"
+                )
         try:
-            run(names, settings, lambda role: url, ready=lambda at: note(f"Tally is at {at}"))
+            run(
+                urls,
+                settings,
+                listening=drop_root,
+                ready=lambda at: note(f"Tally is at {at}"),
+            )
         except StartError as error:
             raise Refused(str(error)) from error
 

@@ -1,9 +1,13 @@
 """The one-machine stack: PostgreSQL if none is given, the schema, and all three services."""
 
 import asyncio
-from collections.abc import Callable
+import os
+from collections.abc import Mapping
 
+from tally.cli.errors import Unusable
 from tally.cli.options import note
+from tally.embedded.accounts import drop_root
+from tally.embedded.keeper import Keeper
 from tally.embedded.supervisor import Supervisor
 from tally.ledger.database import Database
 from tally.ledger.migrate import migrate
@@ -14,23 +18,34 @@ from tally.settings import Settings
 def up(settings: Settings) -> None:
     """Serve everything until SIGTERM or SIGINT.
 
-    Raises `EmbeddedError`, `StartError`, `SchemaNewer` or `Unavailable`, each of one line.
+    Raises `EmbeddedError`, `Unusable`, `StartError`, `SchemaNewer` or `Unavailable`, each of
+    one line.
     """
+    given = {name: url for name in NAMES if (url := settings.database_url_of(name))}
     if settings.database_url is not None:
-        url = settings.database_url
-        _run(settings, url, lambda role: url)
+        _run(settings, settings.database_url, given)
         return
-    with Supervisor(settings.data_dir, note) as supervisor:
-        _run(settings, supervisor.server.admin_url, supervisor.server.url)
+    if given:
+        raise Unusable("TALLY_DATABASE_URL must be set too: the owner's, who migrates")
+    # Root's services give up root, so that their PostgreSQL needs somebody else who keeps it.
+    as_root = os.geteuid() == 0
+    with Keeper(settings.data_dir) if as_root else Supervisor(settings.data_dir, note) as kept:
+        server = kept.server
+        _run(settings, server.admin_url, {name: server.url(f"tally_{name}") for name in NAMES})
 
 
-def _run(settings: Settings, admin_url: str, url_of: Callable[[str], str]) -> None:
+def _run(settings: Settings, admin_url: str, database_urls: Mapping[str, str]) -> None:
     asyncio.run(_migrate(Database(admin_url, timeout=settings.request_timeout)))
-    serve(NAMES, settings, url_of, ready=lambda address: note(f"Tally is at {address}"))
+    serve(
+        database_urls,
+        settings,
+        listening=drop_root,
+        ready=lambda address: note(f"Tally is at {address}"),
+    )
 
 
 async def _migrate(database: Database) -> None:
     try:
-        await migrate(database)
+        await migrate(database, notice=note)
     finally:
         await database.close()

@@ -1,10 +1,12 @@
-"""Turns a new process into PostgreSQL: drops root, ties its life to the launcher's, logs, execs.
+"""Turns a new process into PostgreSQL: drops root, ties its life to the launcher's, writes its
+files, execs.
 
 Run as a script, by path. A process of its own does this because Python code between fork and exec
 can deadlock in a program with threads, and because Linux forgets the death signal when the user
 id changes, so the two must happen in this order.
 """
 
+import json
 import os
 import signal
 import sys
@@ -26,8 +28,8 @@ def drop_root(uid: int, gid: int) -> None:
         os.setuid(uid)
 
 
-def die_with(parent: int) -> None:
-    """Ask Linux for a fast shutdown (SIGINT) of this process when its parent dies.
+def die_with(parent: int, number: int = signal.SIGINT) -> None:
+    """Ask Linux for a signal to this process when its parent dies; SIGINT shuts PostgreSQL down.
 
     Elsewhere, and in a Python built without ctypes, a server outlives a killed launcher and the
     next start takes it over.
@@ -35,26 +37,42 @@ def die_with(parent: int) -> None:
     if sys.platform != "linux" or ctypes is None:
         return
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0) != 0:
+    if libc.prctl(PR_SET_PDEATHSIG, number, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent:
         sys.exit("the launcher died while PostgreSQL was starting")
 
 
-def log_to(file: str) -> None:
-    """Send stdout and stderr to a file that starts empty; opened by the server's own user."""
+def open_empty(file: str) -> int:
+    """Open a file that starts empty, by the server's own user: root must not follow his links."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW
-    descriptor = os.open(file, flags, 0o600)
+    return os.open(file, flags, 0o600)
+
+
+def write(file: str, text: str) -> None:
+    """Write a file anew."""
+    with os.fdopen(open_empty(file), "w", encoding="utf-8") as opened:
+        opened.write(text)
+
+
+def log_to(file: str) -> None:
+    """Send stdout and stderr to a file."""
+    descriptor = open_empty(file)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
 
 
-def main(parent: str, uid: str, gid: str, log: str, *command: str) -> None:
-    """Exec the command; on failure say why on stderr and exit with 1."""
+def main(parent: str, uid: str, gid: str, log: str, files: str, *command: str) -> None:
+    """Exec the command; on failure say why on stderr and exit with 1.
+
+    `files` are texts by their paths, as JSON.
+    """
     try:
         drop_root(int(uid), int(gid))
         os.umask(0o077)
         die_with(int(parent))
+        for file, text in json.loads(files).items():
+            write(file, text)
         log_to(log)
         os.execv(command[0], command)  # noqa: S606 - becoming this program is the purpose
     except OSError as error:

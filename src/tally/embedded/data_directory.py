@@ -2,7 +2,7 @@
 
 It holds `cluster` (PostgreSQL's own files and log), `run` (the socket) and `lock`.
 
-Root never runs PostgreSQL: the user that owns the cluster does, at first `NOBODY`. What that user
+Root never runs PostgreSQL: the user that owns the cluster does, at first `SERVER`. What that user
 can't enter, data directory or programs, is kept under `SHARED` instead; Tally never changes the
 permissions of a directory that it did not make.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tally.embedded.accounts import NOBODY, Account, first_closed
+from tally.embedded.accounts import NOBODY, SERVER, Account, first_closed
 from tally.embedded.error import EmbeddedError
 
 SHARED = Path("/var/lib/tally")
@@ -52,18 +52,20 @@ def find_data_directory(path: Path) -> DataDirectory:
     for candidate in (path, _fallback(path)):
         if (candidate / "cluster").is_dir():
             return _with_cluster(candidate)
-    chosen = path if first_closed(path, NOBODY) is None else _fallback(path)
-    return DataDirectory(chosen, NOBODY)
+    chosen = path if first_closed(path, SERVER) is None else _fallback(path)
+    return DataDirectory(chosen, SERVER)
 
 
 def _with_cluster(path: Path) -> DataDirectory:
     """Existing data stays where it is: a new, empty cluster elsewhere would look like its loss."""
     status = (path / "cluster").stat()
     account = Account(status.st_uid, status.st_gid)
+    if account.uid == NOBODY.uid:
+        account = SERVER  # who is given what older releases left to a user of many
     if account.uid == 0:
         raise EmbeddedError(
             f"the data in {path} belongs to root, which PostgreSQL refuses to run as; give it to "
-            f"another user (chown -R {NOBODY.uid}:{NOBODY.gid}) or set TALLY_DATA_DIR"
+            f"another user (chown -R {SERVER.uid}:{SERVER.gid}) or set TALLY_DATA_DIR"
         )
     closed = first_closed(path, account)
     if closed is not None:

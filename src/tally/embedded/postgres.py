@@ -21,6 +21,7 @@ from tally.embedded.cluster import (
     create_cluster,
     create_database,
     server_command,
+    take_over_cluster,
 )
 from tally.embedded.data_directory import (
     DataDirectory,
@@ -52,7 +53,8 @@ class Server:
         self.directory = directory
         """Where the data is kept: the directory asked for, or its fallback under `SHARED`."""
         self.pid = pid
-        self._sockets = sockets
+        self.sockets = sockets
+        """The directory of its socket."""
         self._postmaster = postmaster
 
     def __enter__(self) -> Self:
@@ -80,7 +82,7 @@ class Server:
 
     def url(self, role: str) -> str:
         """The URL of database `tally` for a role, by the local socket, without a password."""
-        host = quote(str(self._sockets), safe="")
+        host = quote(str(self.sockets), safe="")
         return f"postgresql://{quote(role, safe='')}@/{DATABASE}?host={host}&port={PORT}"
 
     def stop(self) -> None:
@@ -150,6 +152,7 @@ def _start_locked(data: DataDirectory, binaries: Path, lock: int) -> Server:
     if not data.cluster.exists():
         create_cluster(data, binaries)
     stop_leftover(data.cluster)
+    take_over_cluster(data)
     sockets = make_socket_directory(data)
     postmaster = launch(data, server_command(binaries, data, sockets), lock)
     try:

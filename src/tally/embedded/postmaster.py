@@ -1,5 +1,6 @@
 """The server's process: launch it, watch it, shut it down; its pid file, and a bound on its log."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tally.embedded.binaries import ENVIRONMENT, error_line
+from tally.embedded.cluster import access_files
 from tally.embedded.data_directory import DataDirectory
 from tally.embedded.error import EmbeddedError
 
@@ -90,6 +92,7 @@ class Postmaster:
     def __init__(self, data: DataDirectory, command: list[str], lock: int) -> None:
         """Run the command as the data's owner; `stop` closes `lock`. Raises OSError."""
         self._data = data
+        self._files = {str(data.cluster / name): text for name, text in access_files(data).items()}
         self._lock = lock
         self._stopping = threading.Lock()
         self._stopped = False
@@ -125,6 +128,7 @@ class Postmaster:
             [
                 *(sys.executable, "-I", "-S", str(Path(__file__).with_name("child.py"))),
                 *(str(os.getpid()), *map(str, self._data.account), str(self._data.log)),
+                json.dumps(self._files),
                 *command,
             ],
             cwd="/",

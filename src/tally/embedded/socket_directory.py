@@ -2,12 +2,19 @@
 
 import os
 import re
+import shutil
 import stat
 import tempfile
 from pathlib import Path
 from typing import Final
 
-from tally.embedded.accounts import Account, first_closed, make_private_directory
+from tally.embedded.accounts import (
+    NOBODY,
+    SERVICES,
+    Account,
+    first_closed,
+    make_private_directory,
+)
 from tally.embedded.data_directory import DataDirectory, digest
 from tally.embedded.error import EmbeddedError
 
@@ -21,19 +28,38 @@ _SHORT_TEMPORARY: Final = Path("/tmp")  # noqa: S108
 
 
 def make_socket_directory(data: DataDirectory) -> Path:
-    """Make it in the data directory, or in a temporary one where that has too long a path."""
+    """Make it in the data directory, or in a temporary one where that has too long a path.
+
+    Root lets the services' group in, which is the services' alone.
+    """
+    as_root = os.geteuid() == 0
+    owner = Account(data.account.uid, SERVICES.gid) if as_root else data.account
+    mode = 0o710 if as_root else 0o700
     sockets = _choose(data)
+    if as_root and os.path.lexists(sockets) and sockets.lstat().st_uid == NOBODY.uid:
+        shutil.rmtree(sockets)  # an older release's
     if not os.path.lexists(sockets):
-        make_private_directory(sockets, data.account)
-    status = sockets.lstat()
-    private = stat.S_ISDIR(status.st_mode) and not stat.S_IMODE(status.st_mode) & 0o077
-    if not private or status.st_uid != data.account.uid:
-        raise EmbeddedError(
-            f"{sockets} is not a private directory of user id {data.account.uid}; remove it"
-        )
+        make_private_directory(sockets, owner, mode)
+    try:
+        descriptor = os.open(sockets, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except NotADirectoryError:
+        raise _not_private(sockets, owner) from None
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_IMODE(status.st_mode) & 0o077 & ~mode or status.st_uid != owner.uid:
+            raise _not_private(sockets, owner)
+        if as_root:
+            os.fchown(descriptor, *owner)
+            os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
     for stale in (_SOCKET_NAME, f"{_SOCKET_NAME}.lock"):
         (sockets / stale).unlink(missing_ok=True)
     return sockets
+
+
+def _not_private(sockets: Path, owner: Account) -> EmbeddedError:
+    return EmbeddedError(f"{sockets} is not a private directory of user id {owner.uid}; remove it")
 
 
 def _choose(data: DataDirectory) -> Path:
@@ -48,4 +74,6 @@ def _choose(data: DataDirectory) -> Path:
 
 
 def _is_open_to(path: Path, account: Account) -> bool:
-    return os.geteuid() != 0 or first_closed(path.resolve(), account) is None
+    if os.geteuid() != 0:
+        return True
+    return all(first_closed(path.resolve(), who) is None for who in (account, SERVICES))

@@ -18,7 +18,12 @@ _PAGE: Final = 20_000
 
 _TOTAL: Final = "SELECT * FROM tally.total"
 _RESETS: Final = "SELECT * FROM tally.reset ORDER BY id"
-_ENTRIES: Final = "SELECT id, value, sum_after FROM tally.entry ORDER BY id"
+# The entries of a batch have one time: where another begins, so does another batch.
+_ENTRIES: Final = (
+    "SELECT id, value, sum_after,"
+    " coalesce(added_at <> lag(added_at) OVER (ORDER BY id), false) AS begins_batch"
+    " FROM tally.entry ORDER BY id"
+)
 _ANSWERS: Final = "SELECT first_id, last_id, sum, count FROM tally.answer ORDER BY last_id"
 
 
@@ -72,6 +77,8 @@ async def _audit(connection: Any, progress: Callable[[int, int], None]) -> Repor
         async for page in _pages(await connection.cursor(_ENTRIES)):
             for row in page:
                 recomputed.enter(row["id"], row["value"], row["sum_after"])
+                if row["begins_batch"]:
+                    answers.begin_batch(row["id"])
                 if answers.last_id == row["id"]:
                     await answers.compare(row["sum_after"], recomputed.count_after)
             progress(recomputed.checked, to_check)

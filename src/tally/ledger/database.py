@@ -16,15 +16,31 @@ T = TypeVar("T")
 
 # Seconds between two tries to reach a database that is away.
 RETRY_PAUSE: Final = 0.1
+# Sent when a session begins, so that they count more than what the role set for itself: any role
+# may do that, for good, and with these it could keep a session from beginning or from changing.
 _SETTINGS: Final = {
     "application_name": "tally",
     "timezone": "UTC",
     # Every total is one indexed row: compiling a query never pays.
     "jit": "off",
+    "default_transaction_read_only": "off",
+    "local_preload_libraries": "",
+    "search_path": "pg_catalog",
+    "statement_timeout": "0",
+    "idle_session_timeout": "0",
+    # Longer than anything of Tally's pauses within a transaction.
+    "idle_in_transaction_session_timeout": "60s",
 }
+# PostgreSQL 17 and later; older ones refuse a session that names it.
+_SETTINGS_17: Final = {"transaction_timeout": "0"}
+# Whatever else the role set for itself: back to PostgreSQL's own default.
+_FORGET: Final = """
+    SELECT pg_catalog.set_config(name, boot_val, false) FROM pg_catalog.pg_settings
+     WHERE source IN ('user', 'database user') AND context = 'user'
+"""
 # Revisions this code has outgrown. Any other unknown revision is a newer one, which only adds
 # to what this code needs: during a release old services go on under the new schema.
-_OLDER_REVISIONS: Final[frozenset[str]] = frozenset()
+_OLDER_REVISIONS: Final[frozenset[str]] = frozenset({"0001"})
 
 
 class Unavailable(Exception):
@@ -95,7 +111,19 @@ class Database:
 
     async def connect(self) -> Any:  # noqa: ANN401 - asyncpg is untyped
         """Open a connection of asyncpg's own."""
-        return await asyncpg.connect(self.url, timeout=self.timeout, server_settings=_SETTINGS)
+        try:
+            connection = await self._open(_SETTINGS | _SETTINGS_17)
+        except asyncpg.UndefinedObjectError:
+            connection = await self._open(_SETTINGS)
+        try:
+            await connection.execute(_FORGET, timeout=self.timeout)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    async def _open(self, settings: dict[str, str]) -> Any:  # noqa: ANN401 - asyncpg is untyped
+        return await asyncpg.connect(self.url, timeout=self.timeout, server_settings=settings)
 
     def note_lost(self, error: Exception) -> None:
         """Report the database lost, once until it is back."""
@@ -129,6 +157,10 @@ class Database:
                 while True:
                     try:
                         async with engine.begin() as connection:
+                            if changes:
+                                # A connection that was lost while idle shows here, before the
+                                # change begins.
+                                await connection.execute(text("SELECT 1"))
                             begun = True
                             result = await work(connection)
                     except Exception as error:

@@ -1,6 +1,8 @@
 """Bring a database's schema, roles, privileges and passwords up to date."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -9,58 +11,94 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tally.ledger import scram
 from tally.ledger.database import Database, current_revision
+from tally.ledger.roles import ROLES, ensure_roles
 from tally.ledger.schema import REVISION
 
-# Any number does, as long as nobody else in the database uses it: "tally" in ASCII.
-_LOCK: Final = 0x74616C6C79
-
-# What each service, and a person who looks, may do; PostgreSQL itself refuses everything else.
-_GRANTS: Final = {
-    "tally_adder": (
-        "SELECT ON tally.total",
-        "EXECUTE ON FUNCTION tally.register_writer, tally.add_batch, tally.settle_batch,"
-        " tally.recall",
-    ),
-    "tally_display": ("SELECT ON tally.total, tally.entry",),
-    "tally_reset": (
-        "SELECT ON tally.total, tally.reset",
-        "EXECUTE ON FUNCTION tally.reset_total, tally.undo_reset",
-    ),
-    "tally_operator": ("SELECT ON ALL TABLES IN SCHEMA tally",),
-}
-ROLES: Final = tuple(_GRANTS)
+# While a migration waits for a lock that a service's session keeps, and how long that may.
+_LOOK_EVERY: Final = 1.0
+_END_BLOCKERS: Final = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE pid = ANY (pg_blocking_pids($1)) AND usename = ANY ($2)
+       AND xact_start < clock_timestamp() - interval '2 s'
+       AND (pg_has_role(usesysid, 'USAGE') OR pg_has_role('pg_signal_backend', 'USAGE'))
+"""
 
 
 class SchemaNewer(Exception):
     """The database was migrated by a newer release; this one must not touch it."""
 
 
-async def migrate(database: Database, passwords: Mapping[str, str] | None = None) -> bool:
+async def migrate(
+    database: Database,
+    passwords: Mapping[str, str] | None = None,
+    notice: Callable[[str], None] = lambda line: None,
+) -> bool:
     """Migrate if need be, and tell whether the schema had to be changed.
 
     Safe to run twice and at the same time: the second waits for the first, then finds its work
-    done. `passwords` are set for the roles they name; the others keep theirs. Raises
-    `SchemaNewer`.
+    done. `passwords` are set for the roles they name; the others keep theirs. `notice` gets a line
+    for what the owner of the database was not allowed to do. Raises `SchemaNewer`.
     """
-    async with database.engine.connect() as connection:
-        await connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
+    async with database.engine.connect() as connection, _unblocked(database, connection):
+        await _lock(connection)
+        before = await current_revision(connection)
+        if before != REVISION:
+            await connection.run_sync(upgrade)
+        for undone in await ensure_roles(connection):
+            notice(f"not allowed to this owner, and left to the server's: {undone}")
+        await _set_passwords(connection, passwords or {})
         await connection.commit()
-        try:
-            before = await current_revision(connection)
-            if before != REVISION:
-                await connection.execute(text("CREATE SCHEMA IF NOT EXISTS tally"))
-                await connection.run_sync(_upgrade)
-            await _ensure_roles(connection)
-            await _set_passwords(connection, passwords or {})
-            await connection.commit()
-        finally:
-            await connection.rollback()
-            await connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _LOCK})
-            await connection.commit()
     return before != REVISION
 
 
-def _upgrade(connection: Connection) -> None:
+async def _lock(connection: AsyncConnection) -> None:
+    """Keep other migrations away until the transaction ends.
+
+    By a table's lock, which needs a right that only the owner has: an advisory lock is anybody's.
+    Where there is no table yet, the second migration waits for the first to have made it.
+    """
+    await connection.execute(
+        text(
+            "DO $$ BEGIN CREATE SCHEMA IF NOT EXISTS tally;"
+            " CREATE TABLE IF NOT EXISTS tally.alembic_version ("
+            "version_num varchar(32) CONSTRAINT alembic_version_pkc PRIMARY KEY);"
+            " EXCEPTION WHEN unique_violation OR duplicate_table THEN END $$"
+        )
+    )
+    await connection.execute(text("LOCK TABLE tally.alembic_version IN SHARE ROW EXCLUSIVE MODE"))
+
+
+@asynccontextmanager
+async def _unblocked(database: Database, connection: AsyncConnection) -> AsyncIterator[None]:
+    """While the block runs, end the sessions of services that keep its connection waiting.
+
+    Otherwise one that holds a lock and does nothing would hold up every migration, and all adds
+    behind it.
+    """
+    pid = await connection.scalar(text("SELECT pg_backend_pid()"))
+
+    async def look() -> None:
+        await asyncio.sleep(_LOOK_EVERY)
+        own = await database.connect()
+        try:
+            while True:
+                await own.execute(_END_BLOCKERS, pid, list(ROLES))
+                await asyncio.sleep(_LOOK_EVERY)
+        finally:
+            own.terminate()
+
+    looking = asyncio.create_task(look())
+    try:
+        yield
+    finally:
+        looking.cancel()
+        (ended,) = await asyncio.gather(looking, return_exceptions=True)
+        if isinstance(ended, Exception):
+            raise ended
+
+
+def upgrade(connection: Connection, revision: str = "head") -> None:
+    """Run the migrations up to a revision, in the transaction that is under way."""
     # Imported here because a service that finds its schema current never needs it.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
@@ -69,36 +107,12 @@ def _upgrade(connection: Connection) -> None:
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     try:
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
     except CommandError as error:
         raise SchemaNewer(
             f"the database's schema is newer than {REVISION}, the newest this release knows:"
             " run a newer release of Tally"
         ) from error
-
-
-async def _ensure_roles(connection: AsyncConnection) -> None:
-    """Create the roles where that is allowed, and grant what they need."""
-    may_create = await connection.scalar(
-        text("SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user")
-    )
-    if may_create:
-        for role in ROLES:
-            # Roles belong to the whole server: another database's migration may be making it.
-            await connection.execute(
-                text(
-                    f"DO $$ BEGIN CREATE ROLE {role} LOGIN;"
-                    " EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$"
-                )
-            )
-    present = set(
-        await connection.scalars(
-            text("SELECT rolname FROM pg_roles WHERE rolname = ANY(:roles)"), {"roles": list(ROLES)}
-        )
-    )
-    for role in present:
-        for grant in ("USAGE ON SCHEMA tally", "SELECT ON tally.alembic_version", *_GRANTS[role]):
-            await connection.execute(text(f"GRANT {grant} TO {role}"))
 
 
 async def _set_passwords(connection: AsyncConnection, passwords: Mapping[str, str]) -> None:

@@ -3,10 +3,10 @@
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import Select, and_, func, select, text
+from sqlalchemy import Select, TextualSelect, and_, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,12 +19,17 @@ MAX_LISTED: Final = 1000
 _MAX_ID: Final = 2**63 - 1
 
 _RESET: Final = text("SELECT * FROM tally.reset_total(:key)").columns(sum=AmountType)
+_FREE: Final = text("SELECT tally.free_total()")
+# How long a change waits for the total before it asks who keeps it: well within a request's time.
+_BOUND_LOCKS: Final = text("SET LOCAL lock_timeout = '1s'")
 _UNDO: Final = text("SELECT * FROM tally.undo_reset(:id)").columns(sum=AmountType)
+
+_Given = dict[str, uuid.UUID] | dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """A reset, and what it cleared."""
+    """A reset, and what it cleared; its id is 0 where that was nothing, and no reset was made."""
 
     id: int
     sum: Amount
@@ -52,7 +57,7 @@ class Resets:
         key_digest = uuid.UUID(digest(key)) if key is not None else uuid.uuid4()
 
         async def work(connection: AsyncConnection) -> tuple[Reset, bool]:
-            row = (await connection.execute(_RESET, {"key": key_digest})).one()
+            row = await _change(connection, _RESET, {"key": key_digest})
             reset_id, cleared, count, at, replayed = row
             return Reset(reset_id, cleared, count, at), replayed
 
@@ -70,13 +75,12 @@ class Resets:
         async def work(connection: AsyncConnection) -> Reset:
             nonlocal tries
             tries += 1
-            row = (await connection.execute(_UNDO, {"id": reset_id})).one()
-            return Reset(*row)
+            return Reset(*await _change(connection, _UNDO, {"id": reset_id}))
 
         try:
             return await self._database.run(work, changes=True)
         except DBAPIError as error:
-            cause = error.orig.__cause__ if error.orig is not None else None
+            cause = _cause(error)
             if isinstance(cause, asyncpg.CheckViolationError):
                 raise SumOutOfRange from error
             if getattr(cause, "sqlstate", "") in ("TA001", "TA002"):
@@ -106,6 +110,26 @@ class Resets:
             return [Reset(*row) for row in await connection.execute(query)]
 
         return await self._database.run(work)
+
+
+async def _change(
+    connection: AsyncConnection, call: TextualSelect, given: _Given
+) -> tuple[Any, ...]:
+    """Call a function that locks the total, again once those that keep it were ended."""
+    await connection.execute(_BOUND_LOCKS)
+    while True:
+        try:
+            async with connection.begin_nested():
+                return tuple((await connection.execute(call, given)).one())
+        except DBAPIError as error:
+            if not isinstance(_cause(error), asyncpg.LockNotAvailableError):
+                raise
+        await connection.execute(_FREE)
+
+
+def _cause(error: DBAPIError) -> BaseException | None:
+    """Give asyncpg's own error."""
+    return error.orig.__cause__ if error.orig is not None else None
 
 
 def _query() -> Select[*tuple[int, Amount, int, datetime, datetime | None, bool]]:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from tally.amount import FRACTION_DIGITS, Amount
 
 # The newest migration. Here, and not asked of Alembic, so that a service need not import it.
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 metadata = MetaData(
     schema="tally",
     naming_convention={
@@ -143,6 +143,14 @@ reset = Table(
     CheckConstraint("count = cleared_through - cleared_from AND count >= 0", "count"),
     CheckConstraint("(undone_at IS NULL) = (undone_after IS NULL)", "undone"),
     _sum_check("sum"),
+)
+
+# The keys of resets that found nothing to clear, of which no reset is made.
+empty_reset = Table(
+    "empty_reset",
+    metadata,
+    Column("key", Uuid, primary_key=True),
+    _moment("at"),
 )
 
 # The first answer to each Idempotency-Key, kept for ever. Both key and body are kept as 128-bit

@@ -5,6 +5,7 @@ commit, instead of one commit each in a queue for the total's row.
 """
 
 import asyncio
+import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -29,8 +30,13 @@ _EXPIRY_TICK: Final = 0.1
 _ADD: Final = "SELECT * FROM tally.add_batch($1, $2, $3, $4, $5, $6, $7)"
 _SETTLE: Final = "SELECT * FROM tally.settle_batch($1, $2)"
 _REGISTER: Final = "SELECT tally.register_writer($1)"
+_FREE: Final = "SELECT tally.free_total()"
+# How long a batch waits for the total before it asks who keeps it: well within a request's time.
+_LOCK_TIMEOUT: Final = "1s"
 # What PostgreSQL names when a key was answered before.
 _KEYS: Final = "answer_pkey"
+
+_log = logging.getLogger(__name__)
 
 
 class Writer:
@@ -146,6 +152,8 @@ class Writer:
         started = time.monotonic()
         try:
             before = await self._store(requests)
+        except asyncpg.LockNotAvailableError:
+            await self._free_total()
         except asyncpg.UniqueViolationError as error:
             if error.constraint_name != _KEYS:
                 raise
@@ -218,6 +226,13 @@ class Writer:
             self._batch_number += 1
         return before
 
+    async def _free_total(self) -> None:
+        """End the sessions that keep the total from everybody: `tally.free_total` says whose."""
+        connection = await self._connected()
+        ended = await connection.fetchval(_FREE, timeout=self._database.timeout)
+        if ended:
+            _log.warning("ended %d sessions that kept the total locked", ended)
+
     async def _replay(self, requests: list[Request]) -> None:
         await replay(await self._connected(), requests, self._database.timeout)
 
@@ -230,9 +245,14 @@ class Writer:
         while True:
             try:
                 connection = await self._connected()
-                row = await connection.fetchrow(
-                    _SETTLE, self._id, self._batch_number + 1, timeout=self._database.timeout
-                )
+                try:
+                    row = await connection.fetchrow(
+                        _SETTLE, self._id, self._batch_number + 1, timeout=self._database.timeout
+                    )
+                except asyncpg.LockNotAvailableError:
+                    # The batch's own backend is still at work on it, or waits for the total.
+                    await self._free_total()
+                    continue
             except Exception as error:
                 self._lose_connection(error)
                 if is_connection_loss(error):
@@ -263,6 +283,7 @@ class Writer:
                     " WHERE current_setting('synchronous_commit') IN ('off', 'local')"
                 )
                 await connection.fetch(_REGISTER, self._id, timeout=self._database.timeout)
+                await connection.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
             except Exception as error:
                 if not is_connection_loss(error):
                     raise

@@ -48,6 +48,13 @@ def static_files() -> Mapping[str, StaticFile]:
     return MappingProxyType({name: _read_static(name) for name in _CONTENT_TYPES})
 
 
+def load() -> None:
+    """Read all that pages are made of, so that no file is needed later."""
+    static_files()
+    for name in _environment().list_templates():
+        _environment().get_template(name)
+
+
 def render(
     name: PageName,
     *,

@@ -130,7 +130,7 @@ class Adder(Service):
     async def _replay(self, key: str) -> representation.Shown | None:
         """What the form with this key added, read back rather than believed from the address."""
         try:
-            replayed = await replay_single(self._database, key)
+            replayed = await replay_single(self.database, key)
         except Unavailable:
             return None
         return None if replayed is None else representation.added(*replayed)

@@ -114,7 +114,7 @@ class Display(Service):
         try:
             async with asyncio.timeout(EXPORT_SECONDS):
                 await self._reader.total()  # waits while the database is away
-                await export(self._database, "csv", write)
+                await export(self.database, "csv", write)
         except TimeoutError:
             raise Problem(408, "the client takes the export too slowly") from None
         finally:

@@ -104,7 +104,9 @@ class Resetter(Service):
             match form:
                 case {"action": "reset", "key": key, **rest} if is_key(key) and not rest:
                     made, _ = await self._resets.reset(key)
-                    return RedirectResponse(f"{PATH[1:]}?done={made.id}", 303)
+                    return RedirectResponse(
+                        f"{PATH[1:]}?done={made.id}" if made.id else PATH[1:], 303
+                    )
                 case {"action": "undo", "id": number, **rest} if _is_id(number) and not rest:
                     undone = await self._resets.undo(int(number))
                     return RedirectResponse(f"{PATH[1:]}?undone={undone.id}", 303)

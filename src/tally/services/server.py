@@ -1,9 +1,10 @@
 """Composes services into one process, and runs it until a signal."""
 
+import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
-from functools import partial
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import cache, partial
 from importlib.resources import files
 
 import uvloop
@@ -12,12 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tally import __version__
+from tally import __version__, pages
 from tally.ledger.database import Database
 from tally.services.adder import Adder
 from tally.services.display import Display
 from tally.services.errors import error_page, problem_of
 from tally.services.reset import Resetter
+from tally.services.separation import warn_unless_separated
 from tally.services.service import NAMES, Service, service_of
 from tally.settings import Settings
 from tally.web import metrics
@@ -34,35 +36,40 @@ class StartError(Exception):
 
 
 def serve(
-    names: Sequence[str],
+    database_urls: Mapping[str, str],
     settings: Settings,
-    database_url: Callable[[str], str],
     *,
+    listening: Callable[[], None] = lambda: None,
     ready: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT.
 
-    `database_url` gives a role's database URL; `ready` is called with the services' URL once
-    requests are answered. Raises `StartError`.
+    `database_urls` gives each service's, by its name. `listening` is called once ports are open
+    and files read, and may give up the rights that this took; `ready` is called with the services'
+    URL once requests are answered. Raises `StartError`.
     """
     log = Log(settings.log)
     Bridge(log).install()
     raise_file_limit()
     listener = _listen(settings)
     _serve_metrics(settings.metrics_port)
+    pages.load()
+    openapi()
+    services = _compose(database_urls, settings, log)
     try:
-        services = _compose(names, settings, database_url, log)
-        uvloop.run(_serve(services, log, listener, ready, settings))
+        uvloop.run(_serve(services, settings, log, listener, listening=listening, ready=ready))
     finally:
         log.flush()
 
 
 async def _serve(
     services: Sequence[Service],
+    settings: Settings,
     log: Log,
     listener: socket.socket,
+    *,
+    listening: Callable[[], None],
     ready: Callable[[str], None],
-    settings: Settings,
 ) -> None:
     names = [service.name for service in services]
     app = _application(services, log, settings.hosts)
@@ -85,14 +92,15 @@ async def _serve(
         on_started=lambda: ready(url),
         on_signal=stopping,
     )
+    listening()
     log.write("info", "start", services=names, address=url, version=__version__)
+    warning = asyncio.create_task(warn_unless_separated(services, log))
     await server.serve([listener])
+    warning.cancel()
     log.write("info", "stop", services=names)
 
 
-def _compose(
-    names: Sequence[str], settings: Settings, database_url: Callable[[str], str], log: Log
-) -> list[Service]:
+def _compose(database_urls: Mapping[str, str], settings: Settings, log: Log) -> list[Service]:
     kinds: dict[str, Callable[[Database, Settings], Service]] = {
         "adder": Adder,
         "display": Display,
@@ -101,13 +109,13 @@ def _compose(
     return [
         kinds[name](
             Database(
-                database_url(f"tally_{name}"),
+                url,
                 timeout=settings.request_timeout,
                 on_connection=partial(_note_connection, log, name),
             ),
             settings,
         )
-        for name in names
+        for name, url in database_urls.items()
     ]
 
 
@@ -149,6 +157,7 @@ async def _openapi(request: Request) -> Response:
     return Response(openapi(), media_type="application/json")
 
 
+@cache
 def openapi() -> bytes:
     """Read the HTTP contract."""
     return files("tally.services").joinpath("openapi.json").read_bytes()
@@ -156,7 +165,7 @@ def openapi() -> bytes:
 
 def declared() -> set[tuple[str, str]]:
     """List every resource of the services, as (METHOD, path template)."""
-    services = _compose(NAMES, Settings(), lambda role: "postgresql:///", Log())
+    services = _compose(dict.fromkeys(NAMES, "postgresql:///"), Settings(), Log())
     return {
         (method, path)
         for service in services

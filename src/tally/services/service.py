@@ -74,7 +74,7 @@ class Service:
 
     def __init__(self, database: Database, resources: dict[str, dict[str, Endpoint]]) -> None:
         """Add to the resources what every service has."""
-        self._database = database
+        self.database = database
         path = path_of(self.name)
         self.fast: dict[tuple[str, str], Handler] = {}
         self.resources = resources | {
@@ -90,7 +90,7 @@ class Service:
         """End what would never end by itself: the process was told to stop."""
 
     async def stop(self) -> None:
-        await self._database.close()
+        await self.database.close()
 
     def routes(self) -> list[Route]:
         """One route for each path, so that a wrong method is answered with all allowed ones."""
@@ -100,7 +100,7 @@ class Service:
         ]
 
     async def _readyz(self, request: Request) -> Response:
-        await self._database.check()
+        await self.database.check()
         return JSONResponse({"status": "ready"})
 
 

@@ -54,6 +54,7 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             )
         )
+        self.config.load()  # else it imports modules only when it starts
         self._on_started = on_started
         self._on_signal = on_signal
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from tally.settings import read_passwords, read_settings
 from tests.support.containers import CONTAINERS, HEALTH_CHECK, ROOT, SERVICES
 
 BIN = ROOT / ".venv" / "bin"
@@ -113,6 +114,49 @@ def test_each_service_has_its_own_role_and_the_schema_the_owner() -> None:
     }
     assert roles == {**{s: f"tally_{s}" for s in SERVICES}, "schema": "postgres"}
     assert COMPOSE["services"]["schema"]["command"] == ["migrate"]
+
+
+def test_each_service_is_given_its_own_password_and_no_other(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    run(CONTAINERS / "make-secrets", folder)
+    made = {file.name: file.read_text() for file in folder.iterdir()}
+    assert set(made) == set(COMPOSE["secrets"]) == {"owner", *SERVICES}
+    assert len(set(made.values())) == len(made)
+    assert all(re.fullmatch("[0-9a-f]{48}", secret) for secret in made.values())
+    # Containers' users read the files; on the machine, only who made them enters the folder.
+    assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o444}
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+    def within(name: str) -> dict[str, str]:
+        """The variables of a container, its files being those just made."""
+        described = COMPOSE["services"][name]
+        secrets = {f"/run/secrets/{secret}": folder / secret for secret in described["secrets"]}
+        return {
+            variable: str(secrets[value] if value.startswith("/run/") else value)
+            for variable, value in described["environment"].items()
+        }
+
+    for service in SERVICES:
+        assert COMPOSE["services"][service]["secrets"] == [service]
+        url = read_settings(within(service)).database_url_of(service)
+        assert url is not None
+        assert url.endswith(f"?password={made[service]}")
+    assert read_passwords(within("schema")) == {f"tally_{s}": made[s] for s in SERVICES}
+    assert within("postgres")["POSTGRES_PASSWORD_FILE"] == str(folder / "owner")
+
+
+def test_the_passwords_stay_and_never_enter_the_repository(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    run(CONTAINERS / "make-secrets", folder)
+    before = (folder / "adder").read_text()
+    (folder / "reset").unlink()
+    run(CONTAINERS / "make-secrets", folder)
+    assert (folder / "adder").read_text() == before
+    ignored = subprocess.run(
+        ["git", "check-ignore", "--quiet", CONTAINERS / "secrets" / "adder"], cwd=ROOT, check=False
+    )
+    assert ignored.returncode == 0
+    assert "trust" not in (CONTAINERS / "compose.yaml").read_text()
 
 
 def test_only_the_balancer_is_reached_and_it_does_not_reach_the_database() -> None:

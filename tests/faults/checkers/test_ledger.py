@@ -27,6 +27,7 @@ from tests.support.model_history import Run
         (lambda run: run.change_answer(14, count=6), "resets"),
         (lambda run: run.change_answer(14, id=2), "resets"),
         (lambda run: run.change_answer(24, id=3), "resets"),
+        (lambda run: run.change_answer(24, id=0, sum="0", count=0), "resets"),  # it cleared some
         (lambda run: run.change_answer(19, sum="37.550000001"), "resets"),
         (lambda run: run.change_answer(19, id=2), "resets"),
         (lambda run: run.attempts.pop(23), "resets"),  # nobody asked for this reset
@@ -37,6 +38,21 @@ from tests.support.model_history import Run
 def test_a_wrong_row_or_answer_is_found(run, change, checker):
     change(run)
     assert checker in run.findings()
+
+
+def test_a_reset_of_nothing_is_right_where_there_was_nothing():
+    run = Run()
+    run.reset()
+    run.resets.clear()
+    run.change_answer(1, id=0)
+    assert run.findings() == set()
+    run = Run()
+    run.add("1")
+    run.reset()
+    run.resets.clear()
+    run.total |= {"sum": Decimal(1), "count": 1, "cleared_through": 0}
+    run.change_answer(2, id=0, sum="0", count=0)
+    assert run.findings() == {"resets"}
 
 
 def test_a_reset_is_undone_in_its_turn():

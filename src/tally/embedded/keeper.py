@@ -1,0 +1,99 @@
+"""Keeps the embedded PostgreSQL running from a process of its own, which stays root.
+
+Whoever asks for it may give up root, and could then neither start PostgreSQL again nor stop it. It
+ends with the process that asked, however that ends.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Final, Self
+
+from tally.embedded.child import die_with
+from tally.embedded.error import EmbeddedError
+from tally.embedded.postgres import Server
+from tally.embedded.supervisor import Supervisor
+
+# More than a server takes to shut down at most.
+_STOP_SECONDS: Final = 30.0
+
+
+class Keeper:
+    """The process, and the server it keeps; leaving its `with` block stops both."""
+
+    server: Server
+
+    def __init__(self, directory: Path) -> None:
+        """Start the server of a data directory; raises EmbeddedError. Notices go to stderr."""
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
+            [sys.executable, "-m", __name__, str(os.getpid()), str(directory)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # a terminal's Ctrl-C is for the one that asked
+        )
+        line = self._process.stdout.readline() if self._process.stdout else ""
+        said = json.loads(line or '{"error": "the process that keeps PostgreSQL ended at once"}')
+        if "error" in said:
+            self._process.communicate(timeout=_STOP_SECONDS)
+            raise EmbeddedError(said["error"])
+        self.server = Server(Path(said["directory"]), Path(said["sockets"]), said["pid"], None)
+        self._stopping = False
+        self._watcher = threading.Thread(target=self._watch, name="keeper-watcher", daemon=True)
+        self._watcher.start()
+
+    def _watch(self) -> None:
+        """Ask this process to stop should the keeper end by itself: nobody could start another."""
+        self._process.wait()
+        if not self._stopping:
+            _notice("the process that keeps PostgreSQL ended; stopping")
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop the server for good: the process ends at the end of its input.
+
+        Raises EmbeddedError if it ended before.
+        """
+        self._stopping = True
+        ended = self._process.poll() is not None
+        self._process.communicate(timeout=_STOP_SECONDS)
+        self._watcher.join()
+        if ended:
+            raise EmbeddedError("the process that keeps PostgreSQL ended by itself; start again")
+
+
+def main(parent: str, directory: str) -> None:
+    """Keep the server until stdin ends or the parent dies."""
+    # The kernel ends this process with its parent, and PostgreSQL with this one.
+    die_with(int(parent), signal.SIGKILL)
+    # A service manager may ask a whole group to stop: services then still need the database.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with Supervisor(Path(directory), _notice) as supervisor:
+            server = supervisor.server
+            _say(directory=str(server.directory), sockets=str(server.sockets), pid=server.pid)
+            sys.stdin.read()
+    except EmbeddedError as error:
+        _say(error=str(error))
+
+
+def _say(**fields: object) -> None:
+    print(json.dumps(fields), flush=True)  # noqa: T201 - to the parent
+
+
+def _notice(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - to a person
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

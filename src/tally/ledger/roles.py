@@ -1,0 +1,210 @@
+"""The roles of PostgreSQL: what each may do, and how a database is brought to that.
+
+A role is taken to be stolen: whoever has it may send PostgreSQL anything. A role may always set
+its own settings, for a session or for good, so they are reset here, and sessions of Tally's choose
+theirs when they connect (`Database.connect`).
+"""
+
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+# What each service, and a person who looks, may read and call; PostgreSQL refuses everything else.
+_READS: Final = {
+    "tally_adder": "tally.total",
+    "tally_display": "tally.total, tally.entry",
+    "tally_reset": "tally.total, tally.reset",
+    "tally_operator": "ALL TABLES IN SCHEMA tally",
+}
+_CALLS: Final = {
+    "tally_adder": ("register_writer", "add_batch", "settle_batch", "recall", "free_total"),
+    "tally_display": (),
+    "tally_reset": ("reset_total", "undo_reset", "free_total"),
+    "tally_operator": (),
+}
+ROLES: Final = tuple(_READS)
+
+# For sessions that choose nothing themselves, as a person's psql.
+_SETTINGS: Final = {"idle_in_transaction_session_timeout": "60s"}
+# No role can lift this one, and only a superuser can set it. No query of Tally's needs a file.
+_SUPERUSER_SETTINGS: Final = {"temp_file_limit": "256MB"}
+
+# Functions that PostgreSQL lets everybody call, and that reach beyond the caller's session: locks
+# that fill the table of all locks, large objects, and records in the log of writes.
+_SHARED_FUNCTIONS: Final = "^(pg_(try_)?advisory_|lo_|loread$|lowrite$|pg_logical_emit_message$)"
+_SHARED: Final = f"""
+    SELECT oid::regprocedure::text FROM pg_proc
+     WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ '{_SHARED_FUNCTIONS}'
+       AND has_function_privilege('public', oid, 'EXECUTE')
+"""  # noqa: S608 - of constants
+_INSUFFICIENT_PRIVILEGE: Final = "42501"
+_POSTGRESQL_16: Final = 160_000
+
+
+async def ensure_roles(connection: AsyncConnection) -> list[str]:
+    """Create the roles and bring them to what they may do, as far as that is allowed.
+
+    Returns what could not be done, in words: an owner who is no superuser may not do all.
+    """
+    superuser, may_create, version = (
+        await connection.execute(
+            text(
+                "SELECT rolsuper, rolsuper OR rolcreaterole,"
+                " current_setting('server_version_num')::int"
+                " FROM pg_roles WHERE rolname = current_user"
+            )
+        )
+    ).one()
+    if may_create:
+        await _create_roles(connection)
+    present = set(
+        await connection.scalars(
+            text("SELECT rolname FROM pg_roles WHERE rolname = ANY(:roles)"), {"roles": list(ROLES)}
+        )
+    )
+    settings = _SETTINGS | (_SUPERUSER_SETTINGS if superuser else {})
+    statements: list[str] = []
+    for role in sorted(present):
+        for grant in (
+            "USAGE ON SCHEMA tally",
+            f"SELECT ON {_READS[role]}",
+            "SELECT ON tally.alembic_version",
+            *(f"EXECUTE ON FUNCTION tally.{function}" for function in _CALLS[role]),
+        ):
+            await connection.execute(text(f"GRANT {grant} TO {role}"))
+        statements += await _settle(connection, role, settings)
+        if may_create and not superuser:
+            # Lets `free_total`, which runs as the owner, end the role's sessions.
+            how = " WITH INHERIT TRUE, SET FALSE" if version >= _POSTGRESQL_16 else ""
+            statements.append(f"GRANT {role} TO CURRENT_USER{how}")
+    undone = [statement for statement in statements if not await _allowed(connection, statement)]
+    await _close_to_public(connection, superuser=superuser)
+    return undone + await _open_to_public(connection)
+
+
+async def _create_roles(connection: AsyncConnection) -> None:
+    for role in ROLES:
+        # Roles belong to the whole server: another database's migration may be making it.
+        await connection.execute(
+            text(
+                f"DO $$ BEGIN CREATE ROLE {role} LOGIN;"
+                " EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$"
+            )
+        )
+
+
+async def _settle(connection: AsyncConnection, role: str, settings: dict[str, str]) -> list[str]:
+    """Give the statements that undo what the role set for itself; none where all is as it must be.
+
+    None, because two databases of a server that are migrated at once must not both change a role.
+    """
+    rows = await connection.execute(
+        text(
+            "SELECT quote_ident(datname) AS database, setconfig FROM pg_db_role_setting"
+            " LEFT JOIN pg_database ON pg_database.oid = setdatabase"
+            " WHERE setrole = to_regrole(:role)"
+        ),
+        {"role": role},
+    )
+    found = {row.database: sorted(row.setconfig) for row in rows}
+    statements = [
+        f"ALTER ROLE {role} IN DATABASE {database} RESET ALL"
+        for database in found
+        if database is not None
+    ]
+    if found.get(None, []) != sorted(f"{name}={value}" for name, value in settings.items()):
+        statements.append(f"ALTER ROLE {role} RESET ALL")
+        statements += [f"ALTER ROLE {role} SET {name} = '{settings[name]}'" for name in settings]
+    # Half of all connections: the other half is left to the others when one opens all it may.
+    limit, has = (
+        await connection.execute(
+            text(
+                "SELECT current_setting('max_connections')::int / 2, rolconnlimit"
+                " FROM pg_roles WHERE rolname = :role"
+            ),
+            {"role": role},
+        )
+    ).one()
+    if has != limit:
+        statements.append(f"ALTER ROLE {role} CONNECTION LIMIT {limit}")
+    return statements
+
+
+async def _allowed(connection: AsyncConnection, statement: str) -> bool:
+    """Run a statement; tell whether it was allowed."""
+    try:
+        async with connection.begin_nested():
+            await connection.execute(text(statement))
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _INSUFFICIENT_PRIVILEGE:
+            raise
+        return False
+    return True
+
+
+async def _close_to_public(connection: AsyncConnection, *, superuser: bool) -> None:
+    """Take from everybody what Tally's roles must not have: PostgreSQL can't take it from one."""
+    database = await connection.scalar(text("SELECT quote_ident(current_database())"))
+    # Of what is not the owner's own, these revoke nothing, and warn.
+    revocations = [f"TEMPORARY ON DATABASE {database}", "CREATE ON SCHEMA public"]
+    if superuser:
+        revocations += [
+            f"EXECUTE ON FUNCTION {function}"
+            for function in await connection.scalars(text(_SHARED))
+        ]
+    for other in await connection.scalars(text(_OTHER_DATABASES)):
+        revocations.append(f"CONNECT, TEMPORARY ON DATABASE {other}")
+    for revocation in revocations:
+        await _allowed(connection, f"REVOKE {revocation} FROM PUBLIC")
+
+
+# Those that every server has. What else is on a server is not Tally's.
+_OTHER_DATABASES: Final = """
+    SELECT quote_ident(datname) FROM pg_database
+     WHERE datname IN ('postgres', 'template1') AND datname <> current_database()
+       AND has_database_privilege('public', oid, 'CONNECT')
+"""
+
+
+async def _open_to_public(connection: AsyncConnection) -> list[str]:
+    """Say what everybody may still do, and so a stolen role."""
+    temporary, create = (
+        await connection.execute(
+            text(
+                "SELECT has_database_privilege('public', current_database(), 'TEMPORARY'),"
+                " has_schema_privilege('public', 'public', 'CREATE')"
+            )
+        )
+    ).one()
+    functions = (await connection.scalars(text(_SHARED))).all()
+    databases = (await connection.scalars(text(_OTHER_DATABASES))).all()
+    return [
+        said
+        for said, still in (
+            ("REVOKE TEMPORARY ON DATABASE, for temporary tables", temporary),
+            ("REVOKE CREATE ON SCHEMA public", create),
+            (f"REVOKE CONNECT ON DATABASE {', '.join(databases)}", databases),
+            ("REVOKE EXECUTE ON FUNCTION, for advisory locks and large objects", functions),
+        )
+        if still
+    ]
+
+
+async def powers_beyond(connection: AsyncConnection, role: str) -> tuple[str, list[str]]:
+    """Tell who this session is, and what of the ledger he may change that `role` may not."""
+    name, owner, functions = (
+        await connection.execute(
+            text(
+                "SELECT current_user,"
+                " (SELECT pg_has_role(nspowner, 'USAGE')"
+                " FROM pg_namespace WHERE nspname = 'tally'),"
+                " ARRAY(SELECT proname::text FROM pg_proc"
+                " WHERE pronamespace = to_regnamespace('tally')"
+                " AND has_function_privilege(oid, 'EXECUTE') ORDER BY 1)"
+            )
+        )
+    ).one()
+    beyond = [function for function in functions if function not in _CALLS[role]]
+    return name, ["everything, as the owner"] if owner else beyond
