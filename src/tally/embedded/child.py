@@ -28,8 +28,8 @@ def drop_root(uid: int, gid: int) -> None:
         os.setuid(uid)
 
 
-def die_with(parent: int, number: int = signal.SIGINT) -> None:
-    """Ask Linux for a signal to this process when its parent dies; SIGINT shuts PostgreSQL down.
+def die_with(parent: int) -> None:
+    """Ask Linux for a fast shutdown (SIGINT) of this process when its parent dies.
 
     Elsewhere, and in a Python built without ctypes, a server outlives a killed launcher and the
     next start takes it over.
@@ -37,7 +37,7 @@ def die_with(parent: int, number: int = signal.SIGINT) -> None:
     if sys.platform != "linux" or ctypes is None:
         return
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_PDEATHSIG, number, 0, 0, 0) != 0:
+    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent:
         sys.exit("the launcher died while PostgreSQL was starting")

@@ -13,13 +13,13 @@ import threading
 from pathlib import Path
 from typing import Final, Self
 
-from tally.embedded.child import die_with
 from tally.embedded.error import EmbeddedError
 from tally.embedded.postgres import Server
 from tally.embedded.supervisor import Supervisor
 
 # More than a server takes to shut down at most.
 _STOP_SECONDS: Final = 30.0
+_STOP: Final = "stop"
 
 
 class Keeper:
@@ -30,7 +30,7 @@ class Keeper:
     def __init__(self, directory: Path) -> None:
         """Start the server of a data directory; raises EmbeddedError. Notices go to stderr."""
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
-            [sys.executable, "-m", __name__, str(os.getpid()), str(directory)],
+            [sys.executable, "-m", __name__, str(directory)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -60,29 +60,31 @@ class Keeper:
         self.stop()
 
     def stop(self) -> None:
-        """Stop the server for good: the process ends at the end of its input.
+        """Stop the server for good, and the process with it.
 
         Raises EmbeddedError if it ended before.
         """
         self._stopping = True
         ended = self._process.poll() is not None
-        self._process.communicate(timeout=_STOP_SECONDS)
+        self._process.communicate(_STOP, timeout=_STOP_SECONDS)
         self._watcher.join()
         if ended:
             raise EmbeddedError("the process that keeps PostgreSQL ended by itself; start again")
 
 
-def main(parent: str, directory: str) -> None:
-    """Keep the server until stdin ends or the parent dies."""
-    # The kernel ends this process with its parent, and PostgreSQL with this one.
-    die_with(int(parent), signal.SIGKILL)
+def main(directory: str) -> None:
+    """Keep the server until stdin says to stop it or ends."""
     # A service manager may ask a whole group to stop: services then still need the database.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         with Supervisor(Path(directory), _notice) as supervisor:
             server = supervisor.server
             _say(directory=str(server.directory), sockets=str(server.sockets), pid=server.pid)
-            sys.stdin.read()
+            if sys.stdin.read() != _STOP:
+                # The parent died. The lock must be free at once, for whoever starts again; the
+                # kernel shuts PostgreSQL down with this process. A death signal would not come:
+                # a parent that gave up root may send none to root (prctl(2), kill(2)).
+                os._exit(1)
     except EmbeddedError as error:
         _say(error=str(error))
 
