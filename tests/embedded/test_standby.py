@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.support.distribution_postgres import AS_NOBODY, installed, serving
+from tests.support.distribution_postgres import installed, serving, standby_of
 
 TOTAL = "/display_service/total"
 
@@ -25,25 +24,8 @@ def pair() -> Iterator[tuple[str, str]]:
     """The addresses of a primary and of a standby that follows it."""
     if not installed():
         pytest.skip("no PostgreSQL of the distribution's is installed: apt install postgresql")
-    with serving() as primary, tempfile.TemporaryDirectory(prefix="tally-standby-") as name:
-        directory = Path(name)
-        if AS_NOBODY:
-            os.chown(directory, AS_NOBODY["user"], AS_NOBODY["group"])
-            directory.chmod(0o711)  # for services that gave up root
-        host = primary.partition("host=")[2]
-        subprocess.run(
-            [
-                *(installed()[0] / "pg_basebackup", "-h", host, "-U", "me"),
-                *("-R", "-c", "fast", "-D", directory / "data"),
-            ],
-            check=True,
-            capture_output=True,
-            cwd="/",
-            **AS_NOBODY,
-        )
-        (directory / "data").chmod(0o700)
-        with serving(directory) as standby:
-            yield primary, standby
+    with serving() as primary, standby_of(primary) as standby:
+        yield primary, standby
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ MAY_READ = {
 MAY_CALL = {
     "tally_adder": {"register_writer", "add_batch", "settle_batch", "recall", "free_total"},
     "tally_display": set(),
-    "tally_reset": {"reset_total", "undo_reset", "free_total"},
+    "tally_reset": {"reset_total", "undo_reset", "confirm", "free_total"},
     "tally_operator": set(),
 }
 TABLES = {*(table.name for table in metadata.tables.values()), "alembic_version"}

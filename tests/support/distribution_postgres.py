@@ -53,3 +53,26 @@ def serving(directory: Path | None = None) -> Iterator[str]:
         yield f"postgresql://me@/postgres?host={directory}"
         server.send_signal(signal.SIGINT)
         server.communicate(timeout=30)
+
+
+@contextlib.contextmanager
+def standby_of(primary: str) -> Iterator[str]:
+    """The address of a server that follows this one, in a cluster of its own."""
+    with tempfile.TemporaryDirectory(prefix="tally-standby-") as name:
+        directory = Path(name)
+        if AS_NOBODY:
+            os.chown(directory, AS_NOBODY["user"], AS_NOBODY["group"])
+            directory.chmod(0o711)  # for services that gave up root
+        subprocess.run(
+            [
+                *(installed()[0] / "pg_basebackup", "-h", primary.partition("host=")[2]),
+                *("-U", "me", "-R", "-c", "fast", "-D", directory / "data"),
+            ],
+            check=True,
+            capture_output=True,
+            cwd="/",
+            **AS_NOBODY,
+        )
+        (directory / "data").chmod(0o700)
+        with serving(directory) as standby:
+            yield standby

@@ -1,7 +1,9 @@
 """Connections to PostgreSQL, and the errors that say why there are none."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import random
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final, TypeVar
 
 import asyncpg
@@ -14,12 +16,13 @@ from tally.ledger.schema import REVISION
 
 T = TypeVar("T")
 
-# Seconds between two tries to reach a database that is away.
-RETRY_PAUSE: Final = 0.1
+# Seconds between the first two tries to reach a database that is away.
+_FIRST_PAUSE: Final = 0.1
+# Of the time that a request waits, the longest pause: each meets a few tries.
+_LONGEST_PAUSE: Final = 0.25
 # Sent when a session begins, so that they count more than what the role set for itself: any role
 # may do that, for good, and with these it could keep a session from beginning or from changing.
 _SETTINGS: Final = {
-    "application_name": "tally",
     "timezone": "UTC",
     # Every total is one indexed row: compiling a query never pays.
     "jit": "off",
@@ -38,9 +41,13 @@ _FORGET: Final = """
     SELECT pg_catalog.set_config(name, boot_val, false) FROM pg_catalog.pg_settings
      WHERE source IN ('user', 'database user') AND context = 'user'
 """
+_END: Final = """
+    SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+     WHERE usename = current_user AND application_name = ANY($1::text[])
+"""
 # Revisions this code has outgrown. Any other unknown revision is a newer one, which only adds
 # to what this code needs: during a release old services go on under the new schema.
-_OLDER_REVISIONS: Final[frozenset[str]] = frozenset({"0001"})
+_OLDER_REVISIONS: Final[frozenset[str]] = frozenset({"0001", "0002"})
 
 
 class Unavailable(Exception):
@@ -56,6 +63,14 @@ class Unavailable(Exception):
 
 class SchemaOutdated(Exception):
     """The database lacks migrations that this code needs."""
+
+
+def pauses_between_tries(timeout: float) -> Iterator[float]:
+    """Give longer and longer pauses, in seconds, which differ from those of other processes."""
+    pause = _FIRST_PAUSE
+    while True:
+        yield pause * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+        pause = max(_FIRST_PAUSE, min(2 * pause, _LONGEST_PAUSE * timeout))
 
 
 def is_connection_loss(error: BaseException | None) -> bool:
@@ -99,6 +114,11 @@ class Database:
         self.timeout = timeout
         self._on_connection = on_connection
         self._lost = False
+        # Connections by their names, until their backends are known to have ended.
+        self._opened: dict[str, Any] = {}
+        # How often PostgreSQL warned that a commit may be durable on no standby, as somebody
+        # cancelled its wait: to the client it looks like any other.
+        self.ended_waits = 0
         self.engine: AsyncEngine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=self.connect,
@@ -110,17 +130,43 @@ class Database:
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def connect(self) -> Any:  # noqa: ANN401 - asyncpg is untyped
-        """Open a connection of asyncpg's own."""
+        """Open a connection of asyncpg's own, and end the backends of those that were given up."""
+        # A name of its own, by which its backend can be found.
+        name = f"tally {uuid.uuid4()}"
+        settings = _SETTINGS | {"application_name": name}
         try:
-            connection = await self._open(_SETTINGS | _SETTINGS_17)
+            connection = await self._open(settings | _SETTINGS_17)
         except asyncpg.UndefinedObjectError:
-            connection = await self._open(_SETTINGS)
+            connection = await self._open(settings)
         try:
             await connection.execute(_FORGET, timeout=self.timeout)
+            await self._end_abandoned(connection)
         except BaseException:
             connection.terminate()
             raise
+        connection.add_log_listener(self._note_warning)
+        self._opened[name] = connection
         return connection
+
+    async def _end_abandoned(self, connection: Any) -> None:  # noqa: ANN401
+        """End backends that may still wait for a lock or a standby, and are told by nobody else.
+
+        So whatever hangs, a service holds no more of the server's connections than it uses.
+        """
+        closed = [name for name, other in self._opened.items() if other.is_closed()]
+        if closed:
+            await connection.execute(_END, closed, timeout=self.timeout)
+            for name in closed:
+                self._opened.pop(name, None)  # two may connect at once
+
+    def _note_warning(self, connection: Any, message: Any) -> None:  # noqa: ANN401
+        # By the place in PostgreSQL's source, since messages are translated.
+        self.ended_waits += message.server_source_function == "SyncRepWaitForLSN"
+
+    def require_waited(self, ended_waits: int) -> None:
+        """Raise `ConnectionError` if a commit since then was not let wait for its standby."""
+        if self.ended_waits != ended_waits:
+            raise ConnectionError("a commit's wait for its standby was ended")
 
     async def _open(self, settings: dict[str, str]) -> Any:  # noqa: ANN401 - asyncpg is untyped
         return await asyncpg.connect(self.url, timeout=self.timeout, server_settings=settings)
@@ -152,9 +198,11 @@ class Database:
         """
         engine = self._autocommit if one_statement else self.engine
         begun = False
+        pauses = pauses_between_tries(self.timeout)
         try:
             async with asyncio.timeout(self.timeout):
                 while True:
+                    ended_waits = self.ended_waits
                     try:
                         async with engine.begin() as connection:
                             if changes:
@@ -163,6 +211,9 @@ class Database:
                                 await connection.execute(text("SELECT 1"))
                             begun = True
                             result = await work(connection)
+                        if changes:
+                            # The next try finds it done, and waits.
+                            self.require_waited(ended_waits)
                     except Exception as error:
                         if not is_connection_loss(error):
                             raise
@@ -170,7 +221,7 @@ class Database:
                     else:
                         self.note_reached()
                         return result
-                    await asyncio.sleep(RETRY_PAUSE)
+                    await asyncio.sleep(next(pauses))
         except TimeoutError:
             raise Unavailable(
                 "the database did not answer in time", outcome_known=not (changes and begun)

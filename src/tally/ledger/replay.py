@@ -17,10 +17,13 @@ _REPLAY_ONE: Final = text(
 ).columns(sum=AmountType, value=AmountType)
 
 
-async def replay(connection: Any, requests: Iterable[Request], timeout: float) -> None:  # noqa: ANN401, ASYNC109
-    """Answer those of the requests whose keys were answered before."""
+async def replay(database: Database, connection: Any, requests: Iterable[Request]) -> None:  # noqa: ANN401
+    """Answer those of the requests whose keys were answered before, once that is durable."""
     keyed = {request.key.key: request for request in requests if request.key is not None}
-    for row in await connection.fetch(_REPLAY, array_literal(keyed), timeout=timeout):
+    ended_waits = database.ended_waits
+    rows = await connection.fetch(_REPLAY, array_literal(keyed), timeout=database.timeout)
+    database.require_waited(ended_waits)
+    for row in rows:
         request = keyed[row["key"].hex]
         request.settle(_first_answer(row, request.key))
 

@@ -19,6 +19,7 @@ MAX_LISTED: Final = 1000
 _MAX_ID: Final = 2**63 - 1
 
 _RESET: Final = text("SELECT * FROM tally.reset_total(:key)").columns(sum=AmountType)
+_CONFIRM: Final = text("SELECT tally.confirm()")
 _FREE: Final = text("SELECT tally.free_total()")
 # How long a change waits for the total before it asks who keeps it: well within a request's time.
 _BOUND_LOCKS: Final = text("SET LOCAL lock_timeout = '1s'")
@@ -85,7 +86,7 @@ class Resets:
                 raise SumOutOfRange from error
             if getattr(cause, "sqlstate", "") in ("TA001", "TA002"):
                 # After a lost connection it may be that an earlier try of this very undo did it.
-                known = await self.get(reset_id) if tries > 1 else None
+                known = await self._confirmed(reset_id) if tries > 1 else None
                 if known is not None and known.undone_at is not None:
                     return known
                 raise NotUndoable(str(cause)) from error
@@ -99,6 +100,16 @@ class Resets:
             return None if row is None else Reset(*row)
 
         return await self._database.run(work)
+
+    async def _confirmed(self, reset_id: int) -> Reset | None:
+        """Read a reset, and wait until all that was written before is durable."""
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(_CONFIRM)
+
+        known = await self.get(reset_id)
+        await self._database.run(work, changes=True)
+        return known
 
     async def past(self, before: int | None = None, limit: int = MAX_LISTED) -> list[Reset]:
         """Read resets with ids below `before`, newest first, at most `limit`."""

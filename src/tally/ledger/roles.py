@@ -21,7 +21,7 @@ _READS: Final = {
 _CALLS: Final = {
     "tally_adder": ("register_writer", "add_batch", "settle_batch", "recall", "free_total"),
     "tally_display": (),
-    "tally_reset": ("reset_total", "undo_reset", "free_total"),
+    "tally_reset": ("reset_total", "undo_reset", "confirm", "free_total"),
     "tally_operator": (),
 }
 ROLES: Final = tuple(_READS)
@@ -158,8 +158,17 @@ async def _close_to_public(connection: AsyncConnection, *, superuser: bool) -> N
         revocations.append(f"CONNECT, TEMPORARY ON DATABASE {other}")
     for revocation in revocations:
         await _allowed(connection, f"REVOKE {revocation} FROM PUBLIC")
+    for grant in await connection.scalars(text(_OWNER_WRITES)):
+        await _allowed(connection, grant)
 
 
+# `confirm` runs as the owner, who need not be the superuser that migrates.
+_OWNER_WRITES: Final = """
+    SELECT format('GRANT EXECUTE ON FUNCTION %s TO %s', f.oid::regprocedure, s.nspowner::regrole)
+      FROM pg_proc AS f, pg_namespace AS s
+     WHERE f.pronamespace = 'pg_catalog'::regnamespace AND f.proname = 'pg_logical_emit_message'
+       AND s.nspname = 'tally' AND NOT has_function_privilege(s.nspowner, f.oid, 'EXECUTE')
+"""
 # Those that every server has. What else is on a server is not Tally's.
 _OTHER_DATABASES: Final = """
     SELECT quote_ident(datname) FROM pg_database

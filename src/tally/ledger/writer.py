@@ -16,7 +16,12 @@ import asyncpg
 
 from tally.amount import Amount
 from tally.ledger.add import Added, Finish, Key, KeyReused, QueueFull, Request, SumOutOfRange
-from tally.ledger.database import RETRY_PAUSE, Database, Unavailable, is_connection_loss
+from tally.ledger.database import (
+    Database,
+    Unavailable,
+    is_connection_loss,
+    pauses_between_tries,
+)
 from tally.ledger.queue import Queue
 from tally.ledger.replay import replay
 from tally.ledger.schema import array_literal, from_numeric
@@ -179,9 +184,13 @@ class Writer:
         """Store requests; return the total before them, or None where they were not stored."""
         connection = await self._connected()
         self._batch_sent = True
+        ended_waits = self._database.ended_waits
         try:
             before = await self._add_batch(connection, requests)
-            if before is None:
+            self._database.require_waited(ended_waits)
+            if before is not None:
+                self._batch_number += 1
+            else:
                 # The database does not know this writer: it is another one, or was restored.
                 self._begin_anew()
                 self._lose_connection(ConnectionError("the database was replaced"))
@@ -205,7 +214,7 @@ class Writer:
             values += [f"{value}e-9" for value in request.values]
             if request.key is not None:
                 keyed.append((request.key, first, len(values)))
-        before = await connection.fetchrow(
+        return await connection.fetchrow(
             _ADD,
             self._id,
             self._batch_number + 1,
@@ -222,9 +231,6 @@ class Writer:
             ),
             timeout=self._database.timeout,
         )
-        if before is not None:
-            self._batch_number += 1
-        return before
 
     async def _free_total(self) -> None:
         """End the sessions that keep the total from everybody: `tally.free_total` says whose."""
@@ -234,7 +240,7 @@ class Writer:
             _log.warning("ended %d sessions that kept the total locked", ended)
 
     async def _replay(self, requests: list[Request]) -> None:
-        await replay(await self._connected(), requests, self._database.timeout)
+        await replay(self._database, await self._connected(), requests)
 
     async def _outcome(self) -> Any:  # noqa: ANN401
         """Find out whether the batch whose connection was lost was committed.
@@ -242,7 +248,9 @@ class Writer:
         Returns the total before it, or None if it was not and never will be. Keeps trying for
         as long as the database is away: its requests are answered in time by `_expire`.
         """
+        pauses = pauses_between_tries(self._database.timeout)
         while True:
+            ended_waits = self._database.ended_waits
             try:
                 connection = await self._connected()
                 try:
@@ -253,10 +261,11 @@ class Writer:
                     # The batch's own backend is still at work on it, or waits for the total.
                     await self._free_total()
                     continue
+                self._database.require_waited(ended_waits)
             except Exception as error:
                 self._lose_connection(error)
                 if is_connection_loss(error):
-                    await asyncio.sleep(RETRY_PAUSE)
+                    await asyncio.sleep(next(pauses))
                     continue
                 row = None
             if row is None:
@@ -274,6 +283,7 @@ class Writer:
 
     async def _connected(self) -> Any:  # noqa: ANN401
         """Return the connection, opening it again and again until there is one."""
+        pauses = pauses_between_tries(self._database.timeout)
         while self._connection is None or self._connection.is_closed():
             try:
                 # Kept at once, so that whatever fails now, the connection is closed.
@@ -288,7 +298,7 @@ class Writer:
                 if not is_connection_loss(error):
                     raise
                 self._lose_connection(error)
-                await asyncio.sleep(RETRY_PAUSE)
+                await asyncio.sleep(next(pauses))
                 continue
             self._database.note_reached()
         return self._connection

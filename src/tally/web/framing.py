@@ -16,9 +16,9 @@ MAX_FRAMING: Final = 128 * 1024
 MAX_RECEIVED: Final = request.MAX_BODY + MAX_FRAMING
 
 _CRLF: Final = b"\r\n"
-_VALUE: Final = rb'(?:%b|"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[\t -~\x80-\xff])*+")' % TOKEN
+_VALUE: Final = rb'(?:%b|"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[\t -~\x80-\xff])*")' % TOKEN
 _SIZE: Final = re.compile(
-    rb"0*+([0-9A-Fa-f]{0,8}+)(?<=[0-9A-Fa-f])(?:[ \t]*;[ \t]*%b(?:[ \t]*=[ \t]*%b)?)*+\r\n"
+    rb"0*+([0-9A-Fa-f]{0,8})(?<=[0-9A-Fa-f])(?:[ \t]*;[ \t]*%b(?:[ \t]*=[ \t]*%b)?)*\r\n"
     % (TOKEN, _VALUE)
 )
 _TRAILER: Final = re.compile(FIELD)

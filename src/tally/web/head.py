@@ -19,8 +19,9 @@ MAX_HEAD: Final = MAX_REQUEST_LINE + MAX_FIELDS
 
 TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 # Visible characters, spaces and tabs, and what is not ASCII. Possessive: it takes linear time.
+# Never a group: before Python 3.11.5 a possessive one may match too much (CPython issue 106052).
 FIELD: Final = rb"%b:[\t -~\x80-\xff]*+\r\n" % TOKEN
-_HEAD: Final = re.compile(rb"(%b) ([!-~]++) HTTP/(\d)\.(\d)\r\n((?:%b)*+)\r\n" % (TOKEN, FIELD))
+_HEAD: Final = re.compile(rb"(%b) ([!-~]++) HTTP/(\d)\.(\d)\r\n((?:%b)*)\r\n" % (TOKEN, FIELD))
 _BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n")
 # uri-host [ ":" port ] of RFC 9110, 7.2, without names that need escapes.
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]++\]|[0-9A-Za-z._~-]++)(?::[0-9]{0,5})?")
