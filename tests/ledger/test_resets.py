@@ -197,6 +197,9 @@ async def test_a_reset_that_never_began_is_known_to_have_changed_nothing(connect
         with pytest.raises(Unavailable) as refusal:
             await resets.reset()
         assert refusal.value.outcome_known
+        with pytest.raises(Unavailable) as refusal:
+            await resets.reset("tried-before")
+        assert refusal.value.keyed
     assert await resets.past() == []
 
 

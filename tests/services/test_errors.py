@@ -64,6 +64,8 @@ def test_waits_a_set_time_then_says_so_and_resumes_by_itself(database, tally_up)
         (KeyReused("used"), 422, "idempotency-key-reuse", None),
         (NotUndoable("undone"), 409, None, None),
         (QueueFull("full"), 503, None, "not stored"),
+        (QueueFull("full", keyed=True), 503, None, "unknown"),
+        (Unavailable("away", keyed=True), 503, None, "unknown"),
         (Unavailable("away"), 503, None, "not stored"),
         (Unavailable("away", outcome_known=False), 503, None, "unknown"),
         (SchemaOutdated("old"), 503, None, "not stored"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tally.amount import Amount
+from tally.ledger.database import Unavailable
 
 
 @dataclass(slots=True)
@@ -20,7 +21,14 @@ class Added:
 
 
 class QueueFull(Exception):
-    """More values wait than the queue may hold; nothing was stored."""
+    """More values wait than the queue may hold; this try stored nothing.
+
+    `keyed` as of `Unavailable`.
+    """
+
+    def __init__(self, reason: str, *, keyed: bool = False) -> None:
+        super().__init__(reason)
+        self.keyed = keyed
 
 
 class KeyReused(Exception):
@@ -75,6 +83,8 @@ class Request:
 
     def settle(self, outcome: Added | Exception) -> None:
         """Answer the request unless it was answered before."""
+        if self.key is not None and isinstance(outcome, Unavailable):
+            outcome = outcome.under_key()
         self.claim()(outcome)
 
 

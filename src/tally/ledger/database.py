@@ -53,12 +53,18 @@ _OLDER_REVISIONS: Final[frozenset[str]] = frozenset({"0001", "0002"})
 class Unavailable(Exception):
     """The database can't be reached, or did not answer in time.
 
-    `outcome_known` is true where the request certainly changed nothing.
+    `outcome_known` is true where the request certainly changed nothing. That of a request with a
+    key, which is `keyed`, may be a repeat: whether an earlier try changed something is open.
     """
 
-    def __init__(self, reason: str, *, outcome_known: bool = True) -> None:
+    def __init__(self, reason: str, *, outcome_known: bool = True, keyed: bool = False) -> None:
         super().__init__(reason)
         self.outcome_known = outcome_known
+        self.keyed = keyed
+
+    def under_key(self) -> "Unavailable":
+        """Say the same of a request with a key."""
+        return Unavailable(str(self), outcome_known=self.outcome_known, keyed=True)
 
 
 class SchemaOutdated(Exception):

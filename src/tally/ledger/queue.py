@@ -21,7 +21,7 @@ class Queue:
     def put(self, request: Request) -> None:
         """Add a request at the end; raises `QueueFull`."""
         if self.values + len(request.values) > self._limit:
-            raise QueueFull(f"{self.values} values wait already")
+            raise QueueFull(f"{self.values} values wait already", keyed=request.key is not None)
         self._requests.append(request)
         self.values += len(request.values)
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tally.amount import Amount
 from tally.ledger.add import SumOutOfRange, digest
-from tally.ledger.database import Database
+from tally.ledger.database import Database, Unavailable
 from tally.ledger.schema import AmountType, reset, total
 
 MAX_LISTED: Final = 1000
@@ -62,7 +62,10 @@ class Resets:
             reset_id, cleared, count, at, replayed = row
             return Reset(reset_id, cleared, count, at), replayed
 
-        return await self._database.run(work, changes=True)
+        try:
+            return await self._database.run(work, changes=True)
+        except Unavailable as error:
+            raise (error if key is None else error.under_key()) from error
 
     async def undo(self, reset_id: int) -> Reset:
         """Give back what the newest reset not yet undone cleared.

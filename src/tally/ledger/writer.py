@@ -120,7 +120,7 @@ class Writer:
         Raises `QueueFull`, and `Unavailable` after `close`.
         """
         if self._closed:
-            raise Unavailable("the adder is shutting down")
+            raise Unavailable("the adder is shutting down", keyed=key is not None)
         deadline = time.monotonic() + self._database.timeout
         self._queue.put(Request(values, key, finish, deadline))
         self._wake.set()

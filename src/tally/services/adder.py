@@ -162,7 +162,8 @@ class Adder(Service):
             problem = problem_of(error)
             if problem is None:
                 raise
-            keep = key if isinstance(error, Unavailable) and not error.outcome_known else None
+            # With the same key it is not added twice, should it have been added.
+            keep = None if isinstance(error, SumOutOfRange) else key
             return await self._refuse(
                 value, problem.status, problem.sentence, keep, problem.headers
             )

@@ -21,9 +21,9 @@ def problem_of(error: Exception) -> Problem | None:  # noqa: PLR0911 - a table
         case NotUndoable():
             return Problem(409, str(error))
         case QueueFull():
-            return _unavailable("too many requests wait already; nothing was stored")
+            return _not_stored("too many requests wait already", keyed=error.keyed)
         case Unavailable(outcome_known=True):
-            return _unavailable(f"{error}; nothing was stored")
+            return _not_stored(str(error), keyed=error.keyed)
         case Unavailable():
             return _unavailable(
                 f"{error}; whether the request was stored is not known:"
@@ -33,6 +33,17 @@ def problem_of(error: Exception) -> Problem | None:  # noqa: PLR0911 - a table
         case SchemaOutdated():
             return _unavailable(str(error))
     return None
+
+
+def _not_stored(reason: str, *, keyed: bool) -> Problem:
+    """Say what this try did; of a repeat that is not all there is to know."""
+    if not keyed:
+        return _unavailable(f"{reason}; nothing was stored")
+    return _unavailable(
+        f"{reason}; this try stored nothing, and whether an earlier one with its Idempotency-Key"
+        " did is not known: repeat it with the same key",
+        outcome="unknown",
+    )
 
 
 def _unavailable(detail: str, outcome: str = "not stored") -> Problem:
