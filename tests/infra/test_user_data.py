@@ -27,6 +27,7 @@ def adder(name: str, database_host: str) -> dict[str, str]:
         "adder_sha256": given["adder_sha256"],
         "secret_id": f"{name}/adder",
         "database_host": database_host,
+        "hosts": "*",
         "log_group": f"/{name}/adder",
         "version": given["version"],
         "certificates": (PROJECT / CERTIFICATES).read_text(),

@@ -41,6 +41,7 @@ def adder_of_the_guest(authority: Path, key: str, sha256: str) -> dict[str, str]
         "adder_sha256": sha256,
         "secret_id": clouds.SECRETS["tally_adder"],
         "database_host": clouds.DATABASE_HOST,
+        "hosts": "tally.example.com",
         "log_group": "tally-adder",
         "certificates": authority.read_text(),
         "version": "0123456789abcdef0123456789abcdef01234567",
