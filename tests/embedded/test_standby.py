@@ -23,8 +23,6 @@ TOTAL = "/display_service/total"
 @pytest.fixture
 def pair() -> Iterator[tuple[str, str]]:
     """The addresses of a primary and of a standby that follows it."""
-    if not installed():
-        pytest.skip("no PostgreSQL of the distribution's is installed: apt install postgresql")
     with serving() as primary, tempfile.TemporaryDirectory(prefix="tally-standby-") as name:
         directory = Path(name)
         if AS_NOBODY:

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import secrets
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from typing import Any
 import httpx
 
 from tests.support.managed_postgres import ManagedPostgres
+from tests.support.processes import unused_port
 
 ROOT = Path(__file__).parents[2]
 CONTAINERS = ROOT / "deploy" / "containers"
@@ -44,13 +44,6 @@ def command(*arguments: object) -> str:
     )
     assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
     return done.stdout
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port
 
 
 def wait_until_answered(url: str, alive: Callable[[], bool], seconds: float = 30) -> None:
@@ -142,7 +135,7 @@ class Engine:
 
     def serve(self, image: str, *, port: int | None = None, **environment: str) -> Container:
         """Run an image's service on a port of this machine; return once it answers."""
-        port = free_port() if port is None else port
+        port = unused_port() if port is None else port
         service = image.removeprefix("localhost/tally-").removesuffix(":test")
         name = self.create(
             "--network=host",

@@ -1,7 +1,5 @@
 """Lingering close: a client that sends all before it reads gets its answer, within limits."""
 
-import http.client
-import json
 import signal
 import socket
 import threading
@@ -12,19 +10,18 @@ import pytest
 from tally.web.lingering_close import MAX_BYTES, MAX_SECONDS
 from tally.web.request import MAX_BODY
 from tests.support.http import connect
+from tests.support.wire import read_answer
 
 HEAD = (
     b"POST /adder_service/entries HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 )
 
 
-def read_answer(connection: socket.socket) -> tuple[int, str]:
-    """Read a whole answer, and give its status and its rule; a reset raises."""
-    with http.client.HTTPResponse(connection) as answer:
-        answer.begin()
-        problem = json.loads(answer.read())
-    assert problem["status"] == answer.status
-    return problem["status"], problem.get("rule")
+def status_and_rule(connection: socket.socket) -> tuple[int, str | None]:
+    """Read a whole answer; a reset raises."""
+    answer = read_answer(connection)
+    assert answer.json["status"] == answer.status
+    return answer.status, answer.json.get("rule")
 
 
 MEGABYTES = b" " * 8 * 1024 * 1024
@@ -57,7 +54,7 @@ def test_who_sends_all_before_reading_gets_the_answer(server, request_bytes, exp
     for _ in range(50):
         with connect(server) as connection:
             connection.sendall(request_bytes)
-            assert read_answer(connection) == expected
+            assert status_and_rule(connection) == expected
 
 
 ENDLESS = HEAD + b"Content-Length: %d\r\n\r\n" % 2**40
@@ -109,7 +106,7 @@ def test_a_service_that_stops_still_has_its_answers_read_but_not_for_long(tally_
         time.sleep(0.2)
         late.sendall(chunks[: 2 * MAX_BODY])  # more than it may have, and soon sent
         time.sleep(0.2)
-        assert read_answer(late) == (413, "body-too-large")
+        assert status_and_rule(late) == (413, "body-too-large")
         assert running.stop() == 0
         # What the endless client gets while a service runs; a stop needs far less.
         assert time.monotonic() - asked < MAX_SECONDS

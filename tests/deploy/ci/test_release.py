@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import io
 import json
-import shutil
 import subprocess
 import tarfile
 import urllib.request
@@ -21,6 +20,7 @@ from tests.support.checkout import DEPLOYMENTS, NAME
 from tests.support.deployment import ACCOUNT, REGION, Deployment
 from tests.support.paths import INFRA
 from tests.support.processes import unused_port, wait_until_answered
+from tests.support.programs import need
 
 COMMIT = "c" * 40
 BUCKET = f"{NAME}-releases-{ACCOUNT}"
@@ -29,8 +29,7 @@ BUCKET = f"{NAME}-releases-{ACCOUNT}"
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A container registry on this machine: the emulated ECR takes no images."""
-    if missing := [name for name in ("docker-registry", "skopeo") if not shutil.which(name)]:
-        pytest.skip(f"{', '.join(missing)} not installed: apt install {' '.join(missing)}")
+    need("docker-registry", "skopeo")
     folder = tmp_path_factory.mktemp("registry")
     port = unused_port()
     configuration = folder / "config.yml"

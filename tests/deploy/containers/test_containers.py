@@ -18,8 +18,8 @@ from tests.support.containers import (
     SERVICES,
     Container,
     LedgerDatabase,
-    free_port,
 )
+from tests.support.processes import unused_port
 from tests.support.shipped import NOT_HERE
 
 ENTRIES = "/adder_service/entries"
@@ -173,7 +173,7 @@ def test_a_stop_under_load_loses_nothing_and_a_new_container_goes_on(
 ) -> None:
     display = containers["display"].url
     httpx.post(f"{containers['reset'].url}/reset_service/resets").raise_for_status()
-    port = free_port()
+    port = unused_port()
     first = start("adder", port=port)
     clients = Clients(first.url, 16)
     clients.start()
