@@ -95,7 +95,7 @@ def proxied(request, running) -> Iterator[httpx.Client]:
             wait_for(answers)
             yield client
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
 
 def links(page: httpx.Response) -> list[str]:

@@ -58,4 +58,4 @@ def serving(directory: Path | None = None) -> Iterator[str]:
         assert any("ready to accept" in line for line in server.stderr)
         yield f"postgresql://me@/postgres?host={directory}"
         server.send_signal(signal.SIGINT)
-        server.communicate(timeout=30)
+        server.communicate(timeout=60)

@@ -109,4 +109,4 @@ def proxy_before(server, name: str) -> Iterator[Proxy]:
             yield Proxy(url)
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=60)

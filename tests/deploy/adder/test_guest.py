@@ -28,7 +28,7 @@ ENTRIES = "/adder_service/entries"
 
 def ready(guest: Guest) -> bool:
     try:
-        answer = httpx.get(f"http://{guest.address}:8080/adder_service/readyz", timeout=6)
+        answer = httpx.get(f"http://{guest.address}:8080/adder_service/readyz", timeout=60)
     except httpx.TransportError:
         return False
     return answer.status_code == 200

@@ -52,7 +52,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=60)
 
 
 def write_image(file: Path, content: bytes) -> None:
@@ -161,7 +161,7 @@ def test_a_release_is_what_was_pushed(aws: Deployment, registry: str, dist: Path
             f"{registry}/v2/{NAME}/{service}/manifests/{COMMIT}",
             headers={"Accept": "application/vnd.oci.image.manifest.v1+json"},
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             manifest = answer.read()
         assert digest == f"sha256:{hashlib.sha256(manifest).hexdigest()}"
         # What attestations are made for.

@@ -219,4 +219,4 @@ def server(containers: dict[str, Container]) -> Iterator[Balanced]:
     finally:
         # Finish what is under way, then end; SIGTERM would cut it off.
         process.send_signal(signal.SIGUSR1)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=60) == 0
