@@ -143,6 +143,6 @@ def test_no_file_is_copied(
     )
     assert done.returncode != 0
     # Of a subsystem, which the first two ask for, sshd passes nothing of that kind on.
-    said = "files are copied neither from nor to this machine" if "-O" in program else "closed"
+    said = "this machine copies no files" if "-O" in program else "closed"
     assert said in done.stderr
     assert list(tmp_path.iterdir()) == []
