@@ -21,7 +21,7 @@ check: .venv/installed-check lint-files ## Lint, check types and run the fast te
 	$(BIN)/mypy src faults
 	@TALLY_TEST_STRICT="$(STRICT)" $(BIN)/python -m tests fast
 
-# Whole tiers run side by side; of chosen tests the output is pytest's own.
+# Whole tiers run side by side. Chosen tests run in one pytest, with its own output.
 test: .venv/installed-dev .venv/checkov/installed ## Run all tests (TIER=core: one tier; T=tests/ledger; STRICT=1: leave nothing out)
 	@TALLY_TEST_STRICT="$(STRICT)" $(BIN)/python -m \
 	    $(if $(T)$(ARGS),pytest $(TIER:%=--tier=%) $(T) $(ARGS),tests $(TIER))
@@ -66,7 +66,7 @@ screenshots: .venv/installed-dev ## Take the README's pictures from a real brows
 clean: ## Remove what was built; the data in .tally stays
 	rm -rf .venv .cache build dist
 
-# checkov wants another release of a library than the rest, so it has an environment of its own.
+# checkov needs another release of a shared library, so it has an environment of its own.
 .venv/checkov/installed: requirements/checkov.txt | .venv/installed-dev
 	@echo "Installing requirements/checkov.txt ..." >&2
 	@$(PYTHON) -m venv .venv/checkov
@@ -74,8 +74,8 @@ clean: ## Remove what was built; the data in .tally stays
 	    --requirement requirements/checkov.txt
 	@touch $@
 
-# A group of packages is installed again when its pins change. What a person may run without the
-# developers' tools stays small.
+# Install a group of packages again when its pins change. `make run` installs none of the developers'
+# tools.
 .venv/installed-%: requirements/%.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	    echo "Tally needs Python 3.11 or newer: PYTHON=python3.12 make ..." >&2; exit 1; }

@@ -115,7 +115,7 @@ resource "aws_cloudwatch_metric_alarm" "latency" {
 
 resource "aws_cloudwatch_metric_alarm" "load_balancer_errors" {
   alarm_name          = "${var.name}-load-balancer-errors"
-  alarm_description   = "The load balancer itself answered 5xx: nobody behind it could"
+  alarm_description   = "The load balancer itself answered 5xx: it got no answer from a service"
   namespace           = "AWS/ApplicationELB"
   metric_name         = "HTTPCode_ELB_5XX_Count"
   dimensions          = { LoadBalancer = aws_lb.main.arn_suffix }

@@ -122,7 +122,7 @@ variable "ssh_public_key_path" {
 }
 
 variable "alarm_email" {
-  description = "The address for alarms and budget warnings. Without one they reach nobody."
+  description = "The address for alarms and budget warnings. Without one, nobody gets them."
   type        = string
   default     = null
 

@@ -91,7 +91,7 @@ def take_all(browser: Browser, address: str, scheme: str) -> None:
 
 @contextmanager
 def checked_deployment() -> Iterator[str]:
-    """Apply to an emulated AWS, check what stands there, and give the page's address."""
+    """Apply to an emulated AWS, run `tally check`, and return the page's address."""
     testbed = subprocess.Popen(
         [sys.executable, "-m", "tests.support.deployment"],
         cwd=ROOT,

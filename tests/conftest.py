@@ -9,6 +9,7 @@ from tests.support.tiers import TIERS, modules, tier_of
 pytest_plugins = (
     "tests.support.processes",  # before those that import it
     "tests.support.browser",
+    "tests.support.clock",
     "tests.support.deployment_fixtures",
     "tests.support.http",
     "tests.support.left_out",

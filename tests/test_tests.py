@@ -8,6 +8,7 @@ import pytest
 
 from tests.__main__ import PROCESSES
 from tests.support.paths import ROOT, TESTS
+from tests.support.postgres import PATIENCE
 from tests.support.tiers import TIERS, modules, tier_of
 
 # Folders of tests whose code is not in a folder of that name, with the code.
@@ -69,3 +70,70 @@ def test_a_module_belongs_to_the_tier_of_what_it_asks_for() -> None:
     assert tier_of(TESTS / "ledger/test_writer.py") == "core"
     assert tier_of(TESTS / "pages/test_browser.py") == "browser"
     assert tier_of(TESTS / "infra/test_apply.py") == "deployment"
+
+
+def hurries(tree: ast.AST) -> list[str]:
+    """What a busy machine breaks: time that has passed must be short, or a wait ends early."""
+    found = []
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assert(test=ast.Compare(left=left, ops=ops, comparators=others)):
+                sides = [left, *others]
+                for first, operator, second in zip(sides, ops, others, strict=False):
+                    less = isinstance(operator, ast.Lt | ast.LtE)
+                    if has_passed(first if less else second):
+                        found.append(ast.unparse(node))
+            case ast.BinOp(op=ast.Add(), left=ast.Call(func=func), right=ast.Constant(value=limit)):
+                if ast.unparse(func) in CLOCKS and limit < PATIENCE:
+                    found.append(ast.unparse(node))
+            case ast.Call(func=func, args=args, keywords=keywords):
+                name = ast.unparse(func)
+                limits = [it.value for it in keywords if it.arg == "timeout"]
+                if name == "asyncio.timeout":
+                    limits += args
+                elif name.rpartition(".")[2] not in WAITS:
+                    continue
+                if any(isinstance(it, ast.Constant) and it.value < PATIENCE for it in limits):
+                    found.append(ast.unparse(node))
+    return found
+
+
+def has_passed(side: ast.expr) -> bool:
+    return any(
+        isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.Sub)
+        and isinstance(node.left, ast.Call)
+        and ast.unparse(node.left.func) in CLOCKS
+        for node in ast.walk(side)
+    )
+
+
+CLOCKS = {"time.monotonic", "time.perf_counter", "time.time"}
+WAITS = {"communicate", "create_connection", "join", "run", "stream", "urlopen", "wait"}
+
+
+def test_no_test_breaks_on_a_busy_machine() -> None:
+    found = {
+        str(path.relative_to(ROOT)): found
+        for path in sorted(TESTS.rglob("*.py"))
+        if (found := hurries(ast.parse(path.read_bytes())))
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "is_found"),
+    [
+        ("assert time.monotonic() - began < 2", True),
+        ("assert 2 >= time.monotonic() - began", True),
+        ("assert time.monotonic() - began > 2", False),
+        ("assert sent <= 4 * (time.monotonic() - began)", False),
+        ("deadline = time.monotonic() + 30", True),
+        ("deadline = time.monotonic() + 60", False),
+        ("process.wait(timeout=5)", True),
+        ("process.wait(timeout=60)", False),
+        ("asyncio.timeout(5)", True),
+    ],
+)
+def test_a_hurry_is_found(text: str, is_found: bool) -> None:
+    assert bool(hurries(ast.parse(text))) == is_found

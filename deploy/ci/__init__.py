@@ -1,4 +1,4 @@
-"""What the workflows in .github/workflows do: plan, seal, verify, apply, publish, watch for drift.
+"""What the workflows do: plan, seal, verify and apply, publish releases, report drift.
 
-A workflow only calls `python -m deploy.ci ...`; tests run the same commands on an emulated AWS.
+A workflow only calls `python -m deploy.ci`; tests run the same commands against an emulated AWS.
 """

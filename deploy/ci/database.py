@@ -1,13 +1,13 @@
-"""Whether a plan would lose what people have entered."""
+"""Whether a plan would lose the data."""
 
 from typing import Any
 
-# The database itself, and the key without which it and its backups can't be read.
+# The database, and the key that it and its backups are encrypted with.
 HOLDS_DATA = ("aws_db_instance", "aws_rds_cluster", "aws_kms_key")
 
 
 def lost(plan: dict[str, Any]) -> list[str]:
-    """Name what holds the data and would be destroyed or replaced."""
+    """List the resources with data that the plan destroys or replaces."""
     return [
         change["address"]
         for change in plan.get("resource_changes", [])

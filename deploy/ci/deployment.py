@@ -1,13 +1,13 @@
-"""Which deployment an environment stands for: its account, its names, its Terraform variables.
+"""The deployment of an environment: its account, names and Terraform variables.
 
-They come from one repository variable of GitHub's, DEPLOYMENTS, by the name of the environment:
+They come from GitHub's repository variable DEPLOYMENTS, by the environment's name:
 
     {"production": {
       "account": "123456789012",
       "variables": {"name": "tally", "profile": "production", "allowed_bastion_ips": []},
       "ssh_public_key": "ssh-ed25519 ..."}}
 
-`variables` are those of infra/variables.tf apart from the release. The key is only needed if
+`variables` are those of infra/variables.tf except the release. The key is only needed if
 `allowed_bastion_ips` is not empty.
 """
 
@@ -32,7 +32,7 @@ class Deployment:
 
     @classmethod
     def from_json(cls, text: str, environment: str) -> "Deployment":
-        """Read the repository variable; raise Refused if it is not as described above."""
+        """Read the repository variable; raise Refused if its format is wrong."""
         try:
             deployments = json.loads(text)
             if environment not in deployments:
@@ -53,17 +53,17 @@ class Deployment:
 
     @property
     def name(self) -> str:
-        """The prefix of every name."""
+        """Prefix of every name."""
         return str(self.variables["name"])
 
     @property
     def state_bucket(self) -> str:
-        """Where Terraform's state lies."""
+        """The bucket of Terraform's state."""
         return f"{self.name}-state-{self.account}"
 
     @property
     def release_bucket(self) -> str:
-        """Where releases lie, and what is recorded of them."""
+        """The bucket of releases and their records."""
         return f"{self.name}-releases-{self.account}"
 
     @property
@@ -72,12 +72,12 @@ class Deployment:
         return f"alias/{self.name}-plans"
 
     def write_variables(self, folder: Path, module: Path) -> Path:
-        """Write the variables where Terraform reads them; it reads the key again at the apply."""
+        """Write the variables to a file, and the key, which Terraform reads again at the apply."""
         variables = dict(self.variables)
         if self.ssh_public_key:
             key = folder / "operator.pub"
             key.write_text(self.ssh_public_key + "\n")
-            # From the module's folder, so that it is the same in every job.
+            # Relative to the module, so that it is the same in every job.
             variables["ssh_public_key_path"] = os.path.relpath(key, module)
         file = folder / "variables.tfvars.json"
         file.write_text(json.dumps(variables))

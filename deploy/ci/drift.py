@@ -1,9 +1,9 @@
-"""One issue an environment, open for as long as what stands there is not what was applied.
+"""One issue for each environment, open while its resources differ from the last apply.
 
     python3 -m deploy.ci.drift --environment production --changes true --summary summary.md
 
-needs only the standard library, so that the job that may write issues installs nothing. The
-address of GitHub, the repository, its token and the run's number come from the environment.
+needs only the standard library, so the job that may write issues installs nothing. Environment
+variables give GitHub's address, the repository, its token and the run's number.
 """
 
 import argparse
@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 LABEL = "drift"
-# GitHub refuses a body of more than 65,536 characters.
+# GitHub refuses a body longer than 65,536 characters.
 LONGEST_BODY = 60_000
 
 
 def report(environment: str, summary: str | None) -> str:
-    """Open, update or close the issue; say which. No summary: there is no drift."""
+    """Open, update or close the issue, and say which. Without a summary there is no drift."""
     title = f"Drift in {environment}"
     found = _call("GET", f"issues?state=open&labels={LABEL}&per_page=100")
     number = next((issue["number"] for issue in found if issue["title"] == title), None)
@@ -31,10 +31,10 @@ def report(environment: str, summary: str | None) -> str:
             return "no drift"
         _call("POST", f"issues/{number}/comments", {"body": f"The drift is gone: {run}"})
         _call("PATCH", f"issues/{number}", {"state": "closed"})
-        return f"no drift any more: closed #{number}"
+        return f"drift is gone: closed #{number}"
     body = (
-        f"A plan of what runs in {environment} is not empty ({run}). Either somebody changed"
-        " something by hand, or AWS did, or main has configuration that was not applied yet."
+        f"A plan of the running release in {environment} has changes ({run}). Somebody changed a"
+        " resource by hand, AWS changed one, or main has configuration that is not applied yet."
         f" docs/operations.md says what to do.\n\n{summary[:LONGEST_BODY]}"
     )
     if number is None:
@@ -55,13 +55,13 @@ def _call(method: str, path: str, fields: dict[str, Any] | None = None) -> Any:
             "X-GitHub-Api-Version": "2022-11-28",
         },
     )
-    # Seconds; GitHub itself gives up after ten.
+    # Seconds; GitHub's own limit is ten.
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)
 
 
 def main() -> None:
-    """Report, and print what was done."""
+    """Report drift, and print what changed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--environment", required=True)
     parser.add_argument("--changes", choices=("true", "false"), required=True)

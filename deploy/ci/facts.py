@@ -1,4 +1,4 @@
-"""What an approval is given for: four facts that tie a plan to its commit, providers and state."""
+"""What a person approves: facts that tie a plan to its commit, providers and state."""
 
 import hashlib
 import json
@@ -13,27 +13,27 @@ LOCK_FILE = ".terraform.lock.hcl"
 
 @dataclass(frozen=True)
 class Facts:
-    """Facts of one plan. Each is text, as a KMS encryption context wants it."""
+    """Facts of one plan. Each is text, because a KMS encryption context holds text."""
 
     environment: str
     plan_sha256: str
     commit: str
     lock_sha256: str
-    # A state is named by its lineage; its serial grows by one with every change. No state: "", "0".
+    # The lineage names a state; its serial grows by one with each change. Without a state: "", "0".
     state_lineage: str
     state_serial: str
 
     def context(self) -> dict[str, str]:
-        """Them all, by name; KMS takes no empty value."""
+        """The facts by name, without empty values, which KMS refuses."""
         return {name: value for name, value in asdict(self).items() if value}
 
     def to_json(self) -> str:
-        """One line."""
+        """One line of JSON."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "Facts":
-        """Read what `to_json` wrote; raise Refused if it is anything else."""
+        """Read the output of `to_json`; raise Refused for anything else."""
         try:
             given = json.loads(text)
             facts = cls(**given)
@@ -45,12 +45,12 @@ class Facts:
 
 
 def sha256(file: Path) -> str:
-    """The file's SHA-256, in hexadecimal."""
+    """The file's SHA-256 in hexadecimal."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def commit(folder: Path) -> str:
-    """The commit that is checked out, in full; raise Refused if files differ from it."""
+    """The full commit of the checkout; raise Refused if files differ from it."""
     changed = _git(folder, "status", "--porcelain")
     if changed:
         raise Refused(f"The checkout differs from its commit: {', '.join(changed.splitlines())}.")
@@ -58,7 +58,7 @@ def commit(folder: Path) -> str:
 
 
 def differences(approved: Facts, found: Facts) -> list[str]:
-    """Say of each fact that is not as approved what it was and what it is."""
+    """Describe each fact that differs from the approved one."""
     explained = {
         "environment": "The plan is for another environment",
         "plan_sha256": "The plan is not the approved one",

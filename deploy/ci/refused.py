@@ -1,5 +1,5 @@
-"""The one way in which a step says no."""
+"""How a step refuses."""
 
 
 class Refused(Exception):
-    """The step must not go on; the message says what is wrong and what to do."""
+    """The step must not continue; the message says what is wrong and what to do."""

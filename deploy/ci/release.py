@@ -1,6 +1,6 @@
-"""A release: what was built of one commit, where it lies, and by which digests it is known.
+"""A release: the files built from one commit, their places and their digests.
 
-Its record is one small JSON file in the release bucket, written last and never again. It holds the
+Its record is a small JSON file in the release bucket, written last and never changed. It holds the
 value of the Terraform variable `release`.
 """
 
@@ -22,13 +22,13 @@ from botocore.exceptions import ClientError
 from deploy.ci.refused import Refused
 
 SERVICES = ("display", "reset")
-# Where Amazon says which is its newest machine image; infra/bootstrap lets it be read by this name.
+# Amazon's name for its newest machine image; infra/bootstrap allows reading exactly this name.
 IMAGE_PARAMETER = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 
 
 @dataclass(frozen=True)
 class Release:
-    """The Terraform variable of that name."""
+    """The Terraform variable `release`."""
 
     version: str
     display_image: str
@@ -38,14 +38,14 @@ class Release:
     adder_image: str
 
     def to_json(self) -> str:
-        """As Terraform takes it: a file of variables."""
+        """A file of Terraform variables."""
         return json.dumps({"release": asdict(self)}, indent=2) + "\n"
 
 
 def read(s3: Any, bucket: str, version: str) -> str:
-    """The record of a release, as JSON; raise Refused if there is none, or an incomplete one."""
+    """The record of a release, as JSON; raise Refused if it is missing or incomplete."""
     if not re.fullmatch("[0-9a-f]{40}", version):
-        raise Refused(f"{version!r} is no release: give a full commit, 40 hexadecimal digits.")
+        raise Refused(f"{version!r} is not a release: give a full commit, 40 hexadecimal digits.")
     text = _recorded(s3, bucket, version)
     if text is None:
         raise Refused(
@@ -56,14 +56,14 @@ def read(s3: Any, bucket: str, version: str) -> str:
     if missing:
         raise Refused(
             f"The release {version} can't be planned: its record lacks"
-            f" {', '.join(sorted(missing))}. Choose another release. To go back to what this one"
-            " does, revert the commits after it on main: that makes a release of its own."
+            f" {', '.join(sorted(missing))}. Choose another release. To run this one's code again,"
+            " revert the commits after it on main, which makes a new release."
         )
     return text
 
 
 def record(s3: Any, bucket: str, release: Release) -> None:
-    """Write the record of a release; raise Refused if the commit has another one."""
+    """Write the record of a release; raise Refused if the commit already has another."""
     text = release.to_json().encode()
     _put_once(s3, bucket, _record(release.version), text, "application/json")
 
@@ -77,9 +77,9 @@ def upload_adder(s3: Any, bucket: str, version: str, file: Path) -> tuple[str, s
 
 
 def adder_image(ssm: Any, s3: Any, bucket: str, version: str) -> str:
-    """The image of the adder's machines: what the record says or, without one, Amazon's newest.
+    """The image of the adder's machines: the recorded one or, without a record, Amazon's newest.
 
-    So a job that is run again after Amazon has published another finds the same.
+    A job that runs again thus finds the same image, even if Amazon has published a newer one.
     """
     if text := _recorded(s3, bucket, version):
         return str(json.loads(text)["release"]["adder_image"])
@@ -88,18 +88,18 @@ def adder_image(ssm: Any, s3: Any, bucket: str, version: str) -> str:
 
 @dataclass(frozen=True)
 class Registry:
-    """Where images are pushed to: ECR, or in a test a registry on this machine."""
+    """The registry for images: ECR, or in a test one on this machine."""
 
     ecr: Any
     # https://<account>.dkr.ecr.<region>.amazonaws.com; http:// on this machine.
     url: str
-    # The file that the log-in stands in, where one is needed.
+    # The file with the login, if the registry needs one.
     login: Path | None = None
 
     def push(self, repository: str, version: str, archive: Path) -> str:
-        """Push an OCI archive, tagged by its commit; give the image by its digest.
+        """Push an OCI archive, tagged by its commit; return the image by its digest.
 
-        Raise Refused if the tag names another image already.
+        Raise Refused if the tag already names another image.
         """
         address = urlsplit(self.url)
         image = f"{address.netloc}/{repository}"
@@ -107,8 +107,8 @@ class Registry:
         there = self._digest(repository, version)
         if there not in {None, digest}:
             raise Refused(
-                f"{image}:{version} is {there} already, and this build is {digest}."
-                " A tag is never moved: run the failed jobs again, not all of them."
+                f"{image}:{version} is already {there}, and this build is {digest}."
+                " A tag never moves: run only the failed jobs again."
             )
         if there is None:
             _skopeo(
@@ -133,7 +133,7 @@ class Registry:
 
 @contextmanager
 def logged_in(ecr: Any) -> Iterator[Registry]:
-    """Log in to ECR, for as long as the block runs."""
+    """Stay logged in to ECR while the block runs."""
     granted = ecr.get_authorization_token()["authorizationData"][0]
     user, _, password = base64.b64decode(granted["authorizationToken"]).decode().partition(":")
     with TemporaryDirectory() as folder:
@@ -163,7 +163,7 @@ def _recorded(s3: Any, bucket: str, version: str) -> str | None:
 
 
 def _put_once(s3: Any, bucket: str, key: str, content: bytes, kind: str) -> None:
-    """Write an object that is not there yet; one that is must be the same."""
+    """Write an object, or check that the one in its place is the same."""
     try:
         s3.put_object(Bucket=bucket, Key=key, Body=content, ContentType=kind, IfNoneMatch="*")
     except ClientError as error:
@@ -171,8 +171,8 @@ def _put_once(s3: Any, bucket: str, key: str, content: bytes, kind: str) -> None
             raise
         if s3.get_object(Bucket=bucket, Key=key)["Body"].read() != content:
             raise Refused(
-                f"s3://{bucket}/{key} is there already, and is another one. What is released is"
-                " never replaced: run the failed jobs again, not all of them."
+                f"s3://{bucket}/{key} already exists and differs. A released file never changes:"
+                " run only the failed jobs again."
             ) from error
 
 

@@ -1,8 +1,8 @@
-"""Keep a plan where others may read, so that only the approved apply can open it.
+"""Seal a plan, so that others may read the file but only the approved apply can open it.
 
-A plan holds what the state holds. It is encrypted with AES-256-GCM under a key that KMS makes for
-this one plan. KMS gives that key out again only to the role that applies, and only for the same
-facts: they are the key's encryption context.
+A plan holds the values of the state. AES-256-GCM encrypts it under a key that KMS makes for this
+plan alone. KMS decrypts that key only for the role that applies, and only with the same facts: the
+key's encryption context.
 """
 
 import base64
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from deploy.ci.facts import Facts, differences
 from deploy.ci.refused import Refused
 
-# 96 bits, as GCM wants them. They may be the same each time, for a key seals only one plan.
+# 96 bits, as GCM needs (NIST SP 800-38D). It may be constant, because each key seals one plan.
 _NONCE = bytes(12)
 
 
@@ -34,7 +34,7 @@ def seal(kms: Any, key: str, plan: bytes, facts: Facts) -> str:
 
 
 def unseal(kms: Any, key: str, sealed: str, approved: Facts) -> bytes:
-    """Decrypt what `seal` made; raise Refused unless it is untouched and has the approved facts."""
+    """Decrypt a sealed plan; raise Refused unless it is unchanged and has the approved facts."""
     try:
         parts = json.loads(sealed)
         facts = Facts.from_json(parts["facts"])

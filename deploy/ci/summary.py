@@ -1,4 +1,4 @@
-"""A plan as a page that a person approves."""
+"""A plan as a page for the person who approves it."""
 
 import re
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from deploy.ci import database
 from deploy.ci.facts import Facts
 
-# GitHub takes no summary above 1 MiB; the rest of the page takes far less than the difference.
+# GitHub's limit for a summary is 1 MiB; the rest of the page needs far less than the difference.
 LONGEST_DESCRIPTION = 900_000
 
 _ACTIONS = {
@@ -20,7 +20,7 @@ _ACTIONS = {
 
 
 def summarise(plan: dict[str, Any], facts: Facts, release: dict[str, Any]) -> str:
-    """Markdown: the facts, and a row for each resource that would change, without its values."""
+    """Markdown: the facts, and a row for each resource that changes, without values."""
     changes = [
         change
         for change in plan.get("resource_changes", [])
@@ -64,19 +64,19 @@ def summarise(plan: dict[str, Any], facts: Facts, release: dict[str, Any]) -> st
 
 
 def details(description: str) -> str:
-    """Terraform's own words, folded away."""
+    """Terraform's own description, folded."""
     if len(description) > LONGEST_DESCRIPTION:
-        description = description[:LONGEST_DESCRIPTION] + "\n... and more, in this step's log."
+        description = description[:LONGEST_DESCRIPTION] + "\n... the rest is in this step's log."
     longest = max((len(run) for run in re.findall("`+", description)), default=0)
     fence = "`" * max(3, longest + 1)
     return (
-        f"\n<details><summary>In Terraform's words</summary>\n\n"
+        f"\n<details><summary>Terraform's description</summary>\n\n"
         f"{fence}\n{description.strip()}\n{fence}\n\n</details>\n"
     )
 
 
 def _reasons(change: dict[str, Any]) -> str:
-    """The attributes that differ; of a replacement, those that force it."""
+    """The attributes that change or, for a replacement, those that force it."""
     if forced := change.get("replace_paths"):
         names = {str(path[0]) for path in forced}
     elif change["actions"] == ["update"]:

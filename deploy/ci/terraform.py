@@ -1,4 +1,4 @@
-"""Terraform, run in one module with the state of one deployment."""
+"""Terraform in one module, with the state of one deployment."""
 
 import json
 import subprocess
@@ -11,12 +11,12 @@ from deploy.ci.refused import Refused
 
 @dataclass(frozen=True)
 class Terraform:
-    """Terraform in a module's folder; what it says goes to the log."""
+    """Terraform in a module's folder; its output goes to the log."""
 
     module: Path
 
     def init(self, state_bucket: str) -> None:
-        """Fetch exactly the locked providers, and open the state."""
+        """Install exactly the locked providers, and open the state."""
         self._run(
             "init",
             "-input=false",
@@ -27,7 +27,7 @@ class Terraform:
         )
 
     def state(self) -> tuple[str, str]:
-        """Its lineage and serial; "" and "0" if there is none yet."""
+        """The state's lineage and serial; "" and "0" without a state."""
         text = self._run("state", "pull", quiet=True)
         if not text.strip():
             return "", "0"
@@ -41,8 +41,8 @@ class Terraform:
 
     def plan(self, file: Path, variables: list[Path]) -> None:
         """Write a plan."""
-        # The role that plans may write nothing, a lock neither. What a change meanwhile would
-        # spoil, the state's serial shows.
+        # The role that plans may not write, not even a lock. The state's serial shows whether
+        # the state changed meanwhile.
         self._run(
             "plan",
             "-input=false",
@@ -53,18 +53,18 @@ class Terraform:
         )
 
     def show(self, file: Path) -> dict[str, Any]:
-        """The plan, as its documented JSON."""
+        """The plan as JSON (Terraform's JSON output format)."""
         shown: dict[str, Any] = json.loads(
             self._run("show", "-json", str(file.resolve()), quiet=True)
         )
         return shown
 
     def describe(self, file: Path) -> str:
-        """The plan, as people read it; what is sensitive stays hidden."""
+        """The plan as text, without sensitive values."""
         return self._run("show", "-no-color", str(file.resolve()), quiet=True)
 
     def apply(self, file: Path) -> None:
-        """Apply this very plan."""
+        """Apply this plan."""
         self._run("apply", "-input=false", "-no-color", str(file.resolve()))
 
     def _run(self, *arguments: str, quiet: bool = False) -> str:
@@ -81,5 +81,5 @@ class Terraform:
                 if not quiet:
                     print(line, end="", flush=True)
         if process.returncode:
-            raise Refused(f"terraform {arguments[0]} failed; its own words stand above.")
+            raise Refused(f"terraform {arguments[0]} failed; see its output above.")
         return "".join(said)

@@ -237,7 +237,7 @@ data "aws_iam_policy_document" "ci" {
   }
 
   # The key that seals plans only opens plans, which its own policy allows: a role that could rewrite
-  # that policy could seal a plan that nobody saw.
+  # that policy could seal a plan that nobody approved.
   dynamic "statement" {
     for_each = each.key == "change-data" ? ["PlansKey"] : []
     content {

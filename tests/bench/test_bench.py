@@ -15,15 +15,13 @@ from bench.database import Cluster, NotDurable
 from bench.filling import fill_ledger
 from bench.goals import Measure
 from bench.load.wrk import Refused
-from bench.process import ROOT, Missing, NotStarted, need, running, serving
+from bench.process import ROOT, NotStarted, running, serving
 from bench.runner import QUICK
+from tests.support.programs import need
 
 
 def test_a_run_gives_results(tmp_path):
-    try:
-        need("wrk")
-    except Missing as missing:
-        pytest.skip(str(missing))
+    need("wrk")
     out = tmp_path / "results.json"
     command = [sys.executable, "-m", "bench", "--quick", "--only", "adders", "start"]
     ran = subprocess.run(

@@ -101,7 +101,7 @@ class TestAddFile:
 def wait_for_count(url: str, count: int) -> None:
     async def wait() -> None:
         connection = await asyncpg.connect(url)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while await connection.fetchval("SELECT count FROM tally.total") < count:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.005)

@@ -1,6 +1,5 @@
 """What Terraform renders for a machine, and what it puts there."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 import yaml
 
 from tests.support.guests.release import PROJECT
+from tests.support.programs import need
 
 
 @pytest.fixture(params=["adder", "bastion"])
@@ -18,8 +18,7 @@ def rendered(request: pytest.FixtureRequest) -> tuple[str, Path]:
 
 
 def test_cloud_init_accepts_it(rendered: tuple[str, Path], tmp_path: Path) -> None:
-    if shutil.which("cloud-init") is None:
-        pytest.skip("cloud-init is not installed")
+    need("cloud-init")
     file = tmp_path / "user-data"
     file.write_text(rendered[0])
     done = subprocess.run(

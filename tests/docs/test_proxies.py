@@ -1,7 +1,6 @@
 """docs/proxies.md: its proxies are started as they stand there, but for ports and folders."""
 
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import trustme
 
 from tests.support.paths import ROOT
 from tests.support.processes import Running, unused_port, wait_for
+from tests.support.programs import need
 
 NAME = "tally.example.com"
 GUIDE = (ROOT / "docs/proxies.md").read_text()
@@ -39,7 +39,7 @@ defaults
     timeout server 60s
 {example}
 """
-COMMANDS = {"nginx": ("nginx", "-c"), "haproxy": ("haproxy", "-db", "-f")}
+OPTIONS = {"nginx": ("-c",), "haproxy": ("-db", "-f")}
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +51,7 @@ def running(tally_up) -> Running:
 def proxied(request, running) -> Iterator[httpx.Client]:
     """A client that takes the guide's proxy for the guide's name."""
     kind = request.param
-    if shutil.which(kind) is None:
-        pytest.skip(f"no {kind}: apt install {kind}")
+    [program] = need(kind)
     [example] = re.findall(rf"```{kind}\n(.*?)```", GUIDE, re.DOTALL)
     port = unused_port()
     authority = trustme.CA()
@@ -71,7 +70,7 @@ def proxied(request, running) -> Iterator[httpx.Client]:
             example = example.replace(written, here)
         template = NGINX if kind == "nginx" else HAPROXY
         (folder / "conf").write_text(template.format(folder=folder, example=example))
-        process = subprocess.Popen([*COMMANDS[kind], str(folder / "conf")])
+        process = subprocess.Popen([program, *OPTIONS[kind], str(folder / "conf")])
         context = httpx.create_ssl_context()
         authority.configure_trust(context)
         transport = httpx.HTTPTransport(verify=context)
@@ -96,7 +95,7 @@ def proxied(request, running) -> Iterator[httpx.Client]:
             wait_for(answers)
             yield client
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
 
 def links(page: httpx.Response) -> list[str]:

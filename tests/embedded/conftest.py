@@ -54,7 +54,7 @@ def ordinary(roomy):
     for python in (sys.executable, "/usr/bin/python3"):
         try:
             with another_process(check, python=python, **options) as process:
-                if process.wait(10) == 0:
+                if process.wait(60) == 0:
                     return {"python": python, **options}
         except PermissionError:
             continue

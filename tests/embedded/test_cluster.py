@@ -46,7 +46,7 @@ def test_nothing_listens_on_tcp(shared):
     with socket.socket() as probe:
         probe.settimeout(1)
         if probe.connect_ex(("127.0.0.1", PORT)) == 0:
-            pytest.skip("another server of this machine listens on the port")
+            pytest.skip(f"another server listens on port {PORT}: stop it")
     inodes = {
         line.split()[9]
         for table in ("tcp", "tcp6")

@@ -8,13 +8,11 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.support.distribution_postgres import installed, serving
+from tests.support.distribution_postgres import serving
 
 
 @pytest.fixture
 def other_postgres() -> Iterator[str]:
-    if not installed():
-        pytest.skip("no PostgreSQL of the distribution's is installed: apt install postgresql")
     with serving() as url:
         yield url
 

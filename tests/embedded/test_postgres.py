@@ -65,7 +65,8 @@ def test_a_full_disk_is_named_and_leaves_nothing(roomy):
     mount = ["mount", "-t", "tmpfs", "-o", "size=8m,mode=755", "none", str(disk)]
     mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
     if mounted.returncode != 0:
-        pytest.skip(f"no small disk could be mounted: {mounted.stderr.strip()}")
+        why = mounted.stderr.strip()
+        pytest.skip(f"root may mount no disk ({why}): run `make test` outside a container")
     try:
         assert "No space left on device" in refusal(disk / "data")
         assert {entry.name for entry in (disk / "data").iterdir()} == {"lock"}
@@ -82,7 +83,7 @@ def test_an_ordinary_user_runs_it_as_himself(roomy, ordinary):
         attached = running(directory)
         assert attached is not None
         query(attached, "CREATE TABLE kept AS SELECT 42 AS value")
-        _, complaints = process.communicate("", timeout=20)
+        _, complaints = process.communicate("", timeout=60)
         assert (process.returncode, complaints) == (0, "")
     # The same directory by root, which goes on as the owner of the data, or by the user again.
     with start(directory) as server:
@@ -94,7 +95,7 @@ def test_an_unwritable_folder_is_refused(roomy, ordinary):
     (roomy / "locked").mkdir(mode=0o555)
     for directory in (roomy / "locked", roomy / "locked" / "data"):
         with another_process(HOLD, directory, **ordinary) as process:
-            _, message = process.communicate("", timeout=20)
+            _, message = process.communicate("", timeout=60)
         assert process.returncode == 1
         assert message.startswith(f"data directory {directory} can't be used: Permission denied")
         assert "make it writable" in message

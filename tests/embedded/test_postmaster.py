@@ -136,7 +136,7 @@ def test_a_server_without_its_launcher_is_taken_over(roomy):
         with start(roomy / "data") as server:
             assert server.pid != orphan.pid
             assert query(server, "SELECT 1") == 1
-        assert orphan.wait(5) == 0
+        assert orphan.wait(60) == 0
 
 
 def test_a_stale_process_number_of_somebody_else_is_ignored(roomy):

@@ -14,7 +14,8 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.support.distribution_postgres import installed, serving, standby_of
+from tests.support.distribution_postgres import serving, standby_of
+from tests.support.processes import wait_for
 
 TOTAL = "/display_service/total"
 
@@ -22,8 +23,6 @@ TOTAL = "/display_service/total"
 @pytest.fixture
 def pair() -> Iterator[tuple[str, str]]:
     """The addresses of a primary and of a standby that follows it."""
-    if not installed():
-        pytest.skip("no PostgreSQL of the distribution's is installed: apt install postgresql")
     with serving() as primary, standby_of(primary) as standby:
         yield primary, standby
 
@@ -39,25 +38,17 @@ def display(url: str, directory: Path) -> Iterator[httpx.Client]:
             stdout=stdout,
             stderr=stderr,
         )
-    deadline = time.monotonic() + 30
-    while " at http" not in (said := notes.read_text()):
-        assert process.poll() is None, said
-        assert time.monotonic() < deadline, said
-        time.sleep(0.02)
-    with httpx.Client(base_url=said.partition(" at ")[2].split()[0]) as client:
+    wait_for(
+        lambda: " at http" in notes.read_text() or process.poll() is not None, said=notes.read_text
+    )
+    with httpx.Client(base_url=notes.read_text().partition(" at ")[2].split()[0]) as client:
         yield client
     process.terminate()
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=60) == 0
 
 
-def until(client: httpx.Client, wanted: dict[str, object]) -> dict[str, object]:
-    deadline = time.monotonic() + 20
-    while True:
-        total = client.get(TOTAL).json()
-        if wanted.items() <= total.items():
-            return total
-        assert time.monotonic() < deadline, total
-        time.sleep(0.02)
+def until(client: httpx.Client, wanted: dict[str, object]) -> None:
+    wait_for(lambda: wanted.items() <= client.get(TOTAL).json().items(), said=f"for {wanted}")
 
 
 def execute(url: str, statement: str) -> None:

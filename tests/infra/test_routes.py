@@ -82,7 +82,7 @@ def running(ledger: Ledger, tmp_path: Path) -> Iterator[dict[str, str]]:
         for process in processes.values():
             process.terminate()
         for process in processes.values():
-            process.wait(timeout=30)
+            process.wait(timeout=60)
 
 
 def requests_of_the_contract() -> list[tuple[str, str]]:
@@ -98,7 +98,7 @@ def requests_of_the_contract() -> list[tuple[str, str]]:
 
 def knows(address: str, method: str, path: str) -> bool:
     """Whether a service has this resource: it answers, if only that it wants another body."""
-    with httpx.stream(method, f"{address}{path}", timeout=10) as answer:
+    with httpx.stream(method, f"{address}{path}", timeout=60) as answer:
         if answer.status_code == 404:
             answer.read()
             return "no such page or resource" not in answer.text

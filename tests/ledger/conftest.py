@@ -12,6 +12,7 @@ from tally.ledger.migrate import migrate
 from tally.ledger.reader import Reader
 from tally.ledger.resets import Resets
 from tally.ledger.writer import Writer
+from tests.support.postgres import PATIENCE
 
 
 class Owner:
@@ -48,7 +49,7 @@ class Owner:
         # A session of its own: within a transaction activity is read once.
         looking = await asyncpg.connect(self.url)
         waiting = "SELECT count(*) FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))"
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while not await looking.fetchval(waiting, self.connection.get_server_pid()):  # noqa: ASYNC110 - it can only be asked
                 await asyncio.sleep(0.01)
         await looking.close()
@@ -91,7 +92,7 @@ async def connect(ledger):
     """Makes a `Database` under a role."""
     databases = []
 
-    def make(role, timeout=5, **options):
+    def make(role, timeout=PATIENCE, **options):
         databases.append(Database(ledger.url(role), timeout=timeout, **options))
         return databases[-1]
 
@@ -109,7 +110,7 @@ async def start_writer(connect):
     """Starts writers that are closed when the test is over."""
     writers = []
 
-    def start(timeout=5, queue_limit=100_000, database=None, on_connection=ignore, **hooks):
+    def start(timeout=PATIENCE, queue_limit=100_000, database=None, on_connection=ignore, **hooks):
         database = database or connect("tally_adder", timeout, on_connection=on_connection)
         writers.append(Writer(database, queue_limit=queue_limit, **hooks))
         writers[-1].start()

@@ -37,7 +37,7 @@ async def client(writer, turns, stop, done):
 
 
 async def main(url):
-    database = Database(url, timeout=10)
+    database = Database(url, timeout=60)
     writer = Writer(database, queue_limit=10_000)
     writer.start()
     # So that all begin at once, each waits for the word.
@@ -47,7 +47,7 @@ async def main(url):
     done = []
     turns = itertools.count()
     await asyncio.gather(*(client(writer, turns, stop, done) for _ in range(CLIENTS)))
-    await writer.close(grace=5)
+    await writer.close(grace=60)
     await database.close()
     for answer in done:
         print(json.dumps(answer))  # noqa: T201 - the output is the purpose

@@ -169,7 +169,7 @@ async def test_an_audit_sees_one_moment(writer, resets, connect, monkeypatch):
 
 
 async def test_an_audit_changes_nothing_and_needs_a_database(story, owner, connect):
-    database = connect("postgres", timeout=0.5)
+    database = connect("postgres")
     await audit(database)
     async with owner.outage():
         # The owner is a superuser, whom an outage of this kind does not stop.

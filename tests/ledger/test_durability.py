@@ -19,7 +19,7 @@ from tally.ledger.database import Database, Unavailable
 from tally.ledger.migrate import migrate
 from tally.ledger.resets import Resets
 from tally.ledger.writer import Key, Writer
-from tests.support.distribution_postgres import installed, serving, standby_of
+from tests.support.distribution_postgres import serving, standby_of
 
 ONE = 10**9
 WAITING = "SELECT pid, query_start FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
@@ -28,8 +28,6 @@ WAITING = "SELECT pid, query_start FROM pg_stat_activity WHERE wait_event = 'Syn
 @pytest.fixture(scope="module")
 def pair() -> Iterator[tuple[str, str]]:
     """A primary whose commits wait for its standby."""
-    if not installed():
-        pytest.skip("no PostgreSQL of the distribution's is installed: apt install postgresql")
     with serving() as primary, standby_of(primary) as standby:
         yield primary, standby
 

@@ -11,6 +11,7 @@ import pytest
 from tally.amount import format_amount
 from tally.ledger.database import Unavailable
 from tally.ledger.export import CSV_HEADER, PAGE, export
+from tests.support.postgres import PATIENCE
 
 ONE = 10**9
 
@@ -128,6 +129,6 @@ async def test_an_export_that_nobody_reads_to_the_end_leaves_no_connection(datab
     with pytest.raises(KeyError):
         await export(database, "csv", hang_up)
     query = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'tally_display'"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while await owner.fetchval(query):  # noqa: ASYNC110 - PostgreSQL has no event
             await asyncio.sleep(0.01)

@@ -23,6 +23,7 @@ from tally.ledger.purge import purge
 from tally.ledger.reader import Reader, Total
 from tally.ledger.resets import NotUndoable, Resets
 from tally.ledger.writer import Added, Key, KeyReused, Writer
+from tests.support.postgres import PATIENCE
 
 LARGEST = 10**27 - 1
 amounts = st.one_of(st.integers(-LARGEST, LARGEST), st.integers(-3, 3).map(lambda n: n * 10**9))
@@ -117,7 +118,7 @@ class LedgerMachine(RuleBasedStateMachine):
             "INSERT INTO tally.total DEFAULT VALUES"
         )
         roles = ("postgres", "tally_adder", "tally_display", "tally_reset")
-        self.databases = [Database(self.ledger.url(role), timeout=5) for role in roles]
+        self.databases = [Database(self.ledger.url(role), timeout=PATIENCE) for role in roles]
         self.owner_database, self.adder_database, *_ = self.databases
         self.reader, self.resets = Reader(self.databases[2]), Resets(self.databases[3])
         await self.start_writer()

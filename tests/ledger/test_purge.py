@@ -12,6 +12,7 @@ from tally.ledger import purge as purging
 from tally.ledger.purge import Purged, purge
 from tally.ledger.reader import Total
 from tally.ledger.writer import Key
+from tests.support.postgres import PATIENCE
 
 ONE = 10**9
 DAY = timedelta(days=1)
@@ -172,7 +173,7 @@ from tally.ledger import purge
 from tally.ledger.database import Database
 
 purge.STEP = 20
-database = Database(sys.argv[1], timeout=5)
+database = Database(sys.argv[1], timeout=60)
 print("began", flush=True)
 asyncio.run(purge.purge(database, timedelta(0)))
 """
@@ -190,7 +191,7 @@ async def test_a_purge_killed_at_any_moment_leaves_a_right_ledger(
             [sys.executable, "-c", PURGER, ledger.owner_url], stdout=subprocess.PIPE
         )
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 while await owner.fetchval(through) == reached[-1]:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
         finally:

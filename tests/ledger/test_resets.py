@@ -13,6 +13,7 @@ from tally.ledger.purge import purge
 from tally.ledger.reader import Total
 from tally.ledger.resets import NotUndoable, Resets
 from tally.ledger.writer import Added, SumOutOfRange
+from tests.support.postgres import PATIENCE
 
 ONE = 10**9
 
@@ -179,13 +180,15 @@ async def test_what_was_purged_can_t_be_given_back(resets, writer, connect, read
     assert (await reader.total()).sum == 2 * ONE
 
 
-async def test_a_reset_whose_outcome_is_unknown_is_said_to_be_so(connect, owner, writer):
+async def test_a_reset_whose_outcome_is_unknown_is_said_to_be_so(resets, owner, writer, clock):
     await writer.add([ONE])
-    resets = Resets(connect("tally_reset", timeout=0.5))
     async with owner.holding("tally.total"):
         for change in (resets.reset("key"), resets.undo(1)):
+            changing = asyncio.create_task(change)
+            await owner.waited_for()
+            await clock.advance(PATIENCE)
             with pytest.raises(Unavailable) as refusal:
-                await change
+                await changing
             assert not refusal.value.outcome_known
     reset, _ = await resets.reset("key")
     assert reset.id == 1
@@ -222,7 +225,7 @@ class AnswersLost(Database):
 
 @pytest.fixture
 async def forgetful(ledger):
-    database = AnswersLost(ledger.url("tally_reset"), timeout=5)
+    database = AnswersLost(ledger.url("tally_reset"), timeout=PATIENCE)
     yield database
     await database.close()
 

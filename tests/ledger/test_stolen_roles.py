@@ -20,7 +20,7 @@ from tally.ledger.reader import Reader
 from tally.ledger.resets import Resets
 from tally.ledger.roles import ROLES
 from tally.ledger.writer import Key, Writer
-from tests.support.postgres import execute, with_database
+from tests.support.postgres import PATIENCE, execute, with_database
 
 ONE = 10**9
 SERVICES = ("tally_adder", "tally_display", "tally_reset")
@@ -277,7 +277,7 @@ async def test_every_setting_that_a_role_leaves_behind_is_harmless(
             except asyncpg.PostgresError:
                 continue
             tried += 1
-            database = Database(ledger.url("tally_adder"), timeout=5)
+            database = Database(ledger.url("tally_adder"), timeout=PATIENCE)
             writer = start_writer(database=database)
             try:
                 await database.check()

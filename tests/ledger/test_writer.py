@@ -4,7 +4,6 @@ import asyncio
 import os
 import random
 import signal
-import time
 from itertools import chain
 
 import asyncpg
@@ -13,6 +12,7 @@ import pytest
 from tally.ledger.database import Database, Unavailable
 from tally.ledger.schema import from_numeric
 from tally.ledger.writer import MAX_BATCH_VALUES, Added, Key, QueueFull, SumOutOfRange
+from tests.support.postgres import PATIENCE
 
 ONE = 10**9
 LARGEST = 10**27 - 1
@@ -28,7 +28,7 @@ async def sent(owner, count=1):
         "SELECT count(*) FROM pg_locks WHERE NOT granted"
         " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     )
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while await owner.fetchval(waiting) < count:  # noqa: ASYNC110 - PostgreSQL has no event
             await asyncio.sleep(0.005)
 
@@ -185,37 +185,37 @@ async def test_a_full_queue_refuses_at_once(start_writer, owner):
     assert writer.queued_values == 0
 
 
-async def test_without_a_database_the_outcome_is_known(start_writer, owner):
-    writer = start_writer(timeout=0.5)
+async def test_without_a_database_the_outcome_is_known(writer, owner, clock):
     async with owner.outage():
-        began = time.monotonic()
+        adding = asyncio.create_task(writer.add([ONE]))
+        await clock.advance(0.9 * PATIENCE)
+        assert not adding.done()
+        await clock.advance(0.2 * PATIENCE)
         with pytest.raises(Unavailable) as refusal:
-            await writer.add([ONE])
+            await adding
         assert refusal.value.outcome_known
-        assert time.monotonic() - began > 0.4
     assert writer.queued_values == 0
 
 
-async def test_who_was_told_that_nothing_was_stored_was_told_the_truth(start_writer, owner):
-    writer = start_writer(timeout=0.5)
+async def test_who_was_told_that_nothing_was_stored_was_told_the_truth(writer, owner, clock):
     async with owner.outage():
-        refused = await asyncio.gather(
-            *(writer.add([ONE]) for _ in range(10)), return_exceptions=True
-        )
+        early = [asyncio.create_task(writer.add([ONE])) for _ in range(10)]
+        await clock.advance(PATIENCE)
+        refused = await asyncio.gather(*early, return_exceptions=True)
         assert all(refusal.outcome_known for refusal in refused)
         late = [asyncio.create_task(writer.add([2 * ONE])) for _ in range(2)]
-        await asyncio.sleep(0.1)
+        await clock.advance(PATIENCE / 2)
     assert [answer.sum for answer in await asyncio.gather(*late)] == [2 * ONE, 4 * ONE]
     assert len(await owner.entries()) == 2
 
 
-async def test_a_batch_under_way_expires_with_an_unknown_outcome(start_writer, owner, drift):
-    writer = start_writer(timeout=0.5)
+async def test_a_batch_under_way_expires_with_an_unknown_outcome(writer, owner, drift, clock):
     await writer.add([ONE])
     async with owner.holding("tally.total", "tally.writer"):
         under_way = asyncio.create_task(writer.add([10 * ONE]))
         await sent(owner)
         behind = asyncio.create_task(writer.add([100 * ONE]))
+        await clock.advance(PATIENCE)
         answers = await asyncio.gather(under_way, behind, return_exceptions=True)
         assert [answer.outcome_known for answer in answers] == [False, True]
     answer = await writer.add([1000 * ONE])
@@ -235,16 +235,15 @@ async def test_service_resumes_by_itself_and_says_so(start_writer, owner):
     assert seen[0][1]
 
 
-async def test_failed_tries_to_connect_leave_no_connections_behind(start_writer, owner):
+async def test_failed_tries_to_connect_leave_no_connections_behind(writer, owner):
     await owner.execute("ALTER FUNCTION tally.register_writer RENAME TO away")
-    writer = start_writer(timeout=0.5)
     for _ in range(5):
         with pytest.raises(asyncpg.UndefinedFunctionError):
             await writer.add([ONE])
     await owner.execute("ALTER FUNCTION tally.away RENAME TO register_writer")
     assert (await writer.add([ONE])).last_id == 1
     query = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'tally_adder'"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while await owner.fetchval(query) != 1:  # noqa: ASYNC110 - PostgreSQL has no event
             await asyncio.sleep(0.01)
 
@@ -256,7 +255,7 @@ async def test_close_commits_and_answers_what_waits(start_writer, owner):
     writer = start_writer()
     waiting = [asyncio.create_task(writer.add([ONE])) for _ in range(100)]
     await asyncio.sleep(0)
-    await writer.close(grace=5)
+    await writer.close(grace=PATIENCE)
     assert [(await answer).last_id for answer in waiting] == list(range(1, 101))
     assert len(await owner.entries()) == 100
 
@@ -304,7 +303,7 @@ class LossyDatabase(Database):
     """Loses connections right before or right after the batch, with its answer."""
 
     def __init__(self, url, chance):
-        super().__init__(url, timeout=10)
+        super().__init__(url, timeout=PATIENCE)
         self.chance = chance
         self.lost = {"before": 0, "after": 0}
 
@@ -377,7 +376,7 @@ async def test_exactly_once_when_answers_get_lost(ledger, start_writer, owner, d
 async def test_exactly_once_when_backends_are_killed(start_writer, owner, drift):
     losses = []
     writers = [
-        start_writer(timeout=10, on_connection=lambda connected, reason: losses.append(connected))
+        start_writer(on_connection=lambda connected, reason: losses.append(connected))
         for _ in range(2)
     ]
     killed = 0
@@ -444,7 +443,7 @@ async def test_a_stalled_backend_delays_but_does_not_double(connect, start_write
     finally:
         os.kill(backend, signal.SIGCONT)
     assert answer == Added(2, 2, 11 * ONE, 2)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         alive = f"SELECT count(*) FROM pg_stat_activity WHERE pid = {backend}"
         while await owner.fetchval(alive):  # noqa: ASYNC110 - PostgreSQL has no event
             await asyncio.sleep(0.01)

@@ -22,7 +22,7 @@ async def test_a_full_queue_is_refused_at_once(database, tally_up) -> None:
         TALLY_REQUEST_TIMEOUT="3",
     )
     database[0].stop()
-    async with httpx.AsyncClient(base_url=running.url, timeout=20) as http:
+    async with httpx.AsyncClient(base_url=running.url, timeout=60) as http:
         # The first leaves the queue for the batch that waits for the database; the second fills it.
         full = {"values": [1] * 10}
         waiting = []

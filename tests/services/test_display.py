@@ -58,7 +58,7 @@ def test_csv_streams_in_bounded_memory(tally_up) -> None:
     running = tally_up()
     values = list(range(10_000))
     for _ in range(30):
-        httpx.post(running.url + ENTRIES, json={"values": values}, timeout=30).raise_for_status()
+        httpx.post(running.url + ENTRIES, json={"values": values}, timeout=60).raise_for_status()
     before, most, size = memory(running.process.pid), 0, 0
     with httpx.stream("GET", f"{running.url}/display_service/entries.csv") as response:
         assert response.headers["content-type"] == "text/csv; charset=utf-8"

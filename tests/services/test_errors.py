@@ -18,7 +18,7 @@ from tests.support.postgres import urls_of
 
 def test_waits_a_set_time_then_says_so_and_resumes_by_itself(database, tally_up) -> None:
     running = tally_up(**urls_of(database[0]), TALLY_REQUEST_TIMEOUT="1")
-    with httpx.Client(base_url=running.url, timeout=20) as client:
+    with httpx.Client(base_url=running.url, timeout=60) as client:
         assert client.post(ENTRIES, json={"value": 1}).status_code == 201
         folder = database[0].directory
         database[0].stop()

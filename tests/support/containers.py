@@ -4,12 +4,11 @@ Podman and runc run them, so that what restricts them is what an engine restrict
 """
 
 import contextlib
+import itertools
 import json
 import os
 import secrets
-import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import httpx
 
 from tests.support.managed_postgres import ManagedPostgres
+from tests.support.processes import unused_port, wait_for
 
 ROOT = Path(__file__).parents[2]
 CONTAINERS = ROOT / "deploy" / "containers"
@@ -46,28 +46,20 @@ def command(*arguments: object) -> str:
     return done.stdout
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port
-
-
-def wait_until_answered(url: str, alive: Callable[[], bool], seconds: float = 30) -> None:
+def wait_until_answered(url: str, alive: Callable[[], bool]) -> None:
     """Wait for a first answer of 200."""
-    deadline = time.monotonic() + seconds
+    tries = itertools.count(1)
     # One client, and few looks at whether it lives: both take time from what is waited for.
     with httpx.Client() as client:
-        while time.monotonic() < deadline:
-            look_again = time.monotonic() + 2
-            while time.monotonic() < look_again:
-                with contextlib.suppress(httpx.TransportError):
-                    if client.get(url).status_code == 200:
-                        return
-                time.sleep(0.02)
-            if not alive():
-                break
-    raise AssertionError(f"{url} did not answer")
+
+        def answered() -> bool:
+            with contextlib.suppress(httpx.TransportError):
+                if client.get(url).status_code == 200:
+                    return True
+            assert next(tries) % 100 or alive(), f"{url} did not answer"
+            return False
+
+        wait_for(answered, said=f"for {url}")
 
 
 @dataclass(frozen=True)
@@ -103,8 +95,8 @@ class Container:
         )
 
     def stop(self) -> int:
-        """Stop it as an orchestrator does, and give its exit status."""
-        self.engine.podman("stop", "--time=10", self.name)
+        """Stop it as an orchestrator does, with a busy machine's patience; give its exit status."""
+        self.engine.podman("stop", "--time=60", self.name)
         status: int = self.inspect()["State"]["ExitCode"]
         return status
 
@@ -142,7 +134,7 @@ class Engine:
 
     def serve(self, image: str, *, port: int | None = None, **environment: str) -> Container:
         """Run an image's service on a port of this machine; return once it answers."""
-        port = free_port() if port is None else port
+        port = unused_port() if port is None else port
         service = image.removeprefix("localhost/tally-").removesuffix(":test")
         name = self.create(
             "--network=host",

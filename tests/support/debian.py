@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import ROOT
+from tests.support.programs import need
 
 # The release whose python3 is 3.11, the one that the services run on.
 SUITE = "bookworm"
@@ -24,9 +25,8 @@ def root(packages: Iterable[str]) -> Path:
     It is made again when Debian has another Python. Skips the test where none can be made.
     """
     if os.geteuid() != 0:
-        pytest.skip("a Debian is made and entered by root only")
-    if shutil.which("debootstrap") is None:
-        pytest.skip("debootstrap is not installed: apt install debootstrap")
+        pytest.skip("only root makes and enters a Debian")
+    need("debootstrap")
     wanted = ",".join(sorted(packages))
     mirror = _mirror()
     policy = _apt("apt-cache", "policy", "python3.11")
@@ -66,7 +66,7 @@ def _mirror() -> str:
         suite, component, address = line.split()
         if (suite, component) == (SUITE, "main"):
             return address
-    pytest.skip(f"this machine's apt knows no mirror of Debian's {SUITE}: apt-get update")
+    pytest.skip(f"apt knows no mirror of Debian's {SUITE}: add one, and run apt-get update")
 
 
 def _apt(*command: str) -> list[str]:

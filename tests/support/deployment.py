@@ -148,7 +148,7 @@ class Emulator:
         else:
             assert self._process.stdin is not None
             self._process.stdin.close()
-            self._process.wait(timeout=30)
+            self._process.wait(timeout=60)
             assert self._process.stdout is not None
             self._process.stdout.close()
 

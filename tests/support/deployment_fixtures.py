@@ -19,6 +19,7 @@ from tests.support.lifecycle import Lifecycle, live
 
 PROFILES = {"production": "tally", "small": "tally-two"}
 # The fixtures that are begun ahead of the tests that ask for them.
+OLDEST_TERRAFORM = (1, 11)  # infra/versions.tf
 DEPLOYMENTS, LIFECYCLES, GUIDE = "deployments", "lifecycles", "followed"
 
 
@@ -78,13 +79,12 @@ class Ahead:
 _AHEAD = pytest.StashKey[Ahead]()
 
 
-def _no_terraform() -> str | None:
-    """Why there is no Terraform that will do, or None if there is one."""
+def _has_terraform() -> bool:
     if shutil.which("terraform") is None:
-        return "terraform is not installed"
+        return False
     said = subprocess.run(["terraform", "version"], check=True, capture_output=True, text=True)
     major, minor = said.stdout.removeprefix("Terraform v").split(".")[:2]
-    return "terraform is older than 1.11" if (int(major), int(minor)) < (1, 11) else None
+    return (int(major), int(minor)) >= OLDEST_TERRAFORM
 
 
 def _slow(items: Iterable[pytest.Item]) -> set[str]:
@@ -99,7 +99,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     wanted = _slow(session.items)
-    if wanted and not session.config.option.collectonly and _no_terraform() is None:
+    if wanted and not session.config.option.collectonly and _has_terraform():
         session.config.stash[_AHEAD] = Ahead(wanted)
 
 
@@ -110,9 +110,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def terraform() -> None:
-    """Terraform 1.11 or newer, which the files need."""
-    if reason := _no_terraform():
-        pytest.skip(reason)
+    if not _has_terraform():
+        pytest.skip("terraform is not installed, or too old")
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,7 @@ def raw(server) -> Callable[..., bytes]:
 
 def connect(server) -> socket.socket:
     host, _, port = server.url.removeprefix("http://").partition(":")
-    return socket.create_connection((host, int(port)), timeout=30)
+    return socket.create_connection((host, int(port)), timeout=60)
 
 
 def logged(running) -> list[dict]:

@@ -12,12 +12,12 @@ import pytest
 STRICT = os.environ.get("TALLY_TEST_STRICT") == "1"
 # Where a run of several processes collects what each of them counted.
 COUNTS = "TALLY_TEST_COUNTS"
+# What to do, and not a detail such as a command's error, which may have a colon too.
+_INSTRUCTION = re.compile(r"(?:add|apt|apt-get|install|keep|load|make|run|stop) ")
 # How to get what a reason says is missing, where the reason itself does not say.
 REMEDIES = (
     (r"\broot\b", "run `make test` as root"),
     (r"terraform", "install Terraform 1.11 or newer"),
-    (r"chromium", "apt install chromium"),
-    (r"debootstrap", "apt install debootstrap"),
     (r"ordinary user", "keep the checkout where every user may enter"),
 )
 
@@ -47,12 +47,15 @@ def table(reasons: Mapping[str, int]) -> Iterator[str]:
     """The lines of the table, most tests first."""
     rows = [("tests", "why", "to get them")]
     for reason, count in sorted(reasons.items(), key=lambda it: (-it[1], it[0])):
-        why, _, remedy = reason.partition(": ")
-        rows.append((str(count), why, remedy or _remedy(why)))
+        rows.append((str(count), *why_and_remedy(reason)))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for count, why, remedy in rows:
         yield f"{count:>{widths[0]}}  {why:<{widths[1]}}  {remedy}".rstrip()
 
 
-def _remedy(why: str) -> str:
-    return next((remedy for pattern, remedy in REMEDIES if re.search(pattern, why)), "")
+def why_and_remedy(reason: str) -> tuple[str, str]:
+    """Part "why: remedy"; without a remedy of its own, a reason has one of `REMEDIES`, or none."""
+    why, _, remedy = reason.rpartition(": ")
+    if _INSTRUCTION.match(remedy):
+        return why, remedy
+    return reason, next((known for pattern, known in REMEDIES if re.search(pattern, reason)), "")

@@ -5,18 +5,17 @@ import os
 import secrets
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 import trustme
 
+from tests.support.distribution_postgres import NOBODY, installed
 from tests.support.postgres import execute
+from tests.support.processes import wait_for
 
-_NOBODY = 65534  # PostgreSQL refuses to run as root
-_AS_NOBODY = ("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups")
+_AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Certificates:
         issued.cert_chain_pems[0].write_to_path(made.certificate)
         issued.private_key_pem.write_to_path(made.key)
         made.key.chmod(0o600)
-        os.chown(made.key, _NOBODY, _NOBODY)
+        os.chown(made.key, NOBODY, NOBODY)
         return made
 
 
@@ -65,14 +64,12 @@ def managed_postgres(
     enter: Callable[..., list[str]] = lambda *command: [*command],
 ) -> Iterator[ManagedPostgres]:
     """Run it with a database `tally`; `enter` gives the command that runs one in its network."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not programs:
-        pytest.skip("no PostgreSQL of the distribution's is installed: apt install postgresql")
-    os.chown(folder, _NOBODY, _NOBODY)
+    programs = installed()[-1]
+    os.chown(folder, NOBODY, NOBODY)
     data, log = folder / "data", folder / "postgres.log"
     subprocess.run(
         [
-            *(*_AS_NOBODY, programs[-1] / "initdb", "-D", data),
+            *(*_AS_NOBODY, programs / "initdb", "-D", data),
             *("-U", "postgres", "-A", "trust", "-E", "UTF8"),
         ],
         check=True,
@@ -91,14 +88,14 @@ def managed_postgres(
         "ssl_key_file": certificates.key,
     }
     options = [f"--{name}={value}" for name, value in settings.items()]
-    command = enter(*_AS_NOBODY, str(programs[-1] / "postgres"), "-D", str(data), *options)
+    command = enter(*_AS_NOBODY, str(programs / "postgres"), "-D", str(data), *options)
     with log.open("w") as output, subprocess.Popen(command, stderr=output, cwd="/") as server:
         try:
-            deadline = time.monotonic() + 30
-            while "ready to accept" not in log.read_text():
-                assert server.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.05)
+            wait_for(
+                lambda: "ready to accept" in log.read_text() or server.poll() is not None,
+                said=log.read_text,
+            )
+            assert server.poll() is None, log.read_text()
             here = f"?host={folder}&port={port}"
             execute(f"postgresql://postgres@/postgres{here}", "CREATE DATABASE tally")
             admin_url = f"postgresql://postgres@/tally{here}"

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tally.embedded.postgres import Server
     from tally.ledger.database import Database
 
+# Seconds after which a test fails for what never comes: a busy machine is slow.
+PATIENCE = 60.0
 SERVICES = ("adder", "display", "reset")
 _TEMPLATE = "tally_template"
 _names = (f"tally_test_{number}" for number in itertools.count(1))
@@ -31,7 +33,7 @@ class Ledger:
     def owner_url(self) -> str:
         return self.url("postgres")
 
-    def database(self, role: str = "postgres", timeout: float = 5) -> "Database":
+    def database(self, role: str = "postgres", timeout: float = PATIENCE) -> "Database":
         from tally.ledger.database import Database
 
         return Database(self.url(role), timeout=timeout)
@@ -83,7 +85,7 @@ def _template(postgres_server: "Server") -> None:
     execute(postgres_server.admin_url, f"CREATE DATABASE {_TEMPLATE}")
 
     async def prepare() -> None:
-        database = Database(with_database(postgres_server.admin_url, _TEMPLATE), timeout=5)
+        database = Database(with_database(postgres_server.admin_url, _TEMPLATE), timeout=PATIENCE)
         await migrate(database)
         await database.close()
 

@@ -38,7 +38,7 @@ def wait_until_answered(url: str, process: "subprocess.Popen[bytes]") -> None:
     def answered() -> bool:
         assert process.poll() is None, f"ended with status {process.returncode}"
         try:
-            with urllib.request.urlopen(url, timeout=5):
+            with urllib.request.urlopen(url, timeout=60):
                 return True
         except OSError:  # nothing listens, or another status
             return False
@@ -78,7 +78,7 @@ class Running:
         """Stop it by a signal; return its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=60)
 
 
 @pytest.fixture(scope="session")

@@ -2,17 +2,15 @@
 
 import contextlib
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from tests.support.distribution_postgres import AS_NOBODY, NOBODY
 from tests.support.processes import unused_port, wait_until_answered
+from tests.support.programs import need
 
 # Each request that a proxy hands on gets an id that begins so, whatever the client called it.
 MARK = "via-"
@@ -93,10 +91,7 @@ class Proxy:
 @contextlib.contextmanager
 def proxy_before(server, name: str) -> Iterator[Proxy]:
     program, configuration, option = PROXIES[name]
-    # Debian puts both where only root's PATH leads.
-    binary = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin")
-    if binary is None:
-        pytest.skip(f"{program} is not installed: apt install {program}")
+    [binary] = need(program)
     with tempfile.TemporaryDirectory(prefix="tally-proxy-") as folder:
         port, file = unused_port(), Path(folder) / "conf"
         tally = server.url.removeprefix("http://")
@@ -114,4 +109,4 @@ def proxy_before(server, name: str) -> Iterator[Proxy]:
             yield Proxy(url)
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=60)

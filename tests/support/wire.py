@@ -1,11 +1,13 @@
 """A client below HTTP: sends bytes as they are, and reads every answer that comes back."""
 
+import json
 import re
 import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from itertools import chain, repeat
+from typing import Any
 
 import httpx
 
@@ -16,6 +18,7 @@ _STATUS_LINE = re.compile(r"HTTP/1\.1 ([1-5][0-9]{2}) [\t -~]*")
 _FIELD_LINE = re.compile(
     rf"({_TOKEN}):[ \t]*((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~])?)?)[ \t]*"
 )
+_LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 _CHUNK = re.compile(rb"([0-9A-Fa-f]+)\r\n")
 # IMF-fixdate (RFC 9110, section 5.6.7).
 _DATE = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT")
@@ -28,6 +31,10 @@ class Answer:
     status: int
     headers: dict[str, str]
     body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
 
     @property
     def final(self) -> bool:
@@ -77,6 +84,17 @@ def exchange(server, pieces: Iterable[bytes], *, half_close: bool = False) -> by
     return received
 
 
+def read_answer(connection: socket.socket) -> Answer:
+    """Read the one answer that comes; it says its length, and the connection may stay open."""
+    received = b""
+    while not _is_whole(received):
+        part = connection.recv(65536)
+        assert part, f"the connection was closed after {received!r}"
+        received += part
+    [answer] = read_answers(received)
+    return answer
+
+
 def read_answers(received: bytes, methods: Iterable[str] = ()) -> list[Answer]:
     """Take answers apart; raise AssertionError where they are not well-formed.
 
@@ -114,6 +132,11 @@ def settled_count(add: Callable[[], httpx.Response]) -> int:
     assert answer.status_code == 201, answer.text
     count: int = answer.json()["count"]
     return count
+
+
+def _is_whole(received: bytes) -> bool:
+    head, end, body = received.partition(b"\r\n\r\n")
+    return bool(end) and len(body) >= int(_LENGTH.search(head)[1])
 
 
 def _fields(lines: list[str]) -> dict[str, str]:

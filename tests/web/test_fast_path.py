@@ -1,6 +1,5 @@
 """The fast path: a request gets the same answer on it and beside it."""
 
-import json
 import socket
 import threading
 
@@ -8,6 +7,7 @@ import httpx
 import pytest
 
 from tests.support.http import ENTRIES, connect, line_of
+from tests.support.wire import exchange, read_answer, read_answers
 
 BODY = b'{"value": "1.25"}'
 HEAD = (
@@ -36,20 +36,6 @@ def connection(server):
         yield connection
 
 
-def read_answer(connection: socket.socket) -> tuple[int, dict[str, str], dict]:
-    """Read one answer that says its length."""
-    received = b""
-    while b"\r\n\r\n" not in received:
-        received += connection.recv(65536)
-    head, _, body = received.partition(b"\r\n\r\n")
-    first, *lines = head.decode().split("\r\n")
-    headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
-    while len(body) < int(headers["content-length"]):
-        body += connection.recv(65536)
-    assert len(body) == int(headers["content-length"]), "more than one answer was read"
-    return int(first.split()[1]), headers, json.loads(body)
-
-
 def what_all_say(headers: dict[str, str]) -> dict[str, str]:
     return {
         name: value
@@ -61,15 +47,16 @@ def what_all_say(headers: dict[str, str]) -> dict[str, str]:
 @pytest.mark.parametrize("form", CAREFUL)
 def test_the_fast_path_answers_as_the_careful_way_does(connection, server, form) -> None:
     connection.sendall(PLAIN)
-    status, headers, plain = read_answer(connection)
-    assert (status, plain["value"]) == (201, "1.25")
+    plain = read_answer(connection)
+    assert (plain.status, plain.json["value"]) == (201, "1.25")
     connection.sendall(CAREFUL[form])
-    careful_status, careful_headers, careful = read_answer(connection)
-    assert careful_status == status
-    assert what_all_say(careful_headers) == what_all_say(headers)
-    assert careful.keys() == plain.keys()
-    assert (careful["id"], careful["count"]) == (plain["id"] + 1, plain["count"] + 1)
-    ours = [line_of(server, h["x-request-id"]) for h in (headers, careful_headers)]
+    careful = read_answer(connection)
+    assert careful.status == plain.status
+    assert what_all_say(careful.headers) == what_all_say(plain.headers)
+    assert careful.json.keys() == plain.json.keys()
+    for number in ("id", "count"):
+        assert careful.json[number] == plain.json[number] + 1
+    ours = [line_of(server, answer.headers["x-request-id"]) for answer in (plain, careful)]
     for line in ours:
         for differs in ("time", "request_id", "duration_ms"):
             del line[differs]
@@ -83,22 +70,15 @@ def test_a_request_in_two_pieces_is_answered_alike(connection, at) -> None:
     connection.sendall(PLAIN[:at])
     threading.Event().wait(0.05)
     connection.sendall(PLAIN[at:])
-    assert read_answer(connection)[0] == 201
+    assert read_answer(connection).status == 201
     connection.sendall(PLAIN)
-    assert read_answer(connection)[0] == 201
+    assert read_answer(connection).status == 201
 
 
-def test_requests_sent_at_once_are_answered_in_order(connection) -> None:
+def test_requests_sent_at_once_are_answered_in_order(server) -> None:
     bodies = [b'{"value": %d}' % number for number in range(1, 10)]
-    connection.sendall(
-        b"".join(HEAD.replace(b"17", b"%d" % len(body)) + b"\r\n" + body for body in bodies)
-    )
-    received = b""
-    while received.count(b"HTTP/1.1 201") < len(bodies) or not received.endswith(b"}"):
-        received += connection.recv(65536)
-    answers = [
-        json.loads(part.partition(b"\r\n\r\n")[2]) for part in received.split(b"HTTP/1.1 ")[1:]
-    ]
+    sent = b"".join(HEAD.replace(b"17", b"%d" % len(body)) + b"\r\n" + body for body in bodies)
+    answers = [it.json for it in read_answers(exchange(server, [sent], half_close=True))]
     assert [answer["value"] for answer in answers] == [str(number) for number in range(1, 10)]
     ids = [answer["id"] for answer in answers]
     assert ids == list(range(ids[0], ids[0] + len(bodies)))
@@ -108,9 +88,9 @@ def test_a_long_body_before_the_next_head_does_not_make_that_head_long(connectio
     spaces = b" " * 100_000
     long = HEAD.replace(b"17", b"%d" % (len(BODY) + len(spaces))) + b"\r\n" + spaces + BODY
     connection.sendall(long + PLAIN[:20])
-    assert read_answer(connection)[0] == 201
+    assert read_answer(connection).status == 201
     connection.sendall(PLAIN[20:])
-    assert read_answer(connection)[0] == 201
+    assert read_answer(connection).status == 201
 
 
 def test_a_trailer_is_no_header(connection, add) -> None:
@@ -118,7 +98,7 @@ def test_a_trailer_is_no_header(connection, add) -> None:
         b"0\r\n\r\n", b"0\r\nIdempotency-Key: in-a-trailer\r\n\r\n"
     )
     connection.sendall(chunked)
-    assert read_answer(connection)[0] == 201
+    assert read_answer(connection).status == 201
     answer = add(7, **{"Idempotency-Key": "in-a-trailer"})
     assert answer.status_code == 201
     assert "Idempotency-Replayed" not in answer.headers
@@ -127,20 +107,20 @@ def test_a_trailer_is_no_header(connection, add) -> None:
 def test_a_key_counts_the_same_on_both_ways(connection, client) -> None:
     keyed = HEAD + b"Idempotency-Key: fast-or-not\r\n\r\n" + BODY
     connection.sendall(keyed)
-    _, first_headers, first = read_answer(connection)
+    first = read_answer(connection)
     connection.sendall(keyed)
-    _, second_headers, second = read_answer(connection)
-    assert "idempotency-replayed" not in first_headers
-    assert second_headers["idempotency-replayed"] == "true"
+    second = read_answer(connection)
+    assert "idempotency-replayed" not in first.headers
+    assert second.headers["idempotency-replayed"] == "true"
     careful = client.post(
         ENTRIES, json={"value": "1.25"}, headers={"Idempotency-Key": "fast-or-not", "X-Y": "1"}
     )
-    assert first == second == careful.json()
+    assert first.json == second.json == careful.json()
     connection.sendall(keyed.replace(b"1.25", b"1.26"))
-    status, headers, problem = read_answer(connection)
-    assert (status, problem["rule"]) == (422, "idempotency-key-reuse")
-    assert headers["content-type"] == "application/problem+json"
-    assert problem["request_id"] == headers["x-request-id"]
+    reused = read_answer(connection)
+    assert (reused.status, reused.json["rule"]) == (422, "idempotency-key-reuse")
+    assert reused.headers["content-type"] == "application/problem+json"
+    assert reused.json["request_id"] == reused.headers["x-request-id"]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +137,7 @@ def test_a_key_counts_the_same_on_both_ways(connection, client) -> None:
 def test_what_breaks_a_rule_is_refused(connection, count, header, status) -> None:
     before = count()
     connection.sendall(HEAD + header + b"\r\n" + BODY)
-    assert read_answer(connection)[0] == status
+    assert read_answer(connection).status == status
     assert count() == before
 
 

@@ -89,7 +89,7 @@ async def test_a_connection_that_is_used_stays_open(clock) -> None:
         writer.write(REQUEST % b"fast")
         await reader.readuntil(b"fast")
     writer.write(REQUEST % b"slow")
-    for _ in range(5):
+    for _ in range(4):
         await clock.advance(KEEP_ALIVE / 2)
     await reader.readuntil(b"slow")
     await clock.advance(KEEP_ALIVE / 2)
@@ -109,7 +109,7 @@ async def test_a_client_that_stops_sending_ends_its_connection() -> None:
     await asyncio.sleep(0.1)
     assert len(state.connections) == 1
     writer.close()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while state.connections:  # noqa: ASYNC110 - uvicorn has no event
             await asyncio.sleep(0.01)
     server.close()
@@ -118,7 +118,6 @@ async def test_a_client_that_stops_sending_ends_its_connection() -> None:
 async def test_a_slow_head_is_cut_off(clock) -> None:
     server, reader, writer, _ = await _connect()
     writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-")
-    await clock.advance(0)
     await clock.advance(HEAD_SECONDS - 1)
     writer.write(b"More: and more")
     await clock.advance(2)

@@ -18,8 +18,8 @@ BIN = Path(sys.executable).parent
 FILES = sorted(path.name for path in WORKFLOWS.iterdir())
 DEPENDABOT = ROOT / ".github/dependabot.yml"
 # Read, not imported: they need AWS's packages.
-STEPS = (ROOT / "deploy/ci/__main__.py").read_text()
-COMMANDS = re.findall(r"^@main\.command\((?:.*\n)+?def (\w+)", STEPS, re.MULTILINE)
+STEPS = "".join(path.read_text() for path in sorted((ROOT / "deploy/ci").glob("*.py")))
+COMMANDS = re.findall(r"^@(?:main|click)\.command\((?:.*\n)+?def (\w+)", STEPS, re.MULTILINE)
 # GitHub's parser, and so the name of the key: YAML 1.1 reads `on` as true.
 ON: Any = True
 

@@ -131,7 +131,7 @@ def test_machines_that_do_not_start_in_time_take_the_group_back(machines):
     machines.start_none()
     done = machines.replace(minutes=0)
     assert done.returncode == 1
-    assert "not done within 0 minutes; going back" in done.stderr
+    assert "not done within 0 minutes; rolling back" in done.stderr
     assert machines.versions == ("1", ["1", "1"])
     assert [it["Status"] for it in machines.refreshes] == ["RollbackSuccessful"]
 

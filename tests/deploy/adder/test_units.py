@@ -1,7 +1,6 @@
 """The adder's units and what its user data tells it, before a machine runs them."""
 
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from tests.support.guests import cloud as clouds
 from tests.support.guests.guest import Guest
 from tests.support.guests.release import PROJECT
+from tests.support.programs import need
 
 UNITS = PROJECT / "deploy/adder/machine/etc/systemd/system"
 
@@ -28,8 +28,7 @@ def test_its_units_are_right(machine: Guest) -> None:
 
 @pytest.mark.parametrize("unit", ["tally-adder.service", "tally-adder-password.service"])
 def test_its_units_are_confined(unit: str) -> None:
-    if shutil.which("systemd-analyze") is None:
-        pytest.skip("systemd-analyze is not installed")
+    need("systemd-analyze")
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=yes", UNITS / unit],
         capture_output=True,

@@ -1,6 +1,5 @@
 """The bastion, booted with the user data that Terraform renders, and its operator."""
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +10,13 @@ from tests.support.guests import images
 from tests.support.guests.cloud import Cloud
 from tests.support.guests.guest import Guest, guest
 from tests.support.guests.operator import Operator
+from tests.support.programs import need
 
 
 @pytest.fixture(scope="session")
 def operators_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A key pair as docs/deploy.md makes it: the private file; the public one is beside it."""
-    if shutil.which("ssh-keygen") is None:
-        pytest.skip("ssh-keygen is not installed: apt install openssh-client")
+    need("ssh-keygen")
     file = tmp_path_factory.mktemp("ssh") / "id_rsa"
     make = ["ssh-keygen", "-q", "-t", "rsa", "-b", "4096", "-N", "", "-f", file]
     subprocess.run(make, check=True)

@@ -1,7 +1,6 @@
 """The bastion forwards nothing, and copies no file."""
 
 import contextlib
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -13,12 +12,8 @@ from tests.support.guests import cloud as clouds
 from tests.support.guests.cloud import Cloud
 from tests.support.guests.guest import Guest, wait
 from tests.support.guests.operator import SECONDS, Operator
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+from tests.support.processes import unused_port
+from tests.support.programs import need
 
 
 @contextlib.contextmanager
@@ -52,7 +47,7 @@ def test_no_local_port_is_forwarded(operator: Operator, the_cloud: Cloud) -> Non
     with socket.create_connection((the_cloud.network.cloud_address, 5432)) as database:
         database.sendall(ASK_FOR_TLS)
         assert database.recv(1) == b"S"
-    port = free_port()
+    port = unused_port()
     with forwarding(operator, "-L", f"{port}:{clouds.DATABASE_HOST}:5432") as connection:
         refused(("127.0.0.1", port), ASK_FOR_TLS)
         connection.terminate()
@@ -60,7 +55,7 @@ def test_no_local_port_is_forwarded(operator: Operator, the_cloud: Cloud) -> Non
 
 
 def test_no_proxy_is_given(operator: Operator) -> None:
-    port = free_port()
+    port = unused_port()
     with forwarding(operator, "-D", f"{port}") as connection:
         # SOCKS 4, to which nothing has to be answered before the connection is made.
         refused(("127.0.0.1", port), bytes((4, 1, 0, 22, 127, 0, 0, 1, 0)))
@@ -98,7 +93,7 @@ def test_nothing_is_forwarded_from_there(
 
 def test_no_tunnel_is_made(bastion: Guest, operator: Operator) -> None:
     if not Path("/dev/net/tun").exists():
-        pytest.skip("ssh asks for no tunnel where it can't make its own end: no /dev/net/tun")
+        pytest.skip("ssh asks for no tunnel without /dev/net/tun: load the kernel's module tun")
     # An end that the operator may use, so that only sshd is in the way.
     bastion.run("chmod", "666", "/dev/net/tun")
     bastion.run("ip", "tuntap", "add", "dev", "tun7", "mode", "tun", "user", "ec2-user")
@@ -108,8 +103,7 @@ def test_no_tunnel_is_made(bastion: Guest, operator: Operator) -> None:
 
 
 def test_no_agent_is_forwarded(operator: Operator, tmp_path: Path) -> None:
-    if shutil.which("ssh-agent") is None:
-        pytest.skip("ssh-agent is not installed: apt install openssh-client")
+    need("ssh-agent")
     place = str(tmp_path / "agent")
     with subprocess.Popen(["ssh-agent", "-D", "-a", place], stdout=subprocess.DEVNULL) as agent:
         try:
@@ -149,6 +143,6 @@ def test_no_file_is_copied(
     )
     assert done.returncode != 0
     # Of a subsystem, which the first two ask for, sshd passes nothing of that kind on.
-    said = "files are copied neither from nor to this machine" if "-O" in program else "closed"
+    said = "this machine copies no files" if "-O" in program else "closed"
     assert said in done.stderr
     assert list(tmp_path.iterdir()) == []

@@ -63,7 +63,7 @@ def test_sshd_is_stopped_if_it_has_not_the_settings(bastion: Guest, operator: Op
     try:
         done = bastion.run("/usr/local/bin/set-up", check=False)
         assert done.returncode == 1
-        assert "set-up: sshd doesn't have the setting " in done.stderr
+        assert "set-up: stopped sshd, which lacks the setting " in done.stderr
         state = bastion.run("systemctl", "is-active", "sshd", check=False).stdout.strip()
         assert state == "inactive"
         enabled = bastion.run("systemctl", "is-enabled", "sshd", check=False).stdout.strip()

@@ -121,7 +121,7 @@ class TestReport:
 
     def test_it_is_closed_when_the_drift_is_gone(self, github: GitHub) -> None:
         report("production", "first")
-        assert report("production", None) == "no drift any more: closed #1"
+        assert report("production", None) == "drift is gone: closed #1"
         assert github.issues[0]["state"] == "closed"
         assert github.comments == [
             (1, "The drift is gone: https://github.com/example/tally/actions/runs/42")

@@ -101,7 +101,7 @@ def test_the_page_shows_what_is_approved(second: tuple[Runner, Done], checkout: 
     assert f"| release | `{SECOND}` |" in planned.page
     assert "| change | `aws_ssm_parameter.release` | " in planned.page
     assert "`value`" in planned.page
-    assert "In Terraform's words" in planned.page
+    assert "Terraform's description" in planned.page
 
 
 def test_what_waits_can_be_read_by_nobody(second: tuple[Runner, Done]) -> None:
@@ -261,7 +261,7 @@ def test_an_unknown_release_is_refused(runner: Make) -> None:
     machine = runner(WORKFLOW, **{"inputs.release": unknown})
     assert f"There is no release {unknown}" in refusal(machine, "plan")
     machine = runner(WORKFLOW, **{"inputs.release": "main"})
-    assert "'main' is no release" in refusal(machine, "plan")
+    assert "'main' is not a release" in refusal(machine, "plan")
 
 
 def test_the_scheduled_plan_is_of_what_runs_and_is_empty(runner: Make, first: object) -> None:

@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import io
 import json
-import shutil
 import subprocess
 import tarfile
 import urllib.request
@@ -21,6 +20,7 @@ from tests.support.checkout import DEPLOYMENTS, NAME
 from tests.support.deployment import ACCOUNT, REGION, Deployment
 from tests.support.paths import INFRA
 from tests.support.processes import unused_port, wait_until_answered
+from tests.support.programs import need
 
 COMMIT = "c" * 40
 BUCKET = f"{NAME}-releases-{ACCOUNT}"
@@ -29,8 +29,7 @@ BUCKET = f"{NAME}-releases-{ACCOUNT}"
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A container registry on this machine: the emulated ECR takes no images."""
-    if missing := [name for name in ("docker-registry", "skopeo") if not shutil.which(name)]:
-        pytest.skip(f"{', '.join(missing)} not installed: apt install {' '.join(missing)}")
+    need("docker-registry", "skopeo")
     folder = tmp_path_factory.mktemp("registry")
     port = unused_port()
     configuration = folder / "config.yml"
@@ -53,7 +52,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=60)
 
 
 def write_image(file: Path, content: bytes) -> None:
@@ -162,7 +161,7 @@ def test_a_release_is_what_was_pushed(aws: Deployment, registry: str, dist: Path
             f"{registry}/v2/{NAME}/{service}/manifests/{COMMIT}",
             headers={"Accept": "application/vnd.oci.image.manifest.v1+json"},
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             manifest = answer.read()
         assert digest == f"sha256:{hashlib.sha256(manifest).hexdigest()}"
         # What attestations are made for.
@@ -238,7 +237,7 @@ def test_the_role_that_builds_may_ask_which_image_is_the_newest_and_nothing_else
 def test_a_released_file_is_never_replaced(aws: Deployment, registry: str, dist: Path) -> None:
     push(dist, registry)
     (dist / "tally.pex").write_bytes(b"another adder")
-    with pytest.raises(Refused, match="is there already, and is another one"):
+    with pytest.raises(Refused, match="already exists and differs"):
         push(dist, registry)
 
 
@@ -258,7 +257,7 @@ def test_a_tag_is_never_moved(aws: Deployment, registry: str, dist: Path) -> Non
     place = {"repositoryName": f"{NAME}/display"}
     ecr.put_image(**place, imageManifest=json.dumps(manifest), imageTag=COMMIT)
     try:
-        with pytest.raises(Refused, match="A tag is never moved"):
+        with pytest.raises(Refused, match="A tag never moves"):
             push(dist, registry)
     finally:
         ecr.batch_delete_image(**place, imageIds=[{"imageTag": COMMIT}])

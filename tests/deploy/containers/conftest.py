@@ -34,11 +34,12 @@ from tests.support.containers import (
     LedgerDatabase,
     command,
     environment_options,
-    free_port,
     wait_until_answered,
 )
 from tests.support.managed_postgres import Certificates, managed_postgres
 from tests.support.postgres import execute
+from tests.support.processes import unused_port
+from tests.support.programs import need
 
 CACHE = ROOT / ".cache" / "containers"
 TOOLS = ("buildah", "haproxy", "podman", "runc")
@@ -46,11 +47,9 @@ TOOLS = ("buildah", "haproxy", "podman", "runc")
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
-    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}")
     if os.geteuid() != 0:
-        pytest.skip("building and running images here needs root")
+        pytest.skip("only root builds and runs images here")
+    need(*TOOLS)
     folder = Path(tempfile.mkdtemp(prefix="tally-images-"))
     engine = Engine(folder)
     try:
@@ -141,7 +140,7 @@ def database() -> Iterator[LedgerDatabase]:
     passwords = {name: secrets.token_hex(16) for name in names}
     with tempfile.TemporaryDirectory(prefix="tally-managed-") as folder:
         certificates = Certificates.issue(Path(folder), "127.0.0.1")
-        with managed_postgres(Path(folder), certificates, "127.0.0.1", free_port()) as server:
+        with managed_postgres(Path(folder), certificates, "127.0.0.1", unused_port()) as server:
             # Whoever migrates sets the services' passwords; the owner has its own from the start.
             create = f"CREATE ROLE owner SUPERUSER LOGIN PASSWORD '{passwords['owner']}'"
             execute(server.admin_url, create)
@@ -202,7 +201,7 @@ class Balanced:
 @pytest.fixture(scope="session")
 def server(containers: dict[str, Container]) -> Iterator[Balanced]:
     """The balancer of the compose file before the three containers."""
-    port = free_port()
+    port = unused_port()
     addresses = {
         service.upper(): container.url.removeprefix("http://")
         for service, container in containers.items()
@@ -220,4 +219,4 @@ def server(containers: dict[str, Container]) -> Iterator[Balanced]:
     finally:
         # Finish what is under way, then end; SIGTERM would cut it off.
         process.send_signal(signal.SIGUSR1)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=60) == 0

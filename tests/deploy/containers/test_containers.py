@@ -18,8 +18,8 @@ from tests.support.containers import (
     SERVICES,
     Container,
     LedgerDatabase,
-    free_port,
 )
+from tests.support.processes import unused_port, wait_for
 from tests.support.shipped import NOT_HERE
 
 ENTRIES = "/adder_service/entries"
@@ -73,9 +73,9 @@ def test_a_container_answers_its_health_check_without_a_database(engine, images)
         images["display"],
     )
     container = Container(engine, name, "")
-    deadline = time.monotonic() + 15
-    while (asked := container.execute(*HEALTH_CHECK, "display")).returncode != 0:
-        assert time.monotonic() < deadline, asked.stderr
+    wait_for(
+        lambda: container.execute(*HEALTH_CHECK, "display").returncode == 0, said=container.logs
+    )
     # The check that the image declares, as the engine runs it.
     assert engine.podman("healthcheck", "run", name).strip() in ("", "healthy")
     wrong = container.execute(*HEALTH_CHECK, "reset")
@@ -140,20 +140,20 @@ class Clients:
 
     def wait_for(self, count: int) -> None:
         """Wait until so many values more are acknowledged."""
-        deadline = time.monotonic() + 60
         enough = len(self.acknowledged) + count
-        while len(self.acknowledged) < enough:
-            assert time.monotonic() < deadline, f"{len(self.acknowledged)} of {enough}"
-            time.sleep(0.02)
+        wait_for(
+            lambda: len(self.acknowledged) >= enough,
+            said=lambda: f"for {enough} values, got {len(self.acknowledged)}",
+        )
 
     def end(self) -> None:
         self._ending.set()
         for thread in self._threads:
-            thread.join(timeout=30)
+            thread.join(timeout=60)
             assert not thread.is_alive()
 
     def _add(self, value: int) -> None:
-        with httpx.Client(base_url=self._url, timeout=20) as client:
+        with httpx.Client(base_url=self._url, timeout=60) as client:
             while not self._ending.is_set():
                 try:
                     answer = client.post(ENTRIES, json={"value": value})
@@ -173,13 +173,13 @@ def test_a_stop_under_load_loses_nothing_and_a_new_container_goes_on(
 ) -> None:
     display = containers["display"].url
     httpx.post(f"{containers['reset'].url}/reset_service/resets").raise_for_status()
-    port = free_port()
+    port = unused_port()
     first = start("adder", port=port)
     clients = Clients(first.url, 16)
     clients.start()
     try:
         clients.wait_for(MANY)
-        assert first.stop() == 0, "it ended by itself and was not killed after ten seconds"
+        assert first.stop() == 0, "it ended by itself and was not killed"
         second = start("adder", port=port)
         clients.wait_for(MANY)  # the new container serves the same clients
     finally:

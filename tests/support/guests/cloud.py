@@ -113,7 +113,7 @@ def _running(command: list[str], log: TextIO) -> Iterator[None]:
             process.terminate()
 
 
-def _wait_for(probe: list[str], seconds: float = 30) -> None:
+def _wait_for(probe: list[str], seconds: float = 60) -> None:
     """Wait until a command succeeds."""
     deadline = time.monotonic() + seconds
     while subprocess.run(probe, check=False, stderr=subprocess.DEVNULL).returncode != 0:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import tempfile
 import time
@@ -11,11 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from tests.support import debian
 from tests.support.guests import cloud as clouds
 from tests.support.guests.cloud import Cloud
+from tests.support.programs import need
 
 STAND_INS = Path(__file__).with_name("stand-ins")
 _ENVIRONMENT = {
@@ -76,8 +74,7 @@ def guest(
     cloud: Cloud, image: Image, user_data: bytes, public_key: str | None = None
 ) -> Iterator[Guest]:
     """Boot a guest with this user data and wait until cloud-init has done all of it."""
-    if shutil.which("systemd-nspawn") is None:
-        pytest.skip("systemd-nspawn is not installed: apt install systemd-container")
+    need("systemd-nspawn")
     lower = debian.root(image.packages)
     place = cloud.network.guests[image.name]
     with contextlib.ExitStack() as stack:

@@ -8,12 +8,13 @@ There is no way from a guest to anything else.
 import contextlib
 import ipaddress
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+
+from tests.support.programs import need
 
 # Where every machine on AWS finds its metadata and the credentials of its role.
 METADATA = "169.254.169.254"
@@ -52,9 +53,8 @@ def network() -> Iterator[Network]:
     Skips the test where none can be made.
     """
     if os.geteuid() != 0:
-        pytest.skip("a network namespace is made by root only")
-    if shutil.which("ip") is None:
-        pytest.skip("ip is not installed: apt install iproute2")
+        pytest.skip("only root makes a network namespace")
+    need("ip")
     number = os.getpid()
     # Sixteen addresses, other ones for tests that run at the same time, from the 2^17 that are set
     # aside for tests between networks (RFC 2544). Each link has four of them.
