@@ -48,7 +48,6 @@ _REFUSALS: Final = {
     401: "authentication failed",
     403: "cross-site change refused",
     421: "unknown host refused",
-    429: "too many wrong tokens",
 }
 
 
