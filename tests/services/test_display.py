@@ -66,6 +66,7 @@ def test_csv_streams_in_bounded_memory(tally_up) -> None:
     before, most, size = memory(running.process.pid), 0, 0
     with httpx.stream("GET", f"{running.url}/display_service/entries.csv") as response:
         assert response.headers["content-type"] == "text/csv; charset=utf-8"
+        assert response.headers["content-disposition"] == 'attachment; filename="tally.csv"'
         assert "content-length" not in response.headers
         for part in response.iter_bytes():
             size += len(part)

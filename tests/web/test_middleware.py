@@ -34,9 +34,16 @@ def test_every_answer_carries_the_security_headers(client) -> None:
         policy = headers["Content-Security-Policy"]
         assert policy.startswith("default-src 'none'")
         assert "frame-ancestors 'none'" in policy
+        assert "base-uri 'none'" in policy
         assert "unsafe" not in policy
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Cache-Control"] == "no-store"
+        assert headers["Referrer-Policy"] == "same-origin"
+        assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert not [name for name in headers if name.startswith("access-control-")]
+        assert "Set-Cookie" not in headers
+        assert headers["Content-Type"] in ("text/html; charset=utf-8", "application/json")
 
 
 class Lines(Log):
