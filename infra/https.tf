@@ -104,7 +104,7 @@ resource "aws_cloudfront_distribution" "main" {
     vpc_origin_config {
       vpc_origin_id            = aws_cloudfront_vpc_origin.load_balancer[0].id
       origin_keepalive_timeout = 55 # seconds; just below the load balancer's 60
-      origin_read_timeout      = 60 # seconds; event streams send something every 15
+      origin_read_timeout      = 60 # seconds; event streams send something every 5
     }
   }
 

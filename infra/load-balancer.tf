@@ -23,7 +23,7 @@ resource "aws_lb" "main" {
   drop_invalid_header_fields = true
   desync_mitigation_mode     = "strictest"
   enable_deletion_protection = var.protect
-  # Seconds without a byte; event streams send something every 15.
+  # Seconds without a byte; event streams send something every 5.
   idle_timeout = 60
 
   access_logs {

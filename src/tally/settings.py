@@ -12,8 +12,8 @@ LogFormat = Literal["auto", "json", "text"]
 
 _MAX_PORT: Final = 65535
 # Fewer can be guessed.
-_MIN_TOKEN: Final = 16
-_MAX_TOKEN: Final = 512
+MIN_TOKEN: Final = 16
+MAX_TOKEN: Final = 512
 # A name, an IPv4 address or an IPv6 address in brackets, and a port if it is not the usual one.
 _HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(?::[0-9]{1,5})?|\*")
 _URLS: Final = frozenset(
@@ -133,14 +133,14 @@ def _url(name: str, value: str) -> str:
 
 
 def _token(name: str, value: str) -> str:
-    if len(value) < _MIN_TOKEN:
-        raise _refuse(name, f"must have at least {_MIN_TOKEN} characters")
+    if len(value) < MIN_TOKEN:
+        raise _refuse(name, f"must have at least {MIN_TOKEN} characters")
     return _password(name, value)
 
 
 def _password(name: str, value: str) -> str:
-    if len(value) > _MAX_TOKEN or not all("!" <= letter <= "~" for letter in value):
-        raise _refuse(name, f"must be 1 to {_MAX_TOKEN} visible ASCII characters")
+    if len(value) > MAX_TOKEN or not all("!" <= letter <= "~" for letter in value):
+        raise _refuse(name, f"must be 1 to {MAX_TOKEN} visible ASCII characters")
     return value
 
 

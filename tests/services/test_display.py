@@ -1,12 +1,16 @@
 """The display: entries in pages, and CSV."""
 
+import asyncio
 import contextlib
 from collections import Counter
 
 import httpx
 import pytest
 
-from tally.services.display import MAX_EXPORTS
+from tally.services import display
+from tally.services.display import MAX_EXPORTS, Display
+from tally.settings import Settings
+from tally.web.problem import Problem
 from tests.support.http import ENTRIES, connect
 
 
@@ -62,6 +66,7 @@ def test_csv_streams_in_bounded_memory(tally_up) -> None:
     before, most, size = memory(running.process.pid), 0, 0
     with httpx.stream("GET", f"{running.url}/display_service/entries.csv") as response:
         assert response.headers["content-type"] == "text/csv; charset=utf-8"
+        assert response.headers["content-disposition"] == 'attachment; filename="tally.csv"'
         assert "content-length" not in response.headers
         for part in response.iter_bytes():
             size += len(part)
@@ -78,3 +83,21 @@ def test_csv_streams_in_bounded_memory(tally_up) -> None:
         begun = Counter(connection.recv(12) for connection in asked)
     assert begun == {b"HTTP/1.1 200": MAX_EXPORTS, b"HTTP/1.1 503": len(asked) - MAX_EXPORTS}
     running.stop()
+
+
+async def test_an_export_that_takes_too_long_ends_and_frees_its_place(ledger, monkeypatch) -> None:
+    database = ledger.database("tally_display")
+    service = Display(database, Settings())
+    begun = 0
+
+    async def never(piece: bytes) -> None:
+        nonlocal begun
+        begun += 1
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(display, "EXPORT_SECONDS", 0.5)
+    for _ in range(MAX_EXPORTS + 1):
+        with pytest.raises(Problem, match="too slowly"):
+            await service._write_csv(never, None)
+    assert begun > 0
+    await database.close()

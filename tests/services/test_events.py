@@ -227,6 +227,19 @@ async def test_a_stream_that_ends_frees_its_place(live) -> None:
     await another.next()
 
 
+async def test_a_stream_ends_after_its_time(live, source, monkeypatch) -> None:
+    monkeypatch.setattr(events, "STREAM_SECONDS", 0)
+    viewer = await Viewer.open(live.stream)
+    await viewer.task
+    monkeypatch.undo()
+    viewer = await Viewer.open(live.stream)
+    await viewer.next()
+    reads = source.reads
+    while source.reads < reads + 3:  # noqa: ASYNC110 - looking is simpler than an event
+        await asyncio.sleep(0.01)
+    assert not viewer.task.done()
+
+
 async def test_a_stopping_service_ends_its_streams_without_another_look(live, source) -> None:
     viewer = await Viewer.open(live.stream)
     await viewer.next()

@@ -2,6 +2,7 @@
 
 import re
 import socket
+import struct
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from tally.services.server import declared
 from tests.support.http import ENTRIES, connect, logged
+from tests.support.processes import wait_for
 
 JSON = b"Content-Type: application/json\r\n"
 FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
@@ -131,9 +133,45 @@ def test_odd_values_are_read_for_what_they_are(client, body, status, said) -> No
     assert said in answer.text
 
 
-def test_a_wrong_token_is_a_warning_with_the_client_s_address(locked) -> None:
-    request = message(b"POST", ENTRIES.encode(), JSON + b"Authorization: Basic \xff\r\n", b"{}")
-    assert statuses(locked, request) == [401]
-    warnings = [line for line in logged(locked) if line["event"] == "authentication failed"]
-    assert warnings[-1]["level"] == "warning"
-    assert warnings[-1]["client"] == "127.0.0.1"
+WRONG = b"Authorization: Basic \xff\r\n"
+REFUSED = {
+    "authentication failed": (WRONG, 401),
+    "cross-site change refused": (b"Origin: http://evil.example\r\n", 403),
+}
+
+
+@pytest.mark.parametrize("kind", [JSON, FORM], ids=["json", "form"])
+@pytest.mark.parametrize("path", [b"/adder_service", b"/reset_service", ENTRIES.encode()])
+@pytest.mark.parametrize("event", REFUSED)
+def test_a_refused_change_is_a_warning_with_the_client_s_address(locked, event, path, kind) -> None:
+    header, status = REFUSED[event]
+
+    def lines() -> list[dict]:
+        return [line for line in logged(locked) if line["event"] == event]
+
+    before = len(lines())
+    assert statuses(locked, message(b"POST", path, kind + header, b"")) == [status]
+    wait_for(lambda: len(lines()) > before)
+    assert (lines()[-1]["level"], lines()[-1]["client"]) == ("warning", "127.0.0.1")
+
+
+def test_a_request_for_an_unknown_host_is_a_warning(server, client) -> None:
+    answer = client.get("/", headers={"Host": "evil.example"})
+    assert answer.status_code == 421
+    asked = {"request_id": answer.headers["X-Request-Id"], "event": "unknown host refused"}
+    wait_for(lambda: [line for line in logged(server) if asked.items() <= line.items()])
+    [line] = [line for line in logged(server) if asked.items() <= line.items()]
+    assert (line["level"], line["client"]) == ("warning", "127.0.0.1")
+
+
+def test_a_client_that_goes_away_is_no_error(server) -> None:
+    for _ in range(20):
+        with connect(server) as connection:
+            head = (
+                b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n" % ENTRIES.encode()
+            )
+            connection.sendall(head + JSON + b"\r\n{")
+            # Closing then resets the connection.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    wait_for(lambda: sum(line["event"] == "request" for line in logged(server)) >= 20)
+    assert not [line for line in logged(server) if line.get("logger") == "asyncio"]

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from tally.web.auth import MAX_PAUSED, PAUSE_SECONDS, Access
+from tally.web.auth import PAUSE_SECONDS, Access
 from tally.web.hosts import Hosts
-from tally.web.problem import Problem
 
 ADD, RESET = "add-secret-of-16", "reset-secret-of-16"
 CHANGES = [
@@ -120,15 +119,13 @@ class TestTokens:
         assert "TALLY_HOSTS" in page.text
 
 
-async def test_a_wrong_token_waits_and_the_right_one_never_does(clock) -> None:
+async def test_every_wrong_token_waits_and_the_right_one_never_does(clock) -> None:
     access = Access("test", ADD, Hosts())
     wrong = Headers({"authorization": "Bearer wrong"})
-    waiting = [asyncio.create_task(access.authorize(wrong)) for _ in range(MAX_PAUSED)]
+    # However many: who is answered sooner than others has guessed sooner.
+    waiting = [asyncio.create_task(access.authorize(wrong)) for _ in range(5000)]
     await clock.advance(0.9 * PAUSE_SECONDS)
     assert not any(task.done() for task in waiting)
-    with pytest.raises(Problem) as caught:
-        await access.authorize(wrong)
-    assert caught.value.status == 429
     await access.authorize(Headers({"authorization": f"Bearer {ADD}"}))
     await clock.advance(0.2 * PAUSE_SECONDS)
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tally.web.exchange import Disconnected
 from tally.web.hosts import Hosts
 from tally.web.log import Log
 from tally.web.middleware import Middleware
@@ -33,9 +34,16 @@ def test_every_answer_carries_the_security_headers(client) -> None:
         policy = headers["Content-Security-Policy"]
         assert policy.startswith("default-src 'none'")
         assert "frame-ancestors 'none'" in policy
+        assert "base-uri 'none'" in policy
         assert "unsafe" not in policy
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Cache-Control"] == "no-store"
+        assert headers["Referrer-Policy"] == "same-origin"
+        assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert not [name for name in headers if name.startswith("access-control-")]
+        assert "Set-Cookie" not in headers
+        assert headers["Content-Type"] in ("text/html; charset=utf-8", "application/json")
 
 
 class Lines(Log):
@@ -117,3 +125,14 @@ async def test_an_answer_that_breaks_off_is_cut_short_and_logged() -> None:
     status, _, body, lines = await ask(app)
     assert (status, body) == (200, b"")
     assert (lines[0]["event"], lines[0]["reason"]) == ("answer cut short", "too slow")
+
+
+@pytest.mark.parametrize("reason", ["too slow", None])
+async def test_a_client_that_takes_nothing_is_logged_and_one_that_went_is_not(reason) -> None:
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise Disconnected(*filter(None, [reason]))
+
+    *_, lines = await ask(app)
+    reasons = [line["reason"] for line in lines[:-1] if line["event"] == "answer cut short"]
+    assert reasons == ([reason] if reason else [])

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import socket
 
 import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from tally.web.exchange import STALL_SECONDS
 from tally.web.fast_path import FastRoute
 from tally.web.hosts import Hosts
 from tally.web.log import Log
@@ -18,16 +20,26 @@ KEEP_ALIVE = 1000
 REQUEST = b"GET /%b HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
+# More than the kernel keeps for a connection.
+LARGE = b"x" * 16 * 2**20
+
+
 async def _careful(scope, receive, send) -> None:
     if scope["path"] == "/slow":
         await asyncio.sleep(2 * KEEP_ALIVE)
-    headers = [(b"content-length", b"4")]
+    body = LARGE if scope["path"] == "/large" else b"slow"
+    headers = [(b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": b"slow"})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _fast(request) -> bool:
     request.write(200, b"", b"fast")
+    return True
+
+
+def _fast_and_large(request) -> bool:
+    request.write(200, b"", LARGE)
     return True
 
 
@@ -50,7 +62,10 @@ async def _connect():
             config,
             state,
             {},
-            fast_routes={(b"GET", b"/fast"): FastRoute(_fast, None)},
+            fast_routes={
+                (b"GET", b"/fast"): FastRoute(_fast, None),
+                (b"GET", b"/fast-and-large"): FastRoute(_fast_and_large, None),
+            },
             max_connections=100,
         )
 
@@ -154,6 +169,73 @@ async def test_a_head_that_breaks_a_limit_is_refused(request_bytes, expected) ->
     assert problem["status"] == int(head.split()[1])
     assert (problem["status"], problem["rule"]) == expected
     writer.close()
+    server.close()
+
+
+async def _never_read(path: bytes, headers: bytes = b""):
+    """A client that asks and takes nothing of the answer; the server's connection to it."""
+    server, _, unused, state = await _connect()
+    unused.close()
+    while state.connections:  # noqa: ASYNC110 - uvicorn has no event
+        await asyncio.sleep(0.01)
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(server.sockets[0].getsockname())
+    client.setblocking(False)
+    client.sendall(REQUEST.replace(b"\r\n\r\n", b"\r\n" + headers + b"\r\n") % path)
+    async with asyncio.timeout(20):
+        while not state.total_requests:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    [connection] = state.connections
+    return server, client, state, connection
+
+
+@pytest.mark.parametrize(
+    ("path", "how"),
+    [
+        (b"large", "kept"),
+        (b"large", "closed"),
+        (b"large", "half-closed"),
+        (b"fast-and-large", "kept"),
+        (b"fast-and-large", "half-closed"),
+    ],
+)
+async def test_a_client_that_takes_nothing_of_a_whole_answer_is_cut_off(clock, path, how) -> None:
+    headers = b"Connection: close\r\n" if how == "closed" else b""
+    server, client, state, _ = await _never_read(path, headers)
+    if how == "half-closed":
+        client.shutdown(socket.SHUT_WR)
+    await clock.advance(0.9 * STALL_SECONDS)
+    assert len(state.connections) == 1
+    await clock.advance(0.2 * STALL_SECONDS)
+    assert not state.connections
+    client.close()
+    server.close()
+
+
+async def test_a_client_that_leaves_little_of_its_answer_is_cut_off_once_idle(clock) -> None:
+    server, client, state, connection = await _never_read(b"large")
+    # As if what is left were too little for the transport to pause for.
+    connection._transport.set_write_buffer_limits(high=2 * len(LARGE))
+    connection.resume_writing()
+    await clock.advance(1.1 * KEEP_ALIVE)
+    assert len(state.connections) == 1
+    await clock.advance(1.1 * STALL_SECONDS)
+    assert not state.connections
+    client.close()
+    server.close()
+
+
+async def test_a_client_that_asks_on_and_reads_nothing_is_answered_no_more(clock) -> None:
+    server, client, state, connection = await _never_read(b"fast-and-large")
+    waiting = connection._transport.get_write_buffer_size()
+    for _ in range(10):
+        client.sendall(REQUEST % b"fast-and-large")
+        await asyncio.sleep(0.02)  # each comes alone, as the fast path takes it
+    assert 0 < connection._transport.get_write_buffer_size() <= waiting
+    await clock.advance(1.1 * STALL_SECONDS)
+    assert not state.connections
+    client.close()
     server.close()
 
 

@@ -23,7 +23,7 @@ _CONTENT_TYPES: Final = MappingProxyType(
         "tally.css": "text/css; charset=utf-8",
         "live.js": "text/javascript; charset=utf-8",
         "tally.js": "text/javascript; charset=utf-8",
-        "favicon.svg": "image/svg+xml",
+        "favicon.svg": "image/svg+xml; charset=utf-8",
     }
 )
 _VERSION_DIGITS: Final = 16

@@ -81,6 +81,7 @@ async def _serve(
 
     def stopping(signal: str) -> None:
         log.write("info", "stopping", signal=signal)
+        warning.cancel()
         for service in services:
             service.stopping()
 
@@ -96,7 +97,6 @@ async def _serve(
     log.write("info", "start", services=names, address=url, version=__version__)
     warning = asyncio.create_task(warn_unless_separated(services, log))
     await server.serve([listener])
-    warning.cancel()
     log.write("info", "stop", services=names)
 
 

@@ -9,13 +9,11 @@ from typing import Final
 from starlette.datastructures import Headers
 
 from tally.web.hosts import Hosts
-from tally.web.problem import RETRY_AFTER, Problem
+from tally.web.problem import Problem
 
-# A wrong token is answered only after so many seconds. The right one never waits, so that nobody
-# who guesses can keep others out.
+# A wrong token is answered only after so many seconds, on a connection that does nothing else. The
+# right one never waits, so that nobody who guesses can keep others out.
 PAUSE_SECONDS: Final = 1.0
-# Of these answers so many wait at once; more are refused at once.
-MAX_PAUSED: Final = 1000
 
 
 class Access:
@@ -24,7 +22,6 @@ class Access:
     def __init__(self, realm: str, token: str | None, hosts: Hosts) -> None:
         self._token = token
         self._hosts = hosts
-        self._paused = 0
         self._challenge = f'Basic realm="{realm}", charset="UTF-8", Bearer realm="{realm}"'
 
     async def authorize(self, headers: Headers) -> None:
@@ -33,7 +30,7 @@ class Access:
         if self._has_token(headers):
             return
         if "authorization" in headers:
-            await self._pause()
+            await asyncio.sleep(PAUSE_SECONDS)
         raise Problem(
             401,
             "this needs the token, as a Bearer token or as the password of HTTP Basic",
@@ -86,12 +83,3 @@ class Access:
         elif scheme.lower() != "bearer":
             given = ""
         return hmac.compare_digest(given.encode(), self._token.encode())
-
-    async def _pause(self) -> None:
-        if self._paused >= MAX_PAUSED:
-            raise Problem(429, "too many wrong tokens at once", retry_after=RETRY_AFTER)
-        self._paused += 1
-        try:
-            await asyncio.sleep(PAUSE_SECONDS)
-        finally:
-            self._paused -= 1

@@ -69,6 +69,8 @@ class Exchange:
         """Answer; what the application can't complete ends with the connection."""
         try:
             await app(self.scope, self._receive, self._send)
+        except Disconnected:
+            pass  # while an error was to be answered: nobody is left to tell
         finally:
             if not self._complete:
                 self._connection.answered(keep_alive=False, whole=False)

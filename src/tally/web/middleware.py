@@ -4,7 +4,6 @@ import re
 import secrets
 import time
 from collections.abc import Callable
-from http import HTTPStatus
 from itertools import count
 from typing import Final
 
@@ -43,6 +42,13 @@ _REQUEST_ID: Final = re.compile(rb"[!-~]{1,128}")
 _PROCESS: Final = secrets.token_hex(8).encode()
 _numbers: Final = count()
 _CLIENT_ERROR: Final = 400
+# What is refused for who asks and not for what, however the answer looks. The fast path leaves all
+# of it to ASGI.
+_REFUSALS: Final = {
+    401: "authentication failed",
+    403: "cross-site change refused",
+    421: "unknown host refused",
+}
 
 
 def _lines(headers: list[tuple[bytes, bytes]]) -> bytes:
@@ -107,12 +113,11 @@ class Middleware:
             # RFC 9110, 9.3.7: a server that is asked for itself, and not for a resource of its own.
             app = self._app if path != "*" else Response(status_code=204)
             await app(scope, receive, send_marked)
-        except Disconnected:
-            pass
+        except Disconnected as error:
+            if error.args:
+                self._log.write("warning", "answer cut short", reason=str(error))
         except Exception as error:
             problem = self._problem(error, request_id)
-            if problem.status == HTTPStatus.UNAUTHORIZED:
-                self._log_refused_token(scope.get("client"), request_id)
             if status:
                 # The answer has begun: ending it short is all that can still tell the client.
                 self._log.write("warning", "answer cut short", reason=problem.detail)
@@ -123,6 +128,8 @@ class Middleware:
         finally:
             route = getattr(scope.get("route"), "path", None)
             service = self._service_of(path)
+            if status in _REFUSALS:
+                self._log_refusal(status, scope.get("client"), request_id)
             self._record(service, method, route, status, started, request_id)
 
     def fast_route(self, method: str, path: str, handle: Handler) -> FastRoute:
@@ -189,11 +196,11 @@ class Middleware:
             problem = Problem(500, "internal server error; it has been logged")
         return problem
 
-    def _log_refused_token(self, client: tuple[str, int] | None, request_id: bytes) -> None:
-        """Let whoever watches the log see who guesses; behind a proxy the address is its own."""
+    def _log_refusal(self, status: int, client: tuple[str, int] | None, request_id: bytes) -> None:
+        """Let whoever watches the log see who tries; behind a proxy the address is its own."""
         address = client[0] if client else None
         self._log.write(
-            "warning", "authentication failed", client=address, request_id=request_id.decode()
+            "warning", _REFUSALS[status], client=address, request_id=request_id.decode()
         )
 
     def _log_internal_error(self, error: Exception, request_id: bytes) -> None:

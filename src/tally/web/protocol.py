@@ -12,7 +12,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from tally.web import head
-from tally.web.exchange import STALL_SECONDS, STATUS_LINES, Exchange
+from tally.web.exchange import STALL_SECONDS, STATUS_LINES, Disconnected, Exchange
 from tally.web.fast_path import FastRequest, FastRoutes
 from tally.web.framing import BodyReader
 from tally.web.head import Head
@@ -64,6 +64,8 @@ class HTTPProtocol(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self._linger_seconds = MAX_SECONDS
+        self._stalled = False
+        self._stall_timer: asyncio.TimerHandle | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._body_timer: asyncio.TimerHandle | None = None
         self._idle_timer: asyncio.TimerHandle
@@ -98,7 +100,10 @@ class HTTPProtocol(asyncio.Protocol):
             if self._body is not None:
                 self._fail(self._exchange, incomplete())
             self._exchange.changed.set()
-        return self._busy and (self._body is None or self._exchange is not None)
+        stays = self._busy and (self._body is None or self._exchange is not None)
+        if not stays:
+            self._watch_stall()  # the transport closes by itself
+        return stays
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closed = True
@@ -108,15 +113,21 @@ class HTTPProtocol(asyncio.Protocol):
             self._exchange.changed.set()
         self._writable.set()
         self._idle_timer.cancel()
-        for timer in (self._head_timer, self._body_timer):
+        for timer in (self._head_timer, self._body_timer, self._stall_timer):
             if timer is not None:
                 timer.cancel()
 
     def pause_writing(self) -> None:
         self._writable.clear()
+        self._watch_stall()
 
     def resume_writing(self) -> None:
         self._writable.set()
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+        if self._transport.is_closing():
+            self._watch_stall()
 
     # What uvicorn calls.
 
@@ -125,7 +136,7 @@ class HTTPProtocol(asyncio.Protocol):
         self._linger_seconds = MAX_SECONDS_WHEN_STOPPING
         self._ended = True
         if not self._busy:
-            self._transport.close()
+            self._end()
         elif self._exchange is not None:
             self._exchange.keep_alive = False
         elif self._body is not None:
@@ -137,15 +148,10 @@ class HTTPProtocol(asyncio.Protocol):
         self._transport.write(data)
 
     async def writable(self) -> None:
-        """Wait until the client has taken enough; raise `Problem` if it takes nothing."""
-        if self._writable.is_set():
-            return
-        try:
-            async with asyncio.timeout(STALL_SECONDS):
-                await self._writable.wait()
-        except TimeoutError:
-            self._transport.abort()
-            raise Problem(408, "the client takes the answer too slowly") from None
+        """Wait until the client has taken enough; raise `Disconnected` if it takes nothing."""
+        await self._writable.wait()
+        if self._stalled:
+            raise Disconnected("the client takes the answer too slowly")
 
     def default_lines(self) -> bytes:
         """Give what uvicorn adds to every answer, the date, encoded once a second."""
@@ -201,7 +207,7 @@ class HTTPProtocol(asyncio.Protocol):
         if self._waiting:
             self._read_head(self._waiting)
         elif self._ended:
-            self._transport.close()
+            self._end()
         else:
             self._idle_since = self._loop.time()
             self.resume_reading()
@@ -225,7 +231,7 @@ class HTTPProtocol(asyncio.Protocol):
         elif len(data) > head.MAX_HEAD:
             self._refuse(head.too_large())
         elif self._ended:
-            self._transport.close()
+            self._end()
         else:
             self._waiting = data
             self._wait_for_head()
@@ -274,6 +280,8 @@ class HTTPProtocol(asyncio.Protocol):
             or request.expects_continue
             or len(request.by_name) < len(request.fields)
             or self._ended
+            # The fast path can't wait for a client that reads none of its answers.
+            or not self._writable.is_set()
         ):
             return False
         self._busy = True  # the handler may answer at once
@@ -364,10 +372,24 @@ class HTTPProtocol(asyncio.Protocol):
     def _close(self) -> None:
         """Close so that the client can read its answer even while it still sends."""
         if self._ended or not (self._body or self._waiting or not self._reading):
-            self._transport.close()
+            self._end()
             return
         Lingering(self._transport, self._state.connections, self._linger_seconds)
         self.connection_lost(None)
+
+    def _end(self) -> None:
+        """Close once the client has taken what was written, or takes nothing of it."""
+        self._transport.close()
+        self._watch_stall()
+
+    def _watch_stall(self) -> None:
+        """Cut the client off if it does not go on to take its answer."""
+        if self._stall_timer is None and not self._closed:
+            self._stall_timer = self._loop.call_later(STALL_SECONDS, self._stall)
+
+    def _stall(self) -> None:
+        self._stalled = True
+        self._transport.abort()
 
     def _watch_idleness(self, seconds: float) -> None:
         self._idle_timer = self._loop.call_later(seconds, self._close_if_idle)
@@ -380,4 +402,4 @@ class HTTPProtocol(asyncio.Protocol):
         if left > 0:
             self._watch_idleness(left)
         else:
-            self._transport.close()
+            self._end()

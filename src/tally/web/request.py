@@ -17,9 +17,9 @@ MAX_BODY: Final = 1024 * 1024
 BODY_SECONDS: Final = 10.0
 # Bytes of all bodies that are being read: 64 of the greatest, or many thousands of usual ones.
 MAX_HELD: Final = 64 * MAX_BODY
-_MAX_KEY: Final = 255
-_KEY: Final = re.compile(rf"[!-~]{{1,{_MAX_KEY}}}")
-_MAX_FIELDS: Final = 20
+MAX_KEY: Final = 255
+_KEY: Final = re.compile(rf"[!-~]{{1,{MAX_KEY}}}")
+MAX_FORM_FIELDS: Final = 20
 _MAX_ID: Final = 2**63 - 1
 _SHOWN_NAME: Final = 50
 
@@ -132,7 +132,7 @@ def read_form(body: bytes) -> Mapping[str, str]:
             body.decode("ascii"),
             keep_blank_values=True,
             errors="strict",
-            max_num_fields=_MAX_FIELDS,
+            max_num_fields=MAX_FORM_FIELDS,
         )
     except ValueError:
         raise Problem(400, "the form can't be read", rule="invalid-form") from None
@@ -154,7 +154,7 @@ def read_key(headers: Headers) -> str | None:
     if len(keys) > 1 or not is_key(keys[0]):
         raise refused(
             "invalid-key",
-            f"Idempotency-Key must be given once, with 1 to {_MAX_KEY} visible ASCII characters",
+            f"Idempotency-Key must be given once, with 1 to {MAX_KEY} visible ASCII characters",
             "Idempotency-Key",
         )
     return keys[0]
@@ -168,7 +168,9 @@ def is_key(key: str) -> bool:
 def read_page(query: bytes, *, most: int, usual: int) -> tuple[int | None, int]:
     """Read `before` and `limit` of a keyset page; raise `Problem` for anything else."""
     try:
-        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+        pairs = parse_qsl(
+            query.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS
+        )
     except ValueError:
         raise refused("invalid-query", "the query can't be read") from None
     parameters = _unique(pairs)

@@ -17,7 +17,7 @@ from tally.web.fast_path import FastRoutes
 from tally.web.protocol import HTTPProtocol
 
 # Longer than a load balancer keeps an idle connection (AWS: 60 s), so that it closes first.
-_KEEP_ALIVE_SECONDS: Final = 75
+KEEP_ALIVE_SECONDS: Final = 75
 # With a second to spare for closing, a service is gone within ten seconds of SIGTERM.
 _GRACE_SECONDS: Final = 8
 _BACKLOG: Final = 2048
@@ -50,7 +50,7 @@ class Server(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 backlog=_BACKLOG,
-                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             )
         )
