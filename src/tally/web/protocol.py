@@ -57,7 +57,7 @@ class HTTPProtocol(asyncio.Protocol):
         self._body: BodyReader | None = None
         # What came after it, or a head that is not all there.
         self._waiting = b""
-        self._looked_at = 0
+        self._looked_at = self._empty_lines = 0
         self._reading = True
         self._ended = False
         self._closed = False
@@ -220,9 +220,12 @@ class HTTPProtocol(asyncio.Protocol):
         if data.startswith(_LINE_END) and not data.startswith(_HEAD_END):
             # RFC 9112, 2.2: an empty line before a request is ignored.
             data = data[len(_LINE_END) :]
+            self._empty_lines += 1
         end = data.find(_HEAD_END, max(0, self._looked_at - len(_HEAD_END)))
-        if end >= 0:
-            self._looked_at = 0
+        if self._empty_lines > 1:
+            self._refuse(head.invalid("there may be one empty line before a request"))
+        elif end >= 0:
+            self._looked_at = self._empty_lines = 0
             self._take(data, end + len(_HEAD_END))
         elif head.has_bare_line_feed(data, max(0, self._looked_at - 1), len(data)):
             self._refuse(head.invalid("a line of the request's head does not end in CR LF"))
