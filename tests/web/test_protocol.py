@@ -1,6 +1,7 @@
 """Limits on a request's head, and how long a connection stays open."""
 
 import asyncio
+import contextlib
 import json
 
 import pytest
@@ -8,6 +9,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from tally.web.fast_path import FastRoute
+from tally.web.framing import MAX_RECEIVED
 from tally.web.hosts import Hosts
 from tally.web.log import Log
 from tally.web.middleware import Middleware
@@ -21,6 +23,13 @@ REQUEST = b"GET /%b HTTP/1.1\r\nHost: localhost\r\n\r\n"
 async def _careful(scope, receive, send) -> None:
     if scope["path"] == "/slow":
         await asyncio.sleep(2 * KEEP_ALIVE)
+    if scope["path"] == "/stream":
+        await asyncio.sleep(0.1)  # more of a body comes than is kept
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"part", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        return
     headers = [(b"content-length", b"4")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"slow"})
@@ -112,6 +121,17 @@ async def test_a_client_that_stops_sending_ends_its_connection() -> None:
     async with asyncio.timeout(20):
         while state.connections:  # noqa: ASYNC110 - uvicorn has no event
             await asyncio.sleep(0.01)
+    server.close()
+
+
+async def test_a_stream_ends_whose_client_sends_a_body_without_end() -> None:
+    server, reader, writer, _ = await _connect()
+    endless = b"Content-Length: %d\r\nHost" % 2**40
+    writer.write(REQUEST.replace(b"Host", endless) % b"stream" + b" " * 2 * MAX_RECEIVED)
+    async with asyncio.timeout(20):
+        with contextlib.suppress(ConnectionResetError):
+            await reader.read()
+    writer.close()
     server.close()
 
 

@@ -1,5 +1,6 @@
 """The outermost layer: request ids, security headers, errors, and a line in the log."""
 
+import contextlib
 import re
 import secrets
 import time
@@ -119,7 +120,9 @@ class Middleware:
             else:
                 accept = Headers(scope=scope).get("accept", "")
                 response = self._response(problem, accept, path, request_id)
-                await response(scope, receive, send_marked)
+                # Who is gone meanwhile, or takes nothing, does not get it.
+                with contextlib.suppress(Disconnected, Problem):
+                    await response(scope, receive, send_marked)
         finally:
             route = getattr(scope.get("route"), "path", None)
             service = self._service_of(path)
