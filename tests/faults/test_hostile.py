@@ -45,7 +45,7 @@ CLIENTS = {
     "unread-pages": (hostile.UNREAD_PAGES, FEW, cut_off(200)),
     "unread-events": (hostile.UNREAD_EVENTS, MAX_VIEWERS + FEW, answered(503)),
     "unread-exports": (hostile.UNREAD_EXPORTS, 4 * MAX_EXPORTS, lambda seen: seen.cut_off > 0),
-    "exports": (hostile.EXPORT, 1, answered(503, 1)),
+    "exports": (hostile.EXPORT, 4 * MAX_EXPORTS, answered(503, 1)),
 }
 
 

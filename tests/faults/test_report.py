@@ -52,7 +52,7 @@ def test_the_report_of_a_good_run(tmp_path, history):
     assert "make faults SECONDS=60 SEED=7" in text
     assert "202 requests, 0 entries and 3 faults in 11 seconds. PostgreSQL 18.1." in text
     assert f"{SLOW} | 2 | 0.55 |\n" in text
-    assert re.search("Left out of this run: .*full disk.*, two migrations at once\\.", text)
+    assert re.search("Left out of this run: .*full disk.*, unread exports\\.", text)
     assert "| add | 180 | 0 | 0 | 10 | 10 | 1 |" in text
     assert "| total | 0 | 0 | 1 | 0 | 0 | 0 |" in text
     assert "| adder-1 | 60 → 71 | 91 | 30 → 31 |" in text
