@@ -126,6 +126,7 @@ class Events:
             if viewer.refused is not None:
                 raise viewer.refused
         finally:
+            viewer.refused = None  # its traceback holds the viewer
             self._viewers.discard(viewer)
             metrics.viewers.dec()
             leaving.cancel()

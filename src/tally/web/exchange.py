@@ -70,6 +70,7 @@ class Exchange:
         try:
             await app(self.scope, self._receive, self._send)
         finally:
+            self.failure = None  # its traceback holds this exchange
             if not self._complete:
                 self._connection.answered(keep_alive=False, whole=False)
 

@@ -89,6 +89,7 @@ class Middleware:
         given = dict(scope["headers"])
         request_id = _request_id(given)
         status = 0
+        problem: Problem | None = None
 
         async def send_marked(message: Message) -> None:
             nonlocal status
@@ -124,6 +125,9 @@ class Middleware:
                 with contextlib.suppress(Disconnected, Problem):
                     await response(scope, receive, send_marked)
         finally:
+            # It holds this frame by its traceback, and the body that was refused: without a cycle
+            # they are freed at once, and with one only when garbage is next looked for.
+            problem = None
             route = getattr(scope.get("route"), "path", None)
             service = self._service_of(path)
             self._record(service, method, route, status, started, request_id)
@@ -152,7 +156,7 @@ class Middleware:
     def _refuse(self, scope: Scope) -> None:
         """Raise `Problem` for what could not be read, or came for a host that is not ours."""
         if "refusal" in scope:
-            raise scope["refusal"]
+            raise scope.pop("refusal")  # left there, it would hold itself
         host = next((value for name, value in scope["headers"] if name == b"host"), None)
         if host is not None and not self._hosts.allows(host):
             raise Problem(
