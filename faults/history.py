@@ -45,7 +45,8 @@ class Fault(msgspec.Struct, frozen=True, tag=True):
     """A fault, injected at `began`.
 
     It was held until `healed`. A request sent after `over` and answered shows that its service is
-    back. `error` says why it could not be injected.
+    back. `error` says why it could not be injected. `serving`: every service had to go on serving
+    from then until it was healed; None where a fault may stop one.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Fault(msgspec.Struct, frozen=True, tag=True):
     over: float
     detail: str = ""
     error: str | None = None
+    serving: float | None = None
 
 
 class Start(msgspec.Struct, frozen=True, tag=True):
@@ -85,6 +87,15 @@ class Usage(msgspec.Struct, frozen=True, tag=True):
     descriptors: int
 
 
+class Peak(msgspec.Struct, frozen=True, tag=True):
+    """The most resident memory in bytes that a service's process has held, noted during a fault."""
+
+    service: str
+    at: float
+    fault: str
+    memory: int
+
+
 class Command(msgspec.Struct, frozen=True, tag=True):
     """A run of `tally migrate` or `tally audit`, with all that it printed."""
 
@@ -107,7 +118,7 @@ class FinalState(msgspec.Struct, frozen=True, tag=True):
     resets: list[dict[str, Any]] = []
 
 
-Operation = Attempt | Fault | Start | Exit | Usage | Command | FinalState
+Operation = Attempt | Fault | Start | Exit | Usage | Peak | Command | FinalState
 _O = TypeVar("_O", bound=Operation)
 
 _encode: Final = msgspec.json.Encoder(enc_hook=str).encode

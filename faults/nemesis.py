@@ -36,6 +36,9 @@ class Nemesis:
     def display(self, index: int) -> Service:
         return _pick(self.system.displays, index)
 
+    def service(self, index: int) -> Service:
+        return _pick(self.system.services, index)
+
     def proxy(self, index: int) -> Proxy:
         """The proxy between an adder and PostgreSQL."""
         return _pick(self.system.proxies, index)

@@ -13,6 +13,7 @@ from faults.checkers.processes import (
     DESCRIPTORS,
     MEMORY_BYTES,
     MEMORY_FACTOR,
+    peaks,
     seconds_until_back,
     usage,
 )
@@ -158,13 +159,15 @@ def _outcome(attempt: Attempt) -> str:
 
 
 def _usage(history: History) -> list[str]:
+    most = peaks(history)
     return _table(
         "Processes",
-        ("process", "memory in MB", "open descriptors"),
+        ("process", "memory in MB", "most under hostile clients", "open descriptors"),
         (
             (
                 service,
                 f"{before.memory // 10**6} → {after.memory // 10**6}",
+                f"{most[service] // 10**6}" if service in most else "-",
                 f"{before.descriptors} → {after.descriptors}",
             )
             for service, (before, after) in usage(history).items()

@@ -15,7 +15,7 @@ from faults.clients import Load
 from faults.faults import FAULTS
 from faults.final_state import record_final_state
 from faults.generator import Planned
-from faults.history import Fault, Usage
+from faults.history import Fault, Peak, Usage
 from faults.misbehaving import Misbehaving
 from faults.nemesis import Nemesis, NotInjected
 from faults.recorder import Recorder
@@ -29,6 +29,8 @@ _WARM_UP_SECONDS: Final = 5.0
 _CALM_SECONDS: Final = 5.0
 # Three times what is allowed: what comes back late is told from what never does.
 _BACK_SECONDS: Final = 30.0
+# So long is a fault held for others to be served meanwhile.
+_SERVING_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.01
 
 
@@ -114,12 +116,9 @@ class Runner:
 
     async def _is_back(self, fault: Fault) -> bool:
         """Wait until every service has answered a request that was sent after the fault."""
-        names = [service.name for service in self._system.services]
-        while not self._recorder.has_answered(names, fault.over):
-            if time.monotonic() - fault.healed > _BACK_SECONDS:
-                return False
-            await asyncio.sleep(_POLL_SECONDS)
-        return True
+        return await _all_answered(
+            self._system, self._recorder, fault.over, fault.healed + _BACK_SECONDS
+        )
 
     def _record_usage(self) -> None:
         for service in self._system.services:
@@ -131,17 +130,45 @@ async def inject(nemesis: Nemesis, planned: Planned) -> Fault:
     began = time.monotonic()
     parameters = dict(planned.parameters)
     seconds = parameters.pop("seconds", 0.0)
+    declared = FAULTS[planned.name]
     try:
-        async with asynccontextmanager(FAULTS[planned.name].inject)(
-            nemesis, **parameters
-        ) as detail:
+        async with asynccontextmanager(declared.inject)(nemesis, **parameters) as detail:
+            serving = time.monotonic() if declared.serves else None
             await asyncio.sleep(seconds)
+            if serving is not None:
+                await _see_others_served(nemesis, planned.name, serving)
             healed = time.monotonic()
     except (NotInjected, OSError, asyncpg.PostgresError) as error:
         now = time.monotonic()
         return Fault(planned.name, began, now, now, error=f"{type(error).__name__} {error}")
     held = f"{detail} for {seconds} s" if seconds else detail
-    return Fault(planned.name, began, healed, time.monotonic(), held)
+    return Fault(planned.name, began, healed, time.monotonic(), held, serving=serving)
+
+
+async def _see_others_served(nemesis: Nemesis, fault: str, since: float) -> None:
+    until = time.monotonic() + _SERVING_SECONDS
+    await _all_answered(nemesis.system, nemesis.recorder, since, until)
+    for service in nemesis.system.services:
+        nemesis.recorder.record(
+            Peak(service.name, time.monotonic(), fault, _peak_memory(service.pid))
+        )
+
+
+async def _all_answered(system: System, recorder: Recorder, since: float, until: float) -> bool:
+    """Wait, no longer than `until`, for each service to answer a request that was sent since."""
+    names = [service.name for service in system.services]
+    while not recorder.has_answered(names, since):
+        if time.monotonic() > until:
+            return False
+        await asyncio.sleep(_POLL_SECONDS)
+    return True
+
+
+def _peak_memory(pid: int) -> int:
+    """Read the most that was ever resident (VmHWM in proc_pid_status(5))."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    fields = dict(line.split(":", 1) for line in lines)
+    return int(fields["VmHWM"].split()[0]) * 1024
 
 
 def _usage(service: Service) -> Usage:

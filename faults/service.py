@@ -16,6 +16,10 @@ from faults.httpclient import Address, Connection, NoAnswer, NotSent, encode
 # What a service may take to stop (README), and to be ready on a busy machine.
 STOP_SECONDS: Final = 10.0
 _READY_SECONDS: Final = 60.0
+# Enough for the 2,000 idle connections that a fault opens to each, and the run's own clients; and
+# few enough that a fault can take them all.
+MAX_CONNECTIONS: Final = 2_500
+MAX_VIEWERS: Final = 500
 # systemd's own pause before it restarts a service.
 _RESTART_SECONDS: Final = 0.1
 _POLL_SECONDS: Final = 0.02
@@ -106,7 +110,12 @@ class Service:
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(*self._command, self.kind, "--port", str(self.address.port)),
-                env=environment(self._url) | {"TALLY_LOG": "json"},
+                env=environment(self._url)
+                | {
+                    "TALLY_LOG": "json",
+                    "TALLY_MAX_CONNECTIONS": str(MAX_CONNECTIONS),
+                    "TALLY_MAX_VIEWERS": str(MAX_VIEWERS),
+                },
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

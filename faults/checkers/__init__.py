@@ -24,6 +24,7 @@ from faults.checkers.processes import (
     graceful_stop,
     migrations,
     processes_stay,
+    serves_others,
 )
 from faults.checkers.reads import entries_existed, monotonic_reads, resets_existed, sums_existed
 from faults.checkers.replays import replays
@@ -47,6 +48,7 @@ CHECKERS: Final[tuple[Checker, ...]] = (
     resets,
     replays,
     availability,
+    serves_others,
     faults_injected,
     processes_stay,
     graceful_stop,

@@ -9,7 +9,7 @@ from math import inf
 from typing import Final
 
 from faults.checkers.evidence import OK, Evidence, Facts
-from faults.history import Command, Exit, Fault, History, Start, Usage
+from faults.history import Command, Exit, Fault, History, Peak, Start, Usage
 from faults.service import STOP_SECONDS
 from faults.timeline import CREATED
 
@@ -21,6 +21,9 @@ MEMORY_BYTES: Final = 30_000_000
 # Connections that clients and the pool happen to have open just then; the idle ones of the fault
 # that opens thousands must be gone.
 DESCRIPTORS: Final = 20
+# The smallest that a service gets is a task of 512 MiB (infra/profile.tf); the kernel's buffers of
+# its connections count there, too.
+PEAK_BYTES: Final = 400_000_000
 # 409 and 404 are for an undo whose first try was done, or that came to nothing.
 _EXPECTED: Final = {
     "add": {201, 503},
@@ -38,22 +41,40 @@ def seconds_until_back(history: History) -> list[tuple[Fault, float | None]]:
     A service is back once it has answered a request that was sent after the fault was over. None
     if that never came.
     """
-    faults = [fault for fault in history.all(Fault) if fault.error is None]
-    answered: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for attempt in history.attempts():
-        if attempt.status in {OK, CREATED}:
-            answered[attempt.service].append((attempt.sent, attempt.ended))
-    back = [fault.healed for fault in faults]
-    for service in {start.service for start in history.all(Start)}:
-        sent = sorted(answered[service])
-        # For each request, when the first of it and all that were sent later was answered.
-        first = list(accumulate((ended for _, ended in reversed(sent)), min, initial=inf))[::-1]
-        for at, fault in enumerate(faults):
-            back[at] = max(back[at], first[bisect_right(sent, (fault.over, inf))])
-    return [
-        (fault, None if moment == inf else moment - fault.healed)
-        for fault, moment in zip(faults, back, strict=True)
-    ]
+    answers = _FirstAnswers(history)
+    found: list[tuple[Fault, float | None]] = []
+    for fault in history.all(Fault):
+        if fault.error is None:
+            back = max([fault.healed, *answers.after(fault.over).values()])
+            found.append((fault, None if back == inf else back - fault.healed))
+    return found
+
+
+class _FirstAnswers:
+    """When each service first answered with success, of the requests sent after a moment."""
+
+    def __init__(self, history: History) -> None:
+        answered: dict[str, list[tuple[float, float]]] = {
+            start.service: [] for start in history.all(Start)
+        }
+        for attempt in history.attempts():
+            if attempt.status in {OK, CREATED} and attempt.service in answered:
+                answered[attempt.service].append((attempt.sent, attempt.ended))
+        self._sent: dict[str, list[float]] = {}
+        self._first: dict[str, list[float]] = {}
+        for service, requests in answered.items():
+            requests.sort()
+            self._sent[service] = [sent for sent, _ in requests]
+            # For each request, when the first of it and all that were sent later was answered.
+            ended = (ended for _, ended in reversed(requests))
+            self._first[service] = list(accumulate(ended, min, initial=inf))[::-1]
+
+    def after(self, moment: float) -> dict[str, float]:
+        """Say it for each service; infinity where it never did."""
+        return {
+            service: first[bisect_right(self._sent[service], moment)]
+            for service, first in self._first.items()
+        }
 
 
 def usage(history: History) -> dict[str, tuple[Usage, Usage]]:
@@ -84,6 +105,27 @@ def availability(evidence: Evidence) -> Facts:
             ),
         ):
             yield f"{service} went from {held} to {holds} of {kind}" if holds > limit else None
+
+
+def serves_others(evidence: Evidence) -> Facts:
+    """While clients are hostile, every service serves others, in at most 400 MB of memory."""
+    answers = _FirstAnswers(evidence.history)
+    for fault in evidence.history.all(Fault):
+        if fault.serving is None:
+            continue
+        for service, first in answers.after(fault.serving).items():
+            yield None if first <= fault.healed else f"{service} served nobody during {fault.name}"
+    for peak in evidence.history.all(Peak):
+        over = peak.memory > PEAK_BYTES
+        yield f"{peak.service} held {peak.memory} bytes by {peak.fault}" if over else None
+
+
+def peaks(history: History) -> dict[str, int]:
+    """Give for each service the most memory that its processes have held under hostile clients."""
+    found: dict[str, int] = defaultdict(int)
+    for peak in history.all(Peak):
+        found[peak.service] = max(found[peak.service], peak.memory)
+    return found
 
 
 def faults_injected(evidence: Evidence) -> Facts:

@@ -7,13 +7,13 @@ generator, the nemesis, the report and the tests read `FAULTS`.
 from collections.abc import Mapping
 from typing import Final
 
-from faults.faults import clients, migrations, network, postgres, resources, services
+from faults.faults import clients, hostile, migrations, network, postgres, resources, services
 from faults.faults.fault import Fault
 
 # The order is part of what a seed draws.
 FAULTS: Final[Mapping[str, Fault]] = {
     declared.name: declared
-    for module in (services, postgres, network, resources, clients, migrations)
+    for module in (services, postgres, network, resources, clients, migrations, hostile)
     for declared in vars(module).values()
     if isinstance(declared, Fault)
 }

@@ -7,21 +7,21 @@ from faults.misbehaving import idle
 from faults.nemesis import Nemesis
 
 
-@fault("clients hang up", count=some(20, 60))
+@fault("clients hang up", serves=True, count=some(20, 60))
 async def clients_hang_up(nemesis: Nemesis, count: int) -> AsyncIterator[str]:
     """Clients send an add and do not wait for its answer."""
     await nemesis.misbehaving.hang_up(count)
     yield f"{count}"
 
 
-@fault("half a body", count=some(20, 60), seconds=a_while)
+@fault("half a body", serves=True, count=some(20, 60), seconds=a_while)
 async def half_a_body(nemesis: Nemesis, count: int) -> AsyncIterator[str]:
     """Clients send half of an add, wait, and hang up."""
     async with nemesis.misbehaving.half_bodies(count):
         yield f"{count}"
 
 
-@fault("idle connections", count=exactly(10_000), seconds=a_while)
+@fault("idle connections", serves=True, count=exactly(10_000), seconds=a_while)
 async def idle_connections(nemesis: Nemesis, count: int) -> AsyncIterator[str]:
     """Thousands of connections to adders and displays that send nothing."""
     services = [*nemesis.system.adders, *nemesis.system.displays]

@@ -16,11 +16,15 @@ Inject = Callable[..., AsyncIterator[str]]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A declared fault; `inject` injects, yields a detail for the history, and heals."""
+    """A declared fault; `inject` injects, yields a detail for the history, and heals.
+
+    Those that leave every service able to go on say that it `serves`.
+    """
 
     name: str
     parameters: Mapping[str, Draw]
     inject: Inject
+    serves: bool
 
     @property
     def sentence(self) -> str:
@@ -32,13 +36,16 @@ class Fault:
         return {name: draw(rng, bounds) for name, draw in self.parameters.items()}
 
 
-def fault(name: str, **parameters: Draw) -> Callable[[Inject], Fault]:
+def fault(name: str, *, serves: bool = False, **parameters: Draw) -> Callable[[Inject], Fault]:
     """Declare the decorated function as a fault; its docstring is the report's sentence.
+
+    One that `serves` is held until every service has answered others meanwhile, and the most memory
+    that each has held is noted.
 
     It is given a `Nemesis` and the parameters by name, all but `seconds`: so long the nemesis
     holds the fault where the function yields.
     """
-    return lambda inject: Fault(name, parameters, inject)
+    return lambda inject: Fault(name, parameters, inject, serves)
 
 
 def index(rng: random.Random, _: tuple[float, float]) -> int:

@@ -13,7 +13,8 @@ async def _kill(service: Service) -> str:
     return service.name
 
 
-async def _ask_to_stop(service: Service) -> str:
+async def ask_to_stop(service: Service) -> str:
+    """Ask a service to stop, and wait until it has; give what the history says of it."""
     ended = await service.end(signal.SIGTERM)
     return f"{service.name}, stopped in {ended.at - ended.asked:.1f} s"
 
@@ -39,19 +40,19 @@ async def reset_killed(nemesis: Nemesis) -> AsyncIterator[str]:
 @fault("adder asked to stop", index=index)
 async def adder_asked_to_stop(nemesis: Nemesis, index: int) -> AsyncIterator[str]:
     """SIGTERM to an adder."""
-    yield await _ask_to_stop(nemesis.adder(index))
+    yield await ask_to_stop(nemesis.adder(index))
 
 
 @fault("display asked to stop", index=index)
 async def display_asked_to_stop(nemesis: Nemesis, index: int) -> AsyncIterator[str]:
     """SIGTERM to a display."""
-    yield await _ask_to_stop(nemesis.display(index))
+    yield await ask_to_stop(nemesis.display(index))
 
 
 @fault("reset asked to stop")
 async def reset_asked_to_stop(nemesis: Nemesis) -> AsyncIterator[str]:
     """SIGTERM to the reset service."""
-    yield await _ask_to_stop(nemesis.system.reset)
+    yield await ask_to_stop(nemesis.system.reset)
 
 
 @fault("adder stalled", index=index, seconds=a_while)

@@ -9,6 +9,8 @@ from dataclasses import replace
 from tally.cli import main
 from tally.ledger import writer
 from tally.ledger.writer import Writer
+from tally.services import adder
+from tally.web.request import MAX_BODY, read_body
 
 
 class AcknowledgesBeforeCommit(Writer):
@@ -45,8 +47,15 @@ class ForgetsKeysOfBatches(Writer):
         return await super()._add_batch(connection, without)
 
 
-if __name__ == "__main__":
-    from tally.services import adder
+async def reserves_too_much(request):
+    """Takes eight times the memory of the greatest body for each that it reads."""
+    reserved = b" " * (8 * MAX_BODY)
+    body = await read_body(request)
+    del reserved
+    return body
 
-    adder.Writer = globals()[sys.argv.pop(1)]
+
+if __name__ == "__main__":
+    bug = globals()[sys.argv.pop(1)]
+    setattr(adder, "read_body" if bug is reserves_too_much else "Writer", bug)
     main()

@@ -7,12 +7,12 @@ from faults.generator import draw
 def test_a_seed_draws_the_same_run_as_ever():
     plan = draw(7, 60)
     assert [(planned.calm, str(planned)) for planned in plan[:6]] == [
-        (0.57, "PostgreSQL restarted at once"),
-        (0.54, "display asked to stop (index 0)"),
-        (0.54, "PostgreSQL's session stalled (index 3, seconds 0.27)"),
-        (0.36, "clients hang up (count 55)"),
-        (0.68, "display killed (index 2)"),
-        (0.46, "reset killed"),
+        (0.35, "clients hang up (count 56)"),
+        (0.27, "PostgreSQL restarted fast"),
+        (0.44, "chunks of one byte (index 1, seconds 0.2, count 14)"),
+        (0.38, "adder asked to stop (index 2)"),
+        (0.2, "display asked to stop (index 5)"),
+        (0.19, "chunks that say too much (index 0, seconds 0.37, count 12)"),
     ]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from faults.checkers.verdict import Verdict
 from faults.faults import FAULTS
-from faults.history import Fault, FinalState, Start, Usage
+from faults.history import Fault, FinalState, Peak, Start, Usage
 from faults.report import write
 from tests.support.model_history import ten_seconds
 
@@ -23,6 +23,8 @@ def history():
         Fault("slow network", 109.0, 109.0, 109.42),
         Usage("adder-1", 101.0, 60_000_000, 30),
         Usage("adder-1", 110.0, 71_000_000, 31),
+        Peak("adder-1", 105.0, "unread answers", 91_000_000),
+        Peak("adder-1", 106.0, "unread answers", 80_000_000),
         FinalState([], {"sum": "0", "count": 0, "last_id": 0, "cleared_through": 0}),
     ):
         history.add(operation)
@@ -50,10 +52,10 @@ def test_the_report_of_a_good_run(tmp_path, history):
     assert "make faults SECONDS=60 SEED=7" in text
     assert "202 requests, 0 entries and 3 faults in 11 seconds. PostgreSQL 18.1." in text
     assert f"{SLOW} | 2 | 0.55 |\n" in text
-    assert re.search("Left out of this run: .*full disk.*, two migrations at once\\.", text)
+    assert re.search("Left out of this run: .*full disk.*, unread exports\\.", text)
     assert "| add | 180 | 0 | 0 | 10 | 10 | 1 |" in text
     assert "| total | 0 | 0 | 1 | 0 | 0 | 0 |" in text
-    assert "| adder-1 | 60 → 71 | 30 → 31 |" in text
+    assert "| adder-1 | 60 → 71 | 91 | 30 → 31 |" in text
     assert "](pictures/faults.svg)" in text
 
 

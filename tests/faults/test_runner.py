@@ -26,6 +26,7 @@ NO_FAULTS: list[Planned] = []
 LOST = [Planned("cut before commit", 0.05, {"index": index}) for index in range(3)]
 # A blind retry doubles only what has no key, which half of the adds have: 20 cuts surely hit one.
 UNHEARD = [Planned("cut after commit", 0.05, {"index": index}) for index in range(20)]
+MANY_BODIES = [Planned("many bodies at once", 0.05, {"index": 0, "count": 74})]
 
 
 def altered(function, was, now):
@@ -86,7 +87,9 @@ def found(folder):
     return found
 
 
-@pytest.mark.parametrize("plan", [NO_FAULTS, LOST + UNHEARD], ids=["no faults", "cuts"])
+@pytest.mark.parametrize(
+    "plan", [NO_FAULTS, LOST + UNHEARD, MANY_BODIES], ids=["no faults", "cuts", "bodies"]
+)
 async def test_without_a_bug_nothing_is_found(found, plan):
     assert await found(plan) == {}
 
@@ -97,6 +100,10 @@ async def test_acknowledging_before_the_commit_is_found(found):
 
 async def test_retrying_a_lost_batch_blindly_is_found(found):
     assert "durable_once" in await found(UNHEARD, planted="RetriesBlindly")
+
+
+async def test_taking_too_much_memory_is_found(found):
+    assert "serves_others" in await found(MANY_BODIES, planted="reserves_too_much")
 
 
 async def test_summing_in_float_is_found(found):

@@ -6,7 +6,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from faults.checkers import findings
-from faults.history import Attempt, Command, Exit, Fault, FinalState, History, Start, Usage
+from faults.history import Attempt, Command, Exit, Fault, FinalState, History, Peak, Start, Usage
 
 NO_ANSWER = {"error": "ReadTimeout"}
 REFUSALS = (
@@ -163,11 +163,13 @@ def good_run():
     run.others += [
         *(Start(service, 0.0) for service in ("adder-1", "display-1", "reset-1")),
         Fault("adder killed", 3.0, 12.1, 12.2),
+        Fault("half a body", 11.0, 20.0, 20.0, serving=11.5),
         Exit("adder-2", 12.1, 0, signal.SIGTERM, 3.0),
         Command("migrate", 0.1, 0.2, 0, ""),
         Command("audit", 30.1, 30.2, 0, ""),
         Usage("adder-1", 1.0, 60_000_000, 30),
         Usage("adder-1", 30.0, 119_000_000, 50),
+        Peak("adder-1", 20.0, "half a body", 399_000_000),
     ]
     return run
 

@@ -1,19 +1,25 @@
 """Limits on a request's head, and how long a connection stays open."""
 
 import asyncio
+import contextlib
+import gc
 import json
 import socket
 
 import pytest
 import uvicorn
+from starlette.requests import Request
 from uvicorn.server import ServerState
 
 from tally.web.exchange import STALL_SECONDS
 from tally.web.fast_path import FastRoute
+from tally.web.framing import MAX_CHUNKS, MAX_RECEIVED
 from tally.web.hosts import Hosts
 from tally.web.log import Log
 from tally.web.middleware import Middleware
+from tally.web.problem import Problem
 from tally.web.protocol import HEAD_SECONDS, HTTPProtocol
+from tally.web.request import read_body
 from tests.support.http import ENTRIES
 
 KEEP_ALIVE = 1000
@@ -27,6 +33,16 @@ LARGE = b"x" * 16 * 2**20
 async def _careful(scope, receive, send) -> None:
     if scope["path"] == "/slow":
         await asyncio.sleep(2 * KEEP_ALIVE)
+    if scope["path"] == "/stream":
+        await asyncio.sleep(0.1)  # more of a body comes than is kept
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"part", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        return
+    if scope["path"] == "/body":
+        await read_body(Request(scope, receive))
+        raise Problem(400, "the body is not what it should be")
     body = LARGE if scope["path"] == "/large" else b"slow"
     headers = [(b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -127,6 +143,45 @@ async def test_a_client_that_stops_sending_ends_its_connection() -> None:
     async with asyncio.timeout(60):
         while state.connections:  # noqa: ASYNC110 - uvicorn has no event
             await asyncio.sleep(0.01)
+    server.close()
+
+
+async def test_a_stream_ends_whose_client_sends_a_body_without_end() -> None:
+    server, reader, writer, _ = await _connect()
+    endless = b"Content-Length: %d\r\nHost" % 2**40
+    writer.write(REQUEST.replace(b"Host", endless) % b"stream" + b" " * 2 * MAX_RECEIVED)
+    async with asyncio.timeout(20):
+        with contextlib.suppress(ConnectionResetError):
+            await reader.read()
+    writer.close()
+    server.close()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"No field\r\n\r\n",
+        b"Content-Length: 3\r\n\r\nall",
+        b"Content-Length: 9\r\n\r\nhalf",
+        b"Content-Length: %d\r\n\r\n" % 2**40,
+        b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\nnonsense\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 2 * MAX_CHUNKS,
+    ],
+    ids=["head", "wrong", "half", "length", "nonsense", "chunks"],
+)
+async def test_what_was_refused_is_freed_without_a_search_for_garbage(sent) -> None:
+    server, reader, writer, _ = await _connect()
+    gc.collect()
+    gc.disable()
+    try:
+        writer.write(b"POST /body HTTP/1.1\r\nHost: localhost\r\n" + sent)
+        writer.write_eof()
+        assert (await reader.readline()).startswith(b"HTTP/1.1 4")
+        await asyncio.sleep(0.1)
+        assert [it for it in gc.get_objects() if isinstance(it, Problem)] == []
+    finally:
+        gc.enable()
+    writer.close()
     server.close()
 
 

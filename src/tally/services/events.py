@@ -42,15 +42,19 @@ _HEADERS: Final = {
 
 
 class _Viewer:
-    """One open stream: what to send it next, and when it ends."""
+    """One open stream: what to send it next, and when it ends.
 
-    __slots__ = ("ends_at", "fresh", "gone", "message", "ready")
+    `refused` is why what the client sends can't be read.
+    """
+
+    __slots__ = ("ends_at", "fresh", "gone", "message", "ready", "refused")
 
     def __init__(self, now: float) -> None:
         self.ready = asyncio.Event()
         self.message = b""
         self.fresh = True
         self.gone = False
+        self.refused: Problem | None = None
         self.ends_at = now + STREAM_SECONDS
 
     def send(self, message: bytes) -> None:
@@ -119,7 +123,10 @@ class Events:
                 if viewer.message:
                     message, viewer.message = viewer.message, b""
                     await write(message)
+            if viewer.refused is not None:
+                raise viewer.refused
         finally:
+            viewer.refused = None  # its traceback holds the viewer
             self._viewers.discard(viewer)
             metrics.viewers.dec()
             leaving.cancel()
@@ -158,6 +165,9 @@ class Events:
 
 
 async def _wait_until_gone(receive: Receive, viewer: _Viewer) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    try:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+    except Problem as problem:
+        viewer.refused = problem
     viewer.leave()

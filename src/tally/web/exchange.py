@@ -72,6 +72,7 @@ class Exchange:
         except Disconnected:
             pass  # while an error was to be answered: nobody is left to tell
         finally:
+            self.failure = None  # its traceback holds this exchange
             if not self._complete:
                 self._connection.answered(keep_alive=False, whole=False)
 
@@ -116,7 +117,10 @@ class Exchange:
 
     def _start(self, message: MutableMapping[str, Any]) -> bytes:
         self.begun = True
-        self.body.clear()  # nobody will ask for it
+        if self.body and not self.whole:
+            # Nobody will ask for it; that the rest is bounded shows only while it is read.
+            self.body.clear()
+            self._connection.resume_reading()
         status, headers = message["status"], message["headers"]
         names = dict(headers)
         if any(_LINE_END.search(value) for _, value in headers):

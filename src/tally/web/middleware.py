@@ -1,5 +1,6 @@
 """The outermost layer: request ids, security headers, errors, and a line in the log."""
 
+import contextlib
 import re
 import secrets
 import time
@@ -94,6 +95,7 @@ class Middleware:
         given = dict(scope["headers"])
         request_id = _request_id(given)
         status = 0
+        problem: Problem | None = None
 
         async def send_marked(message: Message) -> None:
             nonlocal status
@@ -124,8 +126,13 @@ class Middleware:
             else:
                 accept = Headers(scope=scope).get("accept", "")
                 response = self._response(problem, accept, path, request_id)
-                await response(scope, receive, send_marked)
+                # Who is gone meanwhile, or takes nothing, does not get it.
+                with contextlib.suppress(Disconnected, Problem):
+                    await response(scope, receive, send_marked)
         finally:
+            # It holds this frame by its traceback, and the body that was refused: without a cycle
+            # they are freed at once, and with one only when garbage is next looked for.
+            problem = None
             route = getattr(scope.get("route"), "path", None)
             service = self._service_of(path)
             if status in _REFUSALS:
@@ -156,7 +163,7 @@ class Middleware:
     def _refuse(self, scope: Scope) -> None:
         """Raise `Problem` for what could not be read, or came for a host that is not ours."""
         if "refusal" in scope:
-            raise scope["refusal"]
+            raise scope.pop("refusal")  # left there, it would hold itself
         host = next((value for name, value in scope["headers"] if name == b"host"), None)
         if host is not None and not self._hosts.allows(host):
             raise Problem(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from faults.history import Command, Exit, Fault, Start, Usage
+from faults.history import Command, Exit, Fault, Peak, Start, Usage
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,9 @@ from faults.history import Command, Exit, Fault, Start, Usage
         (lambda run: run.others.append(Start("adder-9", 0.0)), "availability"),
         (lambda run: run.others.append(Usage("adder-1", 31.0, 60_000_000, 51)), "availability"),
         (lambda run: run.others.append(Usage("adder-1", 31.0, 121 * 10**6, 30)), "availability"),
+        # The next request of all was answered only after the fault was healed.
+        (lambda run: run.change_other(Fault, serving=11.1), "serves_others"),
+        (lambda run: run.others.append(Peak("adder-1", 9, "it", 400_000_001)), "serves_others"),
         (lambda run: run.change_other(Fault, error="NotInjected"), "faults_injected"),
         (lambda run: run.change_other(Exit, signal=None, status=0), "processes_stay"),
         (lambda run: run.change_other(Exit, status=1), "graceful_stop"),
