@@ -8,12 +8,12 @@ locals {
       seconds  = 3600 # the least
     }
     plan = {
-      purpose  = "Read, to show what would change and to check what stands"
+      purpose  = "Read, to plan changes and to check the account"
       subjects = ["repo:${var.github_repository}:ref:refs/heads/main"]
       seconds  = 3600
     }
     apply = {
-      purpose  = "Change the deployment, from the protected environment alone"
+      purpose  = "Change the deployment, from the protected environment only"
       subjects = ["repo:${var.github_repository}:environment:${var.github_environment}"]
       seconds  = 7200 # a late rollback takes more than an hour
     }

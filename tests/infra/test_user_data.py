@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.deployment import ACCOUNT, REGION, Deployment, release
+from tests.support.deployment import ACCOUNT, DOMAIN, REGION, Deployment, release
 from tests.support.guests.release import CERTIFICATES, PROJECT
 from tests.support.guests.rendering import compress, render
 
@@ -16,7 +16,7 @@ LIMIT_BYTES = 16 << 10
 LONGEST = "abcdefghijklmnop"
 
 
-def adder(name: str, database_host: str) -> dict[str, str]:
+def adder(name: str, database_host: str, hosts: str) -> dict[str, str]:
     """What the adder's user data is rendered from."""
     given = release(name)
     return {
@@ -27,7 +27,7 @@ def adder(name: str, database_host: str) -> dict[str, str]:
         "adder_sha256": given["adder_sha256"],
         "secret_id": f"{name}/adder",
         "database_host": database_host,
-        "hosts": "*",
+        "hosts": hosts,
         "log_group": f"/{name}/adder",
         "version": given["version"],
         "certificates": (PROJECT / CERTIFICATES).read_text(),
@@ -60,7 +60,9 @@ def test_the_adders_machines_get_this_user_data(
     )["LaunchTemplateVersions"]
     sent = base64.b64decode(version["LaunchTemplateData"]["UserData"])
     assert len(sent) <= LIMIT_BYTES
-    rendered = render(tmp_path, "adder", adder(deployment.name, database_host))
+    # The profile small is tried with a domain, the other without.
+    hosts = DOMAIN if deployment.profile == "small" else "*"
+    rendered = render(tmp_path, "adder", adder(deployment.name, database_host, hosts))
     assert gzip.decompress(sent).decode() == rendered
 
 
@@ -81,7 +83,7 @@ def test_the_bastion_gets_this_user_data(
 def test_it_fits_with_the_longest_name(terraform: None, tmp_path: Path) -> None:
     database_host = f"{LONGEST}-database.qrstuvwxyz01.{REGION}.rds.amazonaws.com"
     sent = {
-        "adder": compress(tmp_path, "adder", adder(LONGEST, database_host)),
+        "adder": compress(tmp_path, "adder", adder(LONGEST, database_host, DOMAIN)),
         "bastion": render(tmp_path, "bastion", bastion(LONGEST, database_host)).encode(),
     }
     for machine, user_data in sent.items():
