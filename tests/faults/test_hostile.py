@@ -38,7 +38,12 @@ CLIENTS = {
     "one-byte-chunks": (hostile.ONE_BYTE_CHUNKS, FEW, cut_off(413)),
     "extensions": (hostile.EXTENSIONS, FEW, cut_off(413)),
     "slow-head": (hostile.SLOW_HEAD, FEW, cut_off(408)),
-    "slow-body": (hostile.SLOW_BODY, FEW, cut_off(408)),
+    # Too slow, or refused at once while others hold all that may be held.
+    "slow-body": (
+        hostile.SLOW_BODY,
+        FEW,
+        lambda seen: seen.cut_off >= FEW and seen.answers[408] + seen.answers[503] >= FEW,
+    ),
     # Refused, or ended if the stream had begun.
     "body-to-events": (hostile.BODY_TO_EVENTS, FEW, lambda seen: seen.cut_off >= FEW),
     "bodies": (hostile.ALMOST_A_BODY, BODIES, answered(503, BODIES - MAX_HELD // MAX_BODY)),

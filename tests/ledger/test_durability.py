@@ -60,7 +60,8 @@ class Cluster:
 
     async def stall(self) -> None:
         """Let the standby receive nothing more."""
-        self.receiver = await until(self.standby, "SELECT pid FROM pg_stat_wal_receiver")
+        found = await until(self.standby, "SELECT pid FROM pg_stat_wal_receiver")
+        self.receiver = found["pid"]
         os.kill(self.receiver, signal.SIGSTOP)
 
     def go_on(self) -> None:
@@ -68,16 +69,21 @@ class Cluster:
 
     async def end_wait(self, how: str) -> None:
         """End the one wait that there is, and see that another statement waits instead."""
-        await until(self.primary, WAITING)
-        first = await self.primary.fetchrow(WAITING)
-        await self.primary.execute(f"SELECT pg_{how}_backend($1)", first["pid"])
-        await until(self.primary, f"{WAITING} AND query_start > '{first['query_start']}'")
+        pid, began = await until(self.primary, WAITING)
+        await self.primary.execute(f"SELECT pg_{how}_backend($1)", pid)
+        await until(self.primary, f"{WAITING} AND query_start > '{began}'")
+
+    async def end_all_waits(self, how: str) -> None:
+        """End every wait, and see that none is left."""
+        for pid, _ in await self.primary.fetch(WAITING):
+            await self.primary.execute(f"SELECT pg_{how}_backend($1)", pid)
+        await until(self.primary, f"SELECT true WHERE NOT EXISTS ({WAITING})")
 
 
 async def until(connection: Any, query: str) -> Any:
-    """Ask until there is an answer."""
+    """Ask until there is a row, and return it."""
     async with asyncio.timeout(60):
-        while (found := await connection.fetchval(query)) is None:  # noqa: ASYNC110 - PostgreSQL has no event
+        while (found := await connection.fetchrow(query)) is None:  # noqa: ASYNC110 - PostgreSQL has no event
             await asyncio.sleep(0.01)
     return found
 
@@ -125,8 +131,7 @@ async def test_a_replay_is_answered_once_the_standby_has_what_it_replays(cluster
         await impatient.add(values, key)
     assert not caught.value.outcome_known
     await impatient.close(0)
-    for row in await cluster.primary.fetch(WAITING):
-        await cluster.primary.execute(f"SELECT pg_{how}_backend($1)", row["pid"])
+    await cluster.end_all_waits(how)
     again = asyncio.create_task(patient.add(values, key))
     await cluster.end_wait(how)
     assert not again.done()
