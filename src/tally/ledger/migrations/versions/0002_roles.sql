@@ -46,20 +46,11 @@ DECLARE
     lasts bigint[] := p_lasts;
     was tally.total%ROWTYPE;
     moment timestamptz;
+    kept bigint;
 BEGIN
-    -- All of it before the lock, which others wait for. 10,000 is what an adder puts in a batch.
+    -- 10,000 is what an adder puts in a batch.
     IF (size BETWEEN 1 AND 10000) IS NOT TRUE THEN
         RAISE EXCEPTION 'a batch has 1 to 10000 values'
-              USING ERRCODE = 'invalid_parameter_value';
-    END IF;
-    IF num_nonnulls(p_keys, p_bodies, p_firsts, p_lasts) > 0 AND EXISTS (
-        SELECT FROM unnest(keys, bodies, firsts, lasts)
-                    WITH ORDINALITY AS k (key, body, first, last, n)
-         WHERE (k.key IS NOT NULL AND k.body IS NOT NULL AND k.first <= k.last
-                AND k.first > CASE k.n WHEN 1 THEN 0 ELSE lasts[k.n - 1] END
-                AND k.last <= size) IS NOT TRUE
-    ) THEN
-        RAISE EXCEPTION 'each key has a body and a range of the batch after that of the key before'
               USING ERRCODE = 'invalid_parameter_value';
     END IF;
     SELECT * INTO STRICT was FROM tally.total FOR UPDATE;
@@ -81,12 +72,23 @@ BEGIN
         INSERT INTO tally.answer (key, body, first_id, last_id, sum, count)
         SELECT k.key, k.body, was.last_id + k.first, was.last_id + k.last,
                added.sum_after, was.count + k.last
-          FROM unnest(keys, bodies, firsts, lasts) AS k (key, body, first, last)
+          FROM unnest(keys, bodies, firsts, lasts)
+               WITH ORDINALITY AS k (key, body, first, last, n)
           JOIN added ON added.id = was.last_id + k.last
+         WHERE k.key IS NOT NULL AND k.body IS NOT NULL AND k.first <= k.last
+           AND k.first > CASE k.n WHEN 1 THEN 0 ELSE lasts[k.n - 1] END
+        RETURNING 1
     )
     UPDATE tally.total AS t
        SET last_id = newest.id, count = was.count + newest.id - was.last_id, sum = newest.sum_after
-      FROM (SELECT a.id, a.sum_after FROM added AS a ORDER BY a.id DESC LIMIT 1) AS newest;
+      FROM (SELECT a.id, a.sum_after FROM added AS a ORDER BY a.id DESC LIMIT 1) AS newest
+    RETURNING (SELECT count(*) FROM answered) INTO kept;
+    -- All is undone: an answer that was left out does not fit its batch.
+    IF kept <> greatest(cardinality(keys), cardinality(bodies), cardinality(firsts),
+                        cardinality(lasts)) THEN
+        RAISE EXCEPTION 'each key has a body and a range of the batch after that of the key before'
+              USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     RETURN QUERY SELECT was.last_id, was.sum, was.count;
 END
 $$;
