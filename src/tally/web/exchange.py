@@ -45,11 +45,10 @@ class Exchange:
         *,
         keep_alive: bool,
         expects_continue: bool = False,
-        whole: bool = False,
     ) -> None:
         self.scope = scope
         self.body = bytearray()
-        self.whole = whole
+        self.whole = False
         self.keep_alive = keep_alive
         # No more can come from the client; an answer may still reach it.
         self.ended = False

@@ -111,7 +111,7 @@ class Middleware:
             await send(message)
 
         try:
-            self._refuse(scope)
+            self._refuse(scope, given.get(b"host"))
             # RFC 9110, 9.3.7: a server that is asked for itself, and not for a resource of its own.
             app = self._app if path != "*" else Response(status_code=204)
             await app(scope, receive, send_marked)
@@ -160,11 +160,10 @@ class Middleware:
 
         return FastRoute(handle_own, finish)
 
-    def _refuse(self, scope: Scope) -> None:
+    def _refuse(self, scope: Scope, host: bytes | None) -> None:
         """Raise `Problem` for what could not be read, or came for a host that is not ours."""
         if "refusal" in scope:
             raise scope.pop("refusal")  # left there, it would hold itself
-        host = next((value for name, value in scope["headers"] if name == b"host"), None)
         if host is not None and not self._hosts.allows(host):
             raise Problem(
                 421,

@@ -93,43 +93,6 @@ BEGIN
 END
 $$;
 
--- The reset's id is 0 where there was nothing to clear: then there is no reset, and nothing but
--- the key is kept.
-CREATE OR REPLACE FUNCTION tally.reset_total(p_key uuid)
-RETURNS TABLE (id bigint, sum numeric, count bigint, at timestamptz, replayed boolean)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    was tally.total%ROWTYPE;
-BEGIN
-    IF p_key IS NULL THEN
-        RAISE EXCEPTION 'a reset needs a key' USING ERRCODE = 'invalid_parameter_value';
-    END IF;
-    SELECT * INTO STRICT was FROM tally.total FOR UPDATE;
-    RETURN QUERY
-        SELECT r.id, r.sum, r.count, r.at, true FROM tally.reset AS r WHERE r.key = p_key
-        UNION ALL
-        SELECT 0::bigint, 0::numeric, 0::bigint, e.at, true
-          FROM tally.empty_reset AS e WHERE e.key = p_key;
-    IF FOUND THEN
-        RETURN;
-    END IF;
-    IF was.count = 0 THEN
-        RETURN QUERY
-            INSERT INTO tally.empty_reset AS e (key, at) VALUES (p_key, clock_timestamp())
-            RETURNING 0::bigint, 0::numeric, 0::bigint, e.at, false;
-        RETURN;
-    END IF;
-    UPDATE tally.total AS t SET sum = 0, count = 0, cleared_through = t.last_id;
-    RETURN QUERY
-        INSERT INTO tally.reset AS r (id, sum, count, cleared_from, cleared_through, at, key)
-        SELECT coalesce(max(o.id), 0) + 1, was.sum, was.count, was.cleared_through, was.last_id,
-               clock_timestamp(), p_key
-          FROM tally.reset AS o
-        RETURNING r.id, r.sum, r.count, r.at, false;
-END
-$$;
-
 -- Give back what the newest reset not yet undone cleared. Raises TA001 for any other reset and
 -- TA002 where entries that it cleared were purged.
 CREATE OR REPLACE FUNCTION tally.undo_reset(p_id bigint)

@@ -44,6 +44,8 @@ BEGIN
 END
 $$;
 
+-- The reset's id is 0 where there was nothing to clear: then there is no reset, and nothing but
+-- the key is kept.
 CREATE OR REPLACE FUNCTION tally.reset_total(p_key uuid)
 RETURNS TABLE (id bigint, sum numeric, count bigint, at timestamptz, replayed boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
