@@ -1,10 +1,9 @@
 """The ledger: entries, the total, resets, answers, writers, and the only ways to change them."""
 
-from pathlib import Path
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import op
+
+from tally.ledger.migrations import run_sql
 
 revision = "0001"
 down_revision = None
@@ -96,7 +95,4 @@ def upgrade() -> None:
         schema="tally",
         postgresql_with={"fillfactor": "50"},
     )
-    functions = Path(__file__).with_suffix(".sql").read_text()
-    # Past SQLAlchemy, which prepares what it sends: PostgreSQL prepares one statement at a time.
-    connection: Any = op.get_bind().connection.dbapi_connection
-    connection.run_async(lambda driver: driver.execute(functions))
+    run_sql(__file__)

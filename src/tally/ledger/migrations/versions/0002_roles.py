@@ -1,9 +1,6 @@
 """Functions that refuse what no service sends; resets of nothing; who keeps the total is ended."""
 
-from pathlib import Path
-from typing import Any
-
-from alembic import op
+from tally.ledger.migrations import run_sql
 
 revision = "0002"
 down_revision = "0001"
@@ -11,7 +8,4 @@ down_revision = "0001"
 
 def upgrade() -> None:
     """Replace the functions and add what they need."""
-    statements = Path(__file__).with_suffix(".sql").read_text()
-    # Past SQLAlchemy, which prepares what it sends: PostgreSQL prepares one statement at a time.
-    connection: Any = op.get_bind().connection.dbapi_connection
-    connection.run_async(lambda driver: driver.execute(statements))
+    run_sql(__file__)
