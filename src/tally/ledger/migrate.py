@@ -115,9 +115,32 @@ def upgrade(connection: Connection, revision: str = "head") -> None:
         ) from error
 
 
+# Nothing of a verifier stands in a statement, a parameter, or an error's context: each may be
+# logged. What is copied is not. A second error of its own says what the first one did.
+_SET_PASSWORDS: Final = """
+    DO $$
+    DECLARE
+        given record;
+    BEGIN
+        FOR given IN SELECT role, verifier FROM tally.password LOOP
+            EXECUTE format('ALTER ROLE %I PASSWORD %L', given.role, given.verifier);
+        END LOOP;
+    EXCEPTION WHEN OTHERS THEN
+        RAISE EXCEPTION USING ERRCODE = SQLSTATE,
+            MESSAGE = format('the password of %s can''t be set: %s', given.role, SQLERRM);
+    END $$
+"""
+
+
 async def _set_passwords(connection: AsyncConnection, passwords: Mapping[str, str]) -> None:
     """Let each role log in with its password, and with no older one."""
-    for role, password in passwords.items():
-        # Only a verifier is sent: statements like this one end up in a server's log.
-        verifier = scram.verifier(password)
-        await connection.exec_driver_sql(f"ALTER ROLE {role} PASSWORD '{verifier}'")
+    if not passwords:
+        return
+    # Only verifiers are sent, and seen by nobody else: the table is gone before this is committed.
+    verifiers = [(role, scram.verifier(password)) for role, password in passwords.items()]
+    await connection.execute(text("CREATE TABLE tally.password (role text, verifier text)"))
+    raw = (await connection.get_raw_connection()).driver_connection
+    assert raw is not None  # noqa: S101 - for types
+    await raw.copy_records_to_table("password", schema_name="tally", records=verifiers)
+    await connection.execute(text(_SET_PASSWORDS))
+    await connection.execute(text("DROP TABLE tally.password"))
