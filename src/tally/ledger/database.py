@@ -86,6 +86,8 @@ class Database:
             max_overflow=0,
             pool_timeout=timeout,
             pool_use_lifo=True,
+            # An error is shown and logged.
+            hide_parameters=True,
         )
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tally.ledger import scram
 from tally.ledger.database import Database, current_revision
+from tally.ledger.failures import unavailable_if_lost
 from tally.ledger.roles import ROLES, ensure_roles
 from tally.ledger.schema import REVISION
 
@@ -37,17 +38,19 @@ async def migrate(
 
     Safe to run twice and at the same time: the second waits for the first, then finds its work
     done. `passwords` are set for the roles they name; the others keep theirs. `notice` gets a line
-    for what the owner of the database was not allowed to do. Raises `SchemaNewer`.
+    for what the owner of the database was not allowed to do. Raises `SchemaNewer`
+    and `Unavailable`.
     """
-    async with database.engine.connect() as connection, _unblocked(database, connection):
-        await _lock(connection)
-        before = await current_revision(connection)
-        if before != REVISION:
-            await connection.run_sync(upgrade)
-        for undone in await ensure_roles(connection):
-            notice(f"not allowed to this owner, and left to the server's: {undone}")
-        await _set_passwords(connection, passwords or {})
-        await connection.commit()
+    with unavailable_if_lost():
+        async with database.engine.connect() as connection, _unblocked(database, connection):
+            await _lock(connection)
+            before = await current_revision(connection)
+            if before != REVISION:
+                await connection.run_sync(upgrade)
+            for undone in await ensure_roles(connection):
+                notice(f"not allowed to this owner, and left to the server's: {undone}")
+            await _set_passwords(connection, passwords or {})
+            await connection.commit()
     return before != REVISION
 
 

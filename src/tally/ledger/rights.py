@@ -94,7 +94,11 @@ _ATTRIBUTES: Final = """
 """
 # Owners may do all, and give it on: whatever is in the ledger is its owner's.
 _OWNERS: Final = """
-    WITH ledger AS (SELECT oid, nspowner FROM pg_namespace WHERE nspname = 'tally'),
+    WITH ledger AS (
+        SELECT oid, CASE WHEN nspowner::regrole::text = ANY (:roles) THEN current_user::regrole::oid
+                         ELSE nspowner END AS nspowner
+          FROM pg_namespace WHERE nspname = 'tally'
+    ),
     owned AS (
         SELECT relowner AS owner,
                CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'

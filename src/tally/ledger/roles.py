@@ -84,8 +84,9 @@ async def ensure_roles(connection: AsyncConnection) -> list[str]:
             how = " WITH INHERIT TRUE, SET FALSE" if version >= _POSTGRESQL_16 else ""
             statements.append(f"GRANT {role} TO CURRENT_USER{how}")
     undone = [statement for statement in statements if not await _allowed(connection, statement)]
-    for right in await rights_beyond(connection):
-        await _allowed(connection, right.undo)
+    for _ in range(2):  # who owned the schema is seen to have more once he does not
+        for right in await rights_beyond(connection):
+            await _allowed(connection, right.undo)
     undone += [right.undo for right in await rights_beyond(connection)]
     await _close_to_public(connection, superuser=superuser)
     return undone + await _open_to_public(connection)
