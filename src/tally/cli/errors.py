@@ -37,7 +37,7 @@ def explained() -> Iterator[None]:
     """Turn what may go wrong in any command into one line."""
     from tally.cli.database_url import UnusableDatabase
     from tally.embedded.error import EmbeddedError
-    from tally.ledger.failures import SchemaOutdated, Unavailable, UnusableServer
+    from tally.ledger.failures import SchemaOutdated, Unavailable
     from tally.ledger.migrate import SchemaNewer
 
     try:
@@ -51,5 +51,5 @@ def explained() -> Iterator[None]:
     except Unavailable as error:
         detail = f": {error.detail}" if error.detail else ""
         raise NotAvailable(f"{error}{detail}") from error
-    except (EmbeddedError, UnusableDatabase, UnusableServer) as error:
+    except (EmbeddedError, UnusableDatabase) as error:
         raise NotAvailable(str(error)) from error
