@@ -51,7 +51,7 @@ _PINNED: Final = (
         "array_nulls": "on",
         "transform_null_equals": "off",
         "quote_all_identifiers": "off",
-    "row_security": "on",
+        "row_security": "on",
         "check_function_bodies": "on",
         # The server looks whether a client that waits has left, and finds a network that is dead.
         "client_connection_check_interval": "1s",
