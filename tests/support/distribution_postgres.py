@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.processes import wait_for
+
 OLDEST = 14
 NOBODY = 65534
 # PostgreSQL refuses to run as root.
@@ -29,8 +31,11 @@ def installed() -> list[Path]:
 
 
 @contextlib.contextmanager
-def serving(directory: Path | None = None) -> Iterator[str]:
-    """The address of a server of the distribution's, on a new cluster unless one is given."""
+def serving(directory: Path | None = None, port: int | None = None) -> Iterator[str]:
+    """The address of a server of the distribution's, on a new cluster unless one is given.
+
+    It listens on a local socket, and on a port of 127.0.0.1 if one is given.
+    """
     binaries = installed()[0]
     with contextlib.ExitStack() as stack:
         if directory is None:
@@ -47,18 +52,26 @@ def serving(directory: Path | None = None) -> Iterator[str]:
                 cwd="/",
                 **AS_NOBODY,
             )
+        # Into a file: a pipe that nobody reads is full some time, and the server waits for it.
+        log = stack.enter_context(tempfile.TemporaryFile())
         server = subprocess.Popen(
-            [binaries / "postgres", "-D", directory / "data", "-k", directory, "-h", ""],
-            stderr=subprocess.PIPE,
-            text=True,
+            [
+                *(binaries / "postgres", "-D", directory / "data", "-k", directory),
+                *(("-h", "127.0.0.1", "-p", str(port)) if port else ("-h", "")),
+            ],
+            stderr=log,
             cwd="/",
             **AS_NOBODY,
         )
-        assert server.stderr is not None
-        assert any("ready to accept" in line for line in server.stderr)
-        yield f"postgresql://me@/postgres?host={directory}"
+
+        def said() -> bytes:
+            return os.pread(log.fileno(), 1 << 20, 0)
+
+        wait_for(lambda: b"ready to accept" in said() or server.poll() is not None, said=said)
+        assert server.poll() is None, said()
+        yield f"postgresql://me@/postgres?host={directory}" + (f"&port={port}" if port else "")
         server.send_signal(signal.SIGINT)
-        server.communicate(timeout=60)
+        server.wait(timeout=60)
 
 
 @contextlib.contextmanager
