@@ -45,6 +45,12 @@ class Call:
     )
 
 
+    def give_up(self) -> None:
+        """Wait no longer."""
+        if not self.reply.done():
+            self.reply.set_result(None)
+
+
 class SilentLog(Log):
     """Writes nothing, and keeps what must not happen."""
 
@@ -90,8 +96,7 @@ class Process:
         """As SIGKILL: its requests get no answer, and its connections break."""
         self.killed = True
         for call in self._open:
-            if not call.reply.done():
-                call.reply.set_result(None)
+            call.give_up()
         writer = self.adder._writer  # noqa: SLF001 - a process has no other end than its tasks'
         for task in writer._tasks:  # noqa: SLF001
             task.cancel()

@@ -32,6 +32,8 @@ class Backend:
         """`Lock` or `SyncRep`, as pg_stat_activity says; None where it waits for neither."""
         self.alive = True
         self.client_left = False
+        self.cut_off = False
+        """Whether no network leads to its client any more, which neither was told."""
         self.busy: asyncio.Task[None] | None = None
         self.warn: Callable[[str], None] = lambda source: None
         self.lost: Callable[[], None] = lambda: None
@@ -135,7 +137,7 @@ class Backend:
 
     def _begin(self) -> Transaction:
         server = self.server
-        return Transaction(server.rows, server.locks, server.now(), self._wait_for_lock)
+        return Transaction(server.rows, server.locks, server.now, self._wait_for_lock)
 
     async def commit(self, tx: Transaction) -> None:
         """Make a transaction visible once its standby has it, or once its wait is ended."""

@@ -23,7 +23,7 @@ class Client:
         self.number = number
         self.ask = ask
         self.key = f"key-{number}" if ask.keyed else None
-        self.values = tuple(f"{number * 10 + place}" for place in range(ask.values))
+        self.values = tuple(f"{ask.size}.{number:03}{place + 1}" for place in range(ask.values))
         self.attempts: list[Attempt] = []
         self._world = world
 
@@ -73,8 +73,9 @@ class Client:
         call = Call(request_id, self.values, self.key, self.batch)
         world.trace(process.name, "is asked for", self.values, self.key)
         process.take(call)
-        await asyncio.wait([call.reply], timeout=patience)
-        reply = call.reply.result() if call.reply.done() else None
+        if patience is not None:
+            world.later(patience, call.give_up)
+        reply = await call.reply
         if reply is None:
             self.attempts.append(Attempt(**noted, ended=world.now(), error="no answer"))
             return None

@@ -71,7 +71,6 @@ class Cluster:
             raise TimeoutError
         if self._now() < self._closed_until:
             raise ConnectionRefusedError("connection refused")
-        await asyncio.sleep(self.delay())
         backend = Backend(server, user, server_settings["application_name"])
         server.backends.append(backend)
         connection = Connection(backend, self.delay)

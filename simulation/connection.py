@@ -9,6 +9,7 @@ import asyncpg
 
 from simulation.backend import Backend
 from simulation.functions import Row
+from simulation.prepared import Prepared
 
 _LOST: Final = "connection was closed in the middle of operation"
 
@@ -80,14 +81,24 @@ class Connection:
     def add_log_listener(self, listener: Callable[[Any, Any], None]) -> None:
         self._listeners.append(listener)
 
-    def transaction(self) -> "_Block":
+    def transaction(self, **_: object) -> "_Block":
         return _Block(self)
+
+    async def prepare(self, query: str, *, name: str | None = None) -> Prepared:
+        return Prepared(self, query)
+
+    async def set_type_codec(self, *arguments: object, **options: object) -> None:
+        pass
+
+    async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """Say farewell, and close without waiting for an answer."""
+        self.terminate()
 
     # What the network does
 
     def fall_silent(self) -> None:
         """Carry nothing any more, and tell neither side."""
-        self._silent = True
+        self._silent = self._backend.cut_off = True
 
     def reset(self) -> None:
         """Break, so that both sides see it."""

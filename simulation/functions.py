@@ -5,6 +5,7 @@
 
 import uuid
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -158,11 +159,11 @@ class Functions:
         for number, made in resets(tx):
             if made.key == key:
                 self.confirm(tx)
-                return [_reset_row(number, made, replayed=True)]
+                return [reset_row(number, made) | {"replayed": True}]
         if (empty := tx.read(("empty_reset", key))) is not None:
             self.confirm(tx)
             return [_empty_row(empty, replayed=True)]
-        now = tx.began
+        now = tx.now()
         if was.count == 0:
             tx.write(("empty_reset", key), EmptyReset(now))
             return [_empty_row(EmptyReset(now), replayed=False)]
@@ -172,7 +173,7 @@ class Functions:
         number = 1 + len(resets(tx))
         made = Reset(was.sum, was.count, was.cleared_through, was.last_id, now, key)
         tx.write(("reset", number), made)
-        return [_reset_row(number, made, replayed=False)]
+        return [reset_row(number, made) | {"replayed": False}]
 
     async def undo_reset(self, tx: Transaction, number: int) -> list[Row]:
         await tx.lock(TOTAL)
@@ -193,11 +194,9 @@ class Functions:
         if abs(total.sum) >= self._max_sum:
             raise refused(asyncpg.CheckViolationError, "out of range", table_name="total")
         tx.write(TOTAL, total)
-        undone = made._replace(undone_at=tx.began, undone_after=was.last_id)
+        undone = made._replace(undone_at=tx.now(), undone_after=was.last_id)
         tx.write(("reset", number), undone)
-        row = _reset_row(number, undone, replayed=False)
-        del row["replayed"]
-        return [row | {"undone_at": tx.began}]
+        return [reset_row(number, undone) | {"undone_at": moment(undone.undone_at)}]
 
 
 def items(literal: str | None) -> list[str]:
@@ -229,15 +228,15 @@ def _before(was: Total | None) -> Row:
     }
 
 
-def _reset_row(number: int, made: Reset, *, replayed: bool) -> Row:
-    return {
-        "id": number,
-        "sum": made.sum,
-        "count": made.count,
-        "at": made.at,
-        "replayed": replayed,
-    }
+def reset_row(number: int, made: Reset) -> Row:
+    return {"id": number, "sum": made.sum, "count": made.count, "at": moment(made.at)}
 
 
 def _empty_row(empty: EmptyReset, *, replayed: bool) -> Row:
-    return {"id": 0, "sum": Decimal(0), "count": 0, "at": empty.at, "replayed": replayed}
+    made = Reset(Decimal(0), 0, 0, 0, empty.at, "")
+    return reset_row(0, made) | {"replayed": replayed}
+
+
+def moment(seconds: float | None) -> datetime | None:
+    """Say when that was on the clock of the schedule."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -5,15 +5,18 @@ from typing import TYPE_CHECKING, Final
 from faults.history import Attempt
 from faults.timeline import amount
 from simulation.adder import REQUEST_TIMEOUT
-from simulation.rows import Entry
+from simulation.rows import Entry, Reset
 
 if TYPE_CHECKING:
     from simulation.world import World
 
 # A writer's connection, and one more while it is replaced.
 MOST_SESSIONS: Final = 2
+# A pool's, and one more likewise; one operator needs one at a time.
+MOST_POOLED: Final = 3
 # The writer looks for those that waited too long ten times a second.
 _LONGEST: Final = REQUEST_TIMEOUT + 0.11
+_OK: Final = 200
 _CREATED: Final = 201
 
 
@@ -49,6 +52,10 @@ class BatchSkipped(Broken):
     """The database took a batch of a writer that was not its next."""
 
 
+class Misled(Broken):
+    """A checker found that clients were told what the ledger does not hold."""
+
+
 class Promises:
     """Looks at each answer as it is given."""
 
@@ -73,9 +80,21 @@ class Promises:
                     NotDurable(f"{attempt.values} was answered {answer}, but {entry_id} is {entry}")
                 )
 
+    def check_reset(self, attempt: Attempt) -> None:
+        """The same for a reset and its undo."""
+        took = attempt.ended - attempt.sent
+        if took > _LONGEST:
+            self._world.fail(TooLate(f"a {attempt.kind} was answered after {took:.3f} s"))
+        told = attempt.answer
+        if attempt.status not in (_OK, _CREATED) or told["id"] == 0:
+            return
+        row: Reset | None = self._world.cluster.durable(("reset", told["id"]))
+        if row is None or (row.undone_at is None and attempt.kind == "undo"):
+            self._world.fail(NotDurable(f"{attempt.kind} was answered {told}, but it is {row}"))
+
     def check_sessions(self) -> None:
         for user, most in self._world.cluster.most_sessions.items():
-            if most > MOST_SESSIONS:
+            if most > (MOST_SESSIONS if user.startswith("adder") else MOST_POOLED):
                 self._world.fail(TooManySessions(f"{user} held {most} sessions at once"))
 
     def check_batches(self) -> None:

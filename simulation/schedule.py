@@ -14,25 +14,38 @@ from simulation.faults import FAULTS, Fault
 from simulation.functions import MAX_SUM
 
 # Seconds in which all is asked for and goes wrong.
-LENGTH: Final = 4.0
+LENGTH: Final = 3.0
 _STEP: Final = 0.05
-_ASKS: Final = 6
-_FAULTS: Final = 6
+_ASKS: Final = 5
+_ORDERS: Final = 1
+_FAULTS: Final = 5
 _SECONDS: Final = (0.2, 1.0, 2.5, 5.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """An add that a client wants: at which adder, again at which, and how long it waits."""
+    """An add that a client wants: at which adder, again at which, and how long it waits.
+
+    `values` is how many, and `size` about how large each is.
+    """
 
     at: float
     adder: int
     values: int
+    size: int
     batch: bool
     keyed: bool
     twice: bool
     patience: float | None
     retry_adder: int
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A reset that an operator orders, and whether it is then undone."""
+
+    at: float
+    undo: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +71,7 @@ class Schedule:
     adders: int
     max_sum: Decimal
     asks: list[Ask]
+    orders: list[Order]
     faults: list[Planned]
 
     @property
@@ -72,6 +86,7 @@ def draw() -> Schedule:
     adders = choice((1, 2))
     max_sum = choice((MAX_SUM, MAX_SUM, MAX_SUM, Decimal(40)))
     asks = [ask for _ in range(_ASKS) if (ask := _ask(adders)) is not None]
+    orders = [order for _ in range(_ORDERS) if (order := _order()) is not None]
     faults = [planned for _ in range(_FAULTS) if (planned := _fault(adders)) is not None]
     return Schedule(
         jitter,
@@ -79,13 +94,14 @@ def draw() -> Schedule:
         adders,
         max_sum,
         sorted(asks, key=lambda it: it.at),
+        orders,
         sorted(faults, key=lambda it: it.at),
     )
 
 
 def plain(adder: int) -> Ask:
     """A plain add, which waits for its answer."""
-    return Ask(0.0, adder, 1, False, False, False, None, adder)  # noqa: FBT003
+    return Ask(0.0, adder, 1, 0, False, False, False, None, adder)  # noqa: FBT003
 
 
 def _ask(adders: int) -> Ask | None:
@@ -94,6 +110,7 @@ def _ask(adders: int) -> Ask | None:
         at=_moment(),
         adder=randint(0, 1) % adders,
         values=choice((1, 1, 1, 2, 3)),
+        size=choice((0, 0, 30, -30)),
         batch=choice((False, False, True)),
         keyed=choice((False, True)),
         twice=choice((False, False, False, True)),
@@ -101,6 +118,12 @@ def _ask(adders: int) -> Ask | None:
         retry_adder=randint(0, 1) % adders,
     )
     return ask if there else None
+
+
+def _order() -> Order | None:
+    there = choice((False, False, False, False, False, True))
+    order = Order(at=_moment(), undo=choice((False, True)))
+    return order if there else None
 
 
 def _fault(adders: int) -> Planned | None:

@@ -46,8 +46,12 @@ class Server:
         return self.standby.confirmation(len(self.log))
 
     def sessions(self) -> Counter[str]:
-        """Count the sessions of each user, without those that were stopped."""
-        return Counter(backend.user for backend in self.backends if not backend.is_stopped())
+        """Count the sessions of each user, without those that no client can end for now."""
+        return Counter(
+            backend.user
+            for backend in self.backends
+            if not (backend.is_stopped() or backend.cut_off)
+        )
 
     def crash(self) -> None:
         """End every session at once, whatever it does."""

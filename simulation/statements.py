@@ -5,13 +5,30 @@ from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from simulation.functions import Row
+from simulation.functions import Row, moment, reset_row
 from simulation.rows import TOTAL
 from simulation.transaction import Transaction
 
 if TYPE_CHECKING:
     from simulation.backend import Backend
 
+# The columns of what has any, for who asks before there are rows.
+_COLUMNS: Final = {
+    "reset_total": ("id", "sum", "count", "at", "replayed"),
+    "undo_reset": ("id", "sum", "count", "at", "undone_at"),
+    "confirm": ("confirm",),
+    "free_total": ("free_total",),
+}
+_RESET: Final = ("id", "sum", "count", "at", "undone_at", "undoable")
+# What SQLAlchemy asks of each server once.
+_SETTINGS: Final = {
+    "pg_catalog.version()": "PostgreSQL 18.0",
+    "current_schema()": "public",
+    "transaction isolation level": "read committed",
+    "standard_conforming_strings": "on",
+    "SELECT 1": 1,
+}
+_CLOCK: Final = "clock_timestamp()"
 # How long a session may keep the total before those who wait may end it.
 _MAY_HOLD: Final = 2.0
 _CALL: Final = re.compile(r"tally\.(\w+)\(")
@@ -52,6 +69,18 @@ async def free_total(backend: "Backend", tx: Transaction) -> list[Row]:
             other.terminate()
             ended += 1
     return [{"free_total": ended}]
+
+
+async def read_reset(backend: "Backend", tx: Transaction, number: int) -> list[Row]:
+    made = tx.read(("reset", number))
+    if made is None:
+        return []
+    row = reset_row(number, made)
+    return [row | {"undone_at": moment(made.undone_at), "undoable": False}]
+
+
+async def tell_time(backend: "Backend", tx: Transaction) -> list[Row]:
+    return [{"value": moment(backend.server.now())}]
 
 
 async def begin(backend: "Backend", tx: Transaction) -> list[Row]:
@@ -102,7 +131,26 @@ def statement_of(query: str) -> Statement:
     for text, statement in _OTHERS.items():
         if text in query:
             return statement
+    for text, value in _SETTINGS.items():
+        if text in query:
+            return Statement(_setting(value))
     raise LookupError(f"the model of the database does not know: {query}")
+
+
+def columns_of(query: str) -> tuple[str, ...]:
+    """Name the columns of what a statement returns."""
+    if (called := _CALL.search(query)) is not None:
+        return _COLUMNS[called[1]]
+    if "FROM tally.reset" in query:
+        return _RESET
+    return ("value",) if any(text in query for text in (*_SETTINGS, _CLOCK)) else ()
+
+
+def _setting(value: object) -> Callable[..., Awaitable[list[Row]]]:
+    async def run(backend: "Backend", tx: Transaction) -> list[Row]:
+        return [{"value": value}]
+
+    return run
 
 
 def _limit_locks(seconds: float) -> Callable[..., Awaitable[list[Row]]]:
@@ -122,4 +170,6 @@ _OTHERS: Final = {
     "SAVEPOINT": Statement(save),
     "set_config(": Statement(nothing),
     "pg_terminate_backend(": Statement(terminate),
+    "FROM tally.reset": Statement(read_reset),
+    _CLOCK: Statement(tell_time),
 }

@@ -31,12 +31,15 @@ class Locks:
 class Transaction:
     """Reads what is visible and what it wrote itself, as READ COMMITTED does."""
 
-    def __init__(self, rows: dict[Key, Any], locks: Locks, began: float, wait: Wait) -> None:
+    def __init__(
+        self, rows: dict[Key, Any], locks: Locks, now: Callable[[], float], wait: Wait
+    ) -> None:
         self._rows = rows
         self._locks = locks
         self._wait = wait
         self._savepoints: list[tuple[dict[Key, Any], int]] = []
-        self.began = began
+        self.now = now
+        self.began = now()
         self.writes: dict[Key, Any] = {}
         self.locked: list[Key] = []
         self.confirms = False

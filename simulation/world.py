@@ -15,17 +15,19 @@ from faults.checkers.adds import (
     in_order,
     nothing_else,
     refused_absent,
+    told_of_keys,
     unknown_once,
 )
 from faults.checkers.evidence import Evidence
-from faults.checkers.ledger import chain
+from faults.checkers.ledger import chain, resets
 from faults.checkers.replays import replays
 from faults.history import Attempt, FinalState, History
-from simulation.adder import Process, Reply
+from simulation.adder import REQUEST_TIMEOUT, Process, Reply
 from simulation.client import CREATED, UNAVAILABLE, Client
 from simulation.cluster import Cluster
 from simulation.functions import Functions
-from simulation.promises import Broken, InternalError, NotServed, NotTogether, Promises
+from simulation.operator import OK, Operator
+from simulation.promises import Broken, InternalError, Misled, NotServed, NotTogether, Promises
 from simulation.rows import TOTAL, Total
 from simulation.schedule import Planned, Schedule, draw, plain
 from simulation.seeded import seeded
@@ -33,19 +35,21 @@ from simulation.seeded import seeded
 # Seconds after everything was healed until every adder serves again.
 _RESUMES_WITHIN: Final = 10.0
 # So many plain adds at once are one commit, or two where one was under way.
-_TOGETHER: Final = 4
+_TOGETHER: Final = 3
 _COMMITS: Final = 2
 _PAUSE: Final = 0.1
 CHECKERS: Final = (
     durable_once,
     refused_absent,
+    told_of_keys,
     unknown_once,
     nothing_else,
     in_order,
     chain,
+    resets,
     replays,
 )
-_Event = tuple[float, tuple[object, ...]]
+Event = tuple[float, tuple[object, ...]]
 
 
 class World:
@@ -56,13 +60,17 @@ class World:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
-        self.events: list[_Event] = []
+        self.events: list[Event] = []
         self.trace = self._note if traced else self._ignore
         self.cluster = Cluster(functions(schedule.max_sum), schedule.jitter, self.trace)
         self.promises = Promises(self)
         self.processes: list[Process] = []
         self._schedule = schedule
         self._clients = [Client(self, number, ask) for number, ask in enumerate(schedule.asks, 1)]
+        self._operators = [
+            Operator(self, number, order, REQUEST_TIMEOUT)
+            for number, order in enumerate(schedule.orders, 1)
+        ]
         self._starts = 0
         self._broken: asyncio.Future[None] = self._loop.create_future()
         self._tasks: list[asyncio.Task[Any]] = []
@@ -83,6 +91,9 @@ class World:
         """End the run: a promise was not kept."""
         if not self._broken.done():
             self._broken.set_exception(error)
+
+    def at_its_end(self, attempt: Attempt) -> Attempt:
+        return replace(attempt, ended=self.now())
 
     async def kill(self, adder: int, seconds: float) -> None:
         """Kill an adder's process; a new one starts after a while."""
@@ -132,19 +143,23 @@ class World:
         for planned in self._schedule.faults:
             self.later(planned.at, partial(self._inject, planned))
         for client in self._clients:
-            self.later(client.ask.at, partial(self.spawn, client.run()))
+            self.later(client.ask.at, partial(self._ask, client))
+        for operator in self._operators:
+            self.later(operator.order.at, partial(self._ask, operator))
         await asyncio.sleep(self._schedule.length)
         self.cluster.heal()
         self.trace("healed")
         await asyncio.gather(*(self._serves(adder) for adder in range(self._schedule.adders)))
         await asyncio.gather(*self._tasks)
         await asyncio.gather(*(client.settle() for client in self._clients))
-        for adder in range(self._schedule.adders):
-            await self._shares_commits(adder)
+        await self._shares_commits(self._schedule.adders - 1)
         self.promises.check_sessions()
         self.promises.check_batches()
         self.cluster.fail_over(0.0, old="killed", demoted_after=0.0)
         self._judge()
+
+    def _ask(self, client: Client | Operator) -> None:
+        self.spawn(client.run())
 
     def _inject(self, planned: Planned) -> None:
         self.trace("fault", planned)
@@ -178,7 +193,8 @@ class World:
 
     def _judge(self) -> None:
         history = History()
-        attempts = [attempt for client in self._clients for attempt in client.attempts]
+        asked = (*self._clients, *self._operators)
+        attempts = [attempt for one in asked for attempt in one.attempts]
         for attempt in sorted(attempts, key=lambda it: it.ended):
             history.add(self._remembered(attempt))
         history.add(self._final_state())
@@ -186,11 +202,11 @@ class World:
         for checker in CHECKERS:
             for finding in checker(evidence):
                 if finding is not None:
-                    raise Broken(f"{checker.__name__}: {finding}")
+                    raise Misled(f"{checker.__name__}: {finding}")
 
     def _remembered(self, attempt: Attempt) -> Attempt:
         """A restored backup may have lost what was acknowledged before."""
-        if attempt.status == CREATED and attempt.ended < self.cluster.restored_at:
+        if attempt.status in (OK, CREATED) and attempt.ended < self.cluster.restored_at:
             return replace(attempt, status=None, answer=None, replayed=False, error="restored")
         return attempt
 
@@ -204,11 +220,16 @@ class World:
                 if table == "entry"
             ],
             total=total._asdict() | {"sum": f"{total.sum:f}"},
+            resets=[
+                row._asdict() | {"id": number, "sum": f"{row.sum:f}"}
+                for (table, number), row in rows.items()
+                if table == "reset"
+            ],
         )
 
 
 async def simulate(
-    functions: Callable[[Decimal], Functions] = Functions, *, traced: list[_Event] | None = None
+    functions: Callable[[Decimal], Functions] = Functions, *, traced: list[Event] | None = None
 ) -> None:
     """Draw a schedule and run it. Raises `Broken`; `traced` gets what happened."""
     world = World(draw(), functions, traced=traced is not None)
