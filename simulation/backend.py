@@ -13,6 +13,9 @@ from simulation.transaction import Transaction
 if TYPE_CHECKING:
     from simulation.server import Server
 
+# client_connection_check_interval, as sessions set it.
+_LOOKS_EVERY: Final = 1.0
+_FATAL: Final = {"severity": "FATAL", "severity_en": "FATAL"}
 # What PostgreSQL names in its warning when a commit's wait for its standby is cancelled.
 CANCELLED_WAIT: Final = "SyncRepWaitForLSN"
 
@@ -24,6 +27,9 @@ class Backend:
         self.server = server
         self.user = user
         self.name = name
+        self.pid = next(server.pids)
+        self.looks_for_client = False
+        """Whether it notices within a second that its client left, while it waits for a lock."""
         self.query = ""
         """What it runs, or ran last."""
         self.lock_timeout: float | None = None
@@ -45,7 +51,7 @@ class Backend:
 
     def terminate(self) -> None:
         """As pg_terminate_backend."""
-        self._signal(refused(asyncpg.AdminShutdownError, "terminating connection"))
+        self._signal(refused(asyncpg.AdminShutdownError, "terminating connection", **_FATAL))
 
     def cancel(self) -> None:
         """As pg_cancel_backend; does nothing to an idle one."""
@@ -61,6 +67,12 @@ class Backend:
         self.client_left = True
         if self.busy is None:
             self.end()
+        elif self.looks_for_client:
+            asyncio.get_running_loop().call_later(_LOOKS_EVERY, self._look_for_client)
+
+    def _look_for_client(self) -> None:
+        if self.alive and self.waits_for == "Lock":
+            self.terminate()
 
     def end(self) -> None:
         """End the process, and roll back what is open."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from random import Random
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
@@ -59,10 +59,15 @@ class Cluster:
         return 0.0005 / (1 - self._random.random()) ** 0.5
 
     async def connect(
-        self, url: str, *, timeout: float, server_settings: dict[str, str], **_: object  # noqa: ASYNC109
+        self,
+        url: str,
+        *,
+        timeout: float,  # noqa: ASYNC109 - asyncpg's own
+        server_settings: dict[str, str],
+        **_: object,
     ) -> Connection:
         """As asyncpg.connect: take any server that is a primary."""
-        user = urlsplit(url).username or ""
+        user = parse_qs(urlsplit(url).query)["user"][0]
         self.tries += 1
         await asyncio.sleep(self.delay())
         server = self._choose()

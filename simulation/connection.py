@@ -19,6 +19,7 @@ class Connection:
 
     def __init__(self, backend: Backend, delay: Callable[[], float]) -> None:
         self._backend = backend
+        self._transport = SimpleNamespace(get_extra_info=lambda name: None)
         self._delay = delay
         self._loop = asyncio.get_running_loop()
         self._closed = False
@@ -63,6 +64,9 @@ class Connection:
 
     async def execute(self, query: str, *arguments: Any, timeout: float | None = None) -> None:  # noqa: ANN401, ASYNC109
         await self.fetch(query, *arguments, timeout=timeout)
+
+    def get_server_pid(self) -> int:
+        return self._backend.pid
 
     def is_closed(self) -> bool:
         return self._closed

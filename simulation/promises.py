@@ -6,6 +6,7 @@ from faults.history import Attempt
 from faults.timeline import amount
 from simulation.adder import REQUEST_TIMEOUT
 from simulation.rows import Entry, Reset
+from tally.ledger.database import GRACE
 
 if TYPE_CHECKING:
     from simulation.world import World
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
 MOST_SESSIONS: Final = 2
 # A pool's, and one more likewise; one operator needs one at a time.
 MOST_POOLED: Final = 3
-# The writer looks for those that waited too long ten times a second.
-_LONGEST: Final = REQUEST_TIMEOUT + 0.11
+# The writer looks for those that waited too long ten times a second, and lets a try go on for a
+# while that began in time.
+_LONGEST: Final = REQUEST_TIMEOUT + GRACE + 0.11
 _OK: Final = 200
 _CREATED: Final = 201
 

@@ -41,6 +41,7 @@ def search(
     runs: int,
     seconds: float | None = None,
     functions: type[Functions] = Functions,
+    shrink: bool = True,
 ) -> Finding | int:
     """Try that many schedules, or for so long; give how many kept every promise, or a finding."""
     try:
@@ -51,11 +52,20 @@ def search(
             max_duration=seconds,
             config=_CONFIG,
             database=False,
+            shrink=shrink,
         )
     except BugFound as found:
         report = found.report
         return Finding(report.token, report.failure.message, report.runs)
     return stats.runs
+
+
+def schedule(seed: int, number: int) -> str:
+    """Give the token of a schedule that `search` tries, by its number from 0."""
+    strategy = RandomWalk(seed)
+    strategy.start(number)
+    result = detangle.execute(simulate, config=_CONFIG, strategy=strategy)
+    return detangle.encode_token(result.values)
 
 
 def replay(token: str, functions: type[Functions] = Functions) -> tuple[list[Event], str | None]:

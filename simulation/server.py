@@ -1,6 +1,7 @@
 """One PostgreSQL server: its rows, its log, its sessions, and the standby that its commits wait for."""
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -36,6 +37,7 @@ class Server:
         self.locks = Locks()
         self.rows: dict[Key, Any] = {}
         self.backends: list[Backend] = []
+        self.pids = itertools.count(1)
         self.stopped_until = 0.0
         self._recover()
 

@@ -42,16 +42,31 @@ class Statement(NamedTuple):
     ends: bool = False
 
 
-async def nothing(backend: "Backend", tx: Transaction, *arguments: Any) -> list[Row]:  # noqa: ANN401
+async def pin(
+    backend: "Backend", tx: Transaction, names: list[str], values: list[str]
+) -> list[Row]:
+    """Set settings, of which the model knows one that changes what sessions do."""
+    interval = dict(zip(names, values, strict=True)).get("client_connection_check_interval")
+    backend.looks_for_client = interval is not None
     return []
 
 
-async def terminate(backend: "Backend", tx: Transaction, names: list[str]) -> list[Row]:
-    """pg_terminate_backend for sessions of one's own role that have these names."""
+async def terminate(
+    backend: "Backend", tx: Transaction, pattern: str, spared: list[str]
+) -> list[Row]:
+    """pg_terminate_backend for sessions of one's own role whose names begin so, but for some."""
     for other in list(backend.server.backends):
-        if other.user == backend.user and other.name in names:
+        if (
+            other.user == backend.user
+            and other.name.startswith(pattern.removesuffix("%"))
+            and other.name not in spared
+        ):
             other.terminate()
     return []
+
+
+async def tell_pid(backend: "Backend", tx: Transaction) -> list[Row]:
+    return [{"value": backend.pid}]
 
 
 async def free_total(backend: "Backend", tx: Transaction) -> list[Row]:
@@ -147,7 +162,7 @@ def columns_of(query: str) -> tuple[str, ...]:
 
 
 def _setting(value: object) -> Callable[..., Awaitable[list[Row]]]:
-    async def run(backend: "Backend", tx: Transaction) -> list[Row]:
+    async def run(backend: "Backend", tx: Transaction, *arguments: Any) -> list[Row]:  # noqa: ANN401
         return [{"value": value}]
 
     return run
@@ -168,7 +183,8 @@ _OTHERS: Final = {
     "ROLLBACK TO": Statement(roll_back_to_savepoint, ends=True),
     "ROLLBACK": Statement(roll_back, ends=True),
     "SAVEPOINT": Statement(save),
-    "set_config(": Statement(nothing),
+    "set_config(": Statement(pin),
+    "pg_backend_pid()": Statement(tell_pid),
     "pg_terminate_backend(": Statement(terminate),
     "FROM tally.reset": Statement(read_reset),
     _CLOCK: Statement(tell_time),

@@ -67,10 +67,7 @@ class World:
         self.processes: list[Process] = []
         self._schedule = schedule
         self._clients = [Client(self, number, ask) for number, ask in enumerate(schedule.asks, 1)]
-        self._operators = [
-            Operator(self, number, order, REQUEST_TIMEOUT)
-            for number, order in enumerate(schedule.orders, 1)
-        ]
+        self._operators: list[Operator] = []
         self._starts = 0
         self._broken: asyncio.Future[None] = self._loop.create_future()
         self._tasks: list[asyncio.Task[Any]] = []
@@ -144,8 +141,9 @@ class World:
             self.later(planned.at, partial(self._inject, planned))
         for client in self._clients:
             self.later(client.ask.at, partial(self._ask, client))
-        for operator in self._operators:
-            self.later(operator.order.at, partial(self._ask, operator))
+        for number, order in enumerate(self._schedule.orders, 1):
+            self._operators.append(Operator(self, number, order, REQUEST_TIMEOUT))
+            self.later(order.at, partial(self._ask, self._operators[-1]))
         await asyncio.sleep(self._schedule.length)
         self.cluster.heal()
         self.trace("healed")

@@ -6,10 +6,10 @@ from unittest import mock
 
 from simulation.functions import Functions
 from simulation.rows import Writer as WriterRow
-from tally.ledger import writer
-from tally.ledger.add import Request
+from tally.ledger import session, writer
 from tally.ledger.database import Database, Unavailable
 from tally.ledger.queue import Queue
+from tally.ledger.resets import Resets
 from tally.ledger.writer import Writer
 
 # In the database's functions, as revision 0002 had them
@@ -29,6 +29,15 @@ class ReplaysWithoutACommit(Functions):
 
     async def recall(self, tx, keys):
         rows = await super().recall(tx, keys)
+        tx.confirms = False
+        return rows
+
+
+class RepeatsResetsWithoutACommit(Functions):
+    """Believes what it sees of a reset's key."""
+
+    async def reset_total(self, tx, key):
+        rows = await super().reset_total(tx, key)
         tx.confirms = False
         return rows
 
@@ -100,16 +109,11 @@ def keeps_repeated_keys(requests):
     return [request for request in requests if not request.finished]
 
 
-async def never_frees_the_total(self):
-    await self._connected()
-
-
 async def never_expires(self):
     pass
 
 
-async def ends_nobody(self, connection):
-    pass
+ENDS_NOBODY = "SELECT 1 -- $1, $2"
 
 
 def ignores_warnings(self, ended_waits):
@@ -124,14 +128,18 @@ def begins_nothing_anew(self):
     pass
 
 
+async def believes_what_it_reads(self, reset_id):
+    return await self.get(reset_id)
+
+
 add_batch, give_up, put = Writer._add_batch, Writer._give_up, Queue.put
 
 
 @dataclass(frozen=True)
 class Bug:
-    """What to plant, and the promises that may show it."""
+    """What to plant, and the promises of which one must be seen broken."""
 
-    promises: tuple[str, ...]
+    broken: str
     functions: type[Functions] = Functions
     owner: object = None
     name: str = ""
@@ -139,30 +147,49 @@ class Bug:
 
     @contextmanager
     def planted(self):
-        with mock.patch.object(self.owner, self.name, self.stand_in) if self.owner else nullcontext():
+        """Plant it for a while; gives the functions of the database that goes with it."""
+        with (
+            mock.patch.object(self.owner, self.name, self.stand_in)
+            if self.owner
+            else nullcontext()
+        ):
             yield self.functions
 
 
-def _service(owner, name, stand_in, *promises):
-    return Bug(promises, owner=owner, name=name, stand_in=stand_in)
+def service(broken, owner, name, stand_in):
+    return Bug(broken, owner=owner, name=name, stand_in=stand_in)
 
 
 BUGS = {
-    "settles without a commit": Bug(("NotDurable",), SettlesWithoutACommit),
-    "replays without a commit": Bug(("NotDurable",), ReplaysWithoutACommit),
-    "takes any later batch": Bug(("BatchSkipped",), TakesAnyLaterBatch),
-    "settles without moving on": Bug((), SettlesWithoutMovingOn),
-    "lost is not stored": _service(Writer, "_outcome", believes_that_lost_is_not_stored),
-    "ignores a cancelled wait": _service(Database, "require_waited", ignores_warnings),
-    "acknowledges before the commit": _service(Writer, "_add_batch", acknowledges_before_the_commit),
-    "forgets keys of batches": _service(Writer, "_add_batch", forgets_keys_of_batches),
-    "numbers no batch": _service(Writer, "_add_batch", numbers_no_batch),
-    "calls what was sent known": _service(Writer, "_give_up", calls_what_was_sent_known),
-    "forgets that a repeat is one": _service(Unavailable, "under_key", forgets_that_there_was_a_key),
-    "begins nothing anew": _service(Writer, "_begin_anew", begins_nothing_anew),
-    "stays one by one": _service(Writer, "__setattr__", stays_one_by_one),
-    "puts the newest first": _service(Queue, "put", puts_first),
-    "keeps repeated keys": _service(writer, "_without_repeated_keys", keeps_repeated_keys),
-    "never expires": _service(Writer, "_expire", never_expires),
-    "ends no abandoned session": _service(Database, "_end_abandoned", ends_nobody),
+    "settles without a commit": Bug("NotDurable", SettlesWithoutACommit),
+    "replays without a commit": Bug("NotDurable", ReplaysWithoutACommit),
+    "repeats resets without a commit": Bug("NotDurable", RepeatsResetsWithoutACommit),
+    "reads an undo without a commit": service(
+        "NotDurable", Resets, "_confirmed", believes_what_it_reads
+    ),
+    "ignores a cancelled wait": service(
+        "NotDurable", Database, "require_waited", ignores_warnings
+    ),
+    "acknowledges before the commit": service(
+        "NotDurable", Writer, "_add_batch", acknowledges_before_the_commit
+    ),
+    "takes any later batch": Bug("BatchSkipped", TakesAnyLaterBatch),
+    "settles without moving on": Bug("BatchSkipped", SettlesWithoutMovingOn),
+    "numbers no batch": service("NotDurable", Writer, "_add_batch", numbers_no_batch),
+    "takes what is lost for not stored": service(
+        "Misled", Writer, "_outcome", believes_that_lost_is_not_stored
+    ),
+    "forgets keys of batches": service("Misled", Writer, "_add_batch", forgets_keys_of_batches),
+    "calls known what was sent": service("Misled", Writer, "_give_up", calls_what_was_sent_known),
+    "forgets that a repeat is one": service(
+        "Misled", Unavailable, "under_key", forgets_that_there_was_a_key
+    ),
+    "begins nothing anew": service("NotServed", Writer, "_begin_anew", begins_nothing_anew),
+    "keeps repeated keys": service(
+        "NotServed", writer, "_without_repeated_keys", keeps_repeated_keys
+    ),
+    "stays one by one": service("NotTogether", Writer, "__setattr__", stays_one_by_one),
+    "puts the newest first": service("TooLate", Queue, "put", puts_first),
+    "never expires": service("TooLate", Writer, "_expire", never_expires),
+    "ends no abandoned session": service("TooManySessions", session, "_END", ENDS_NOBODY),
 }
