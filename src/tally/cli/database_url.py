@@ -40,7 +40,13 @@ def checked(url: str) -> Iterator[None]:
         raise _unusable(url, str(error), "correct the user or the password") from None
     except asyncpg.InsufficientPrivilegeError as error:
         raise _unusable(url, str(error), "use a user that owns the database") from None
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+    except (
+        OSError,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.TargetServerAttributeNotMatched,
+        ValueError,
+    ) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise _unusable(url, reason, "start the server or correct the URL") from None
 

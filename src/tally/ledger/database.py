@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from tally.ledger.hosts import connect
 from tally.ledger.schema import REVISION
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ _END: Final = """
 """
 # Revisions this code has outgrown. Any other unknown revision is a newer one, which only adds
 # to what this code needs: during a release old services go on under the new schema.
-_OLDER_REVISIONS: Final[frozenset[str]] = frozenset({"0001", "0002"})
+_OLDER_REVISIONS: Final[frozenset[str]] = frozenset({"0001", "0002", "0003"})
 
 
 class Unavailable(Exception):
@@ -175,7 +176,7 @@ class Database:
             raise ConnectionError("a commit's wait for its standby was ended")
 
     async def _open(self, settings: dict[str, str]) -> Any:  # noqa: ANN401 - asyncpg is untyped
-        return await asyncpg.connect(self.url, timeout=self.timeout, server_settings=settings)
+        return await connect(self.url, self.timeout, is_connection_loss, server_settings=settings)
 
     def note_lost(self, error: Exception) -> None:
         """Report the database lost, once until it is back."""

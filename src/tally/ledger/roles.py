@@ -18,11 +18,12 @@ _READS: Final = {
     "tally_reset": "tally.total, tally.reset",
     "tally_operator": "ALL TABLES IN SCHEMA tally",
 }
+_AGE: Final = "behind_seconds"
 _CALLS: Final = {
-    "tally_adder": ("register_writer", "add_batch", "settle_batch", "recall", "free_total"),
-    "tally_display": (),
-    "tally_reset": ("reset_total", "undo_reset", "confirm", "free_total"),
-    "tally_operator": (),
+    "tally_adder": ("register_writer", "add_batch", "settle_batch", "recall", "free_total", _AGE),
+    "tally_display": (_AGE,),
+    "tally_reset": ("reset_total", "undo_reset", "confirm", "free_total", _AGE),
+    "tally_operator": (_AGE,),
 }
 ROLES: Final = tuple(_READS)
 
