@@ -8,29 +8,7 @@ import asyncpg
 import pytest
 
 from tally.ledger.database import Database
-from tally.ledger.hosts import each_host
 from tests.support.distribution_postgres import serving, standby_of
-
-
-@pytest.mark.parametrize(
-    ("url", "hosts"),
-    [
-        ("postgresql://u:p@a:1/db?x=1", ["postgresql://u:p@a:1/db?x=1"]),
-        ("postgresql://u@a:1,b:2/db", ["postgresql://u@a:1/db", "postgresql://u@b:2/db"]),
-        ("postgresql://a,b/db", ["postgresql://a/db", "postgresql://b/db"]),
-        ("postgresql:///db?host=/a", ["postgresql:///db?host=/a"]),
-        (
-            "postgresql://u@/db?host=a,b&port=1,2",
-            ["postgresql://u@/db?host=a&port=1", "postgresql://u@/db?host=b&port=2"],
-        ),
-        (
-            "postgresql:///db?port=7&host=a,b",
-            ["postgresql:///db?host=a&port=7", "postgresql:///db?host=b&port=7"],
-        ),
-    ],
-)
-def test_each_host_has_a_url_of_its_own(url, hosts):
-    assert each_host(url) == hosts
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tally.ledger.database import Unavailable
-from tally.ledger.roles import powers_beyond
+from tally.ledger.privileges import powers_beyond
 from tally.services.service import Service
 from tally.web.log import Log
 
