@@ -237,7 +237,7 @@ class LedgerMachine(RuleBasedStateMachine):
     async def compare(self):
         model = self.model
         assert await self.reader.total() == Total(model.sum, len(model.current), model.last_id)
-        shown = await self.reader.entries(None, 1000)
+        shown = (await self.reader.page(None, 1000)).entries
         assert [(row.id, row.value, row.sum_after) for row in shown] == model.current[::-1]
         kept = await self.owner.fetch("SELECT id FROM tally.entry ORDER BY id")
         assert [row["id"] for row in kept] == [row[0] for row in model.kept()]

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -167,8 +168,12 @@ def export(form: "FileFormat", output: Any) -> None:  # noqa: ANN401
         async def write(data: bytes) -> None:
             output.write(data)
 
+        def begin(behind: float | None) -> None:
+            if behind is not None:
+                click.echo(f"read from a standby, up to {ceil(behind)} s behind", err=True)
+
         try:
-            await run(database, form, write)
+            await run(database, form, write, begin)
         except BrokenPipeError:
             # Whoever reads has read enough, as in `tally export | head`.
             sys.stderr.close()

@@ -5,6 +5,7 @@ from typing import Any, Final, Literal
 
 from tally.ledger.database import Database
 from tally.ledger.failures import Unavailable, unavailable_if_lost
+from tally.ledger.reader import BEHIND
 
 FileFormat = Literal["csv", "ndjson"]
 
@@ -16,6 +17,7 @@ _ENTRIES: Final = """
            to_char(added_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS added_at
       FROM tally.entry WHERE id > {after} AND id <= {through} ORDER BY id
 """
+_EXTENT: Final = f"SELECT cleared_through, last_id, {BEHIND} FROM tally.total"  # noqa: S608
 # Nothing in such a line has to be escaped, in JSON or in COPY's text format.
 _NDJSON: Final = f"""
     SELECT format('{{{{"id":%s,"value":"%s","sum_after":"%s","added_at":"%s"}}}}',
@@ -25,9 +27,15 @@ _NDJSON: Final = f"""
 
 
 async def export(
-    database: Database, form: FileFormat, write: Callable[[bytes], Awaitable[None]]
+    database: Database,
+    form: FileFormat,
+    write: Callable[[bytes], Awaitable[None]],
+    begin: Callable[[float | None], None] = lambda behind: None,
 ) -> None:
     """Write every current entry, oldest first, as of one moment.
+
+    Before the first write `begin` is told how many seconds that moment may be behind, at most, or
+    None where the ledger itself is read.
 
     Entries never change and their ids have no gaps, so those up to the last id of that moment are
     the moment's entries, whenever they are read: each page is a statement of its own, and a reader
@@ -37,9 +45,8 @@ async def export(
     query, copied_as = (_ENTRIES, "csv") if form == "csv" else (_NDJSON, "text")
     connection = await _read(database.connect())
     try:
-        after, last = await _read(
-            connection.fetchrow("SELECT cleared_through, last_id FROM tally.total")
-        )
+        after, last, behind = await _read(connection.fetchrow(_EXTENT))
+        begin(behind)
         if form == "csv":
             await write(CSV_HEADER)
         while after < last:

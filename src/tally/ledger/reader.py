@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import BigInteger, Float, Row, any_, literal, literal_column, select, text
+from sqlalchemy import BigInteger, Float, Row, any_, literal, literal_column, select, text, true
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -43,6 +43,14 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """Entries, newest first; `behind` as a total's."""
+
+    entries: list[Entry]
+    behind: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """What the display's page shows, all of one moment.
 
@@ -65,24 +73,16 @@ class Reader:
     async def overview(self) -> Overview:
         return await self._database.run(_read_overview)
 
-    async def entries(self, before: int | None, limit: int) -> list[Entry]:
+    async def page(self, before: int | None, limit: int) -> Page:
         """Read current entries with ids below `before`, newest first, at most `limit`."""
         return await self._database.run(
-            lambda connection: _read_entries(connection, before, limit), one_statement=True
+            lambda connection: _read_page(connection, before, limit), one_statement=True
         )
 
 
-# A standby that has replayed all it received is not behind, while its receiver runs: any role may
-# see that it does, and nothing else of it. Without, it is as old as the last commit it replayed.
-_BEHIND: Final = """
-    CASE WHEN NOT pg_is_in_recovery() THEN NULL
-         WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
-              AND EXISTS (SELECT FROM pg_stat_wal_receiver WHERE pid IS NOT NULL) THEN 0
-         ELSE greatest(0, extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()))
-    END::float8
-"""
+BEHIND: Final = "CASE WHEN pg_is_in_recovery() THEN tally.behind_seconds() END"
 _TOTAL: Final = select(
-    total.c.sum, total.c["count"], total.c.last_id, literal_column(_BEHIND, Float)
+    total.c.sum, total.c["count"], total.c.last_id, literal_column(BEHIND, Float)
 )
 
 
@@ -91,19 +91,23 @@ async def read_total(connection: AsyncConnection) -> Total:
     return Total(*(await connection.execute(_TOTAL)).one())
 
 
-async def _read_entries(connection: AsyncConnection, before: int | None, limit: int) -> list[Entry]:
+async def _read_page(connection: AsyncConnection, before: int | None, limit: int) -> Page:
     cleared_through = select(total.c.cleared_through).scalar_subquery()
     query = select(entry).where(entry.c.id > cleared_through)
     if before is not None:
         query = query.where(entry.c.id < before)
-    rows = await connection.execute(query.order_by(entry.c.id.desc()).limit(limit))
-    return [_entry(row) for row in rows]
+    page = query.order_by(entry.c.id.desc()).limit(limit).subquery()
+    # A row even where there is no entry.
+    age = select(literal_column(BEHIND, Float).label("behind")).subquery()
+    both = select(age, page).select_from(age.outerjoin(page, true()))
+    found = (await connection.execute(both.order_by(page.c.id.desc()))).all()
+    return Page([_entry(row) for row in found if row.id is not None], found[0].behind)
 
 
 async def _read_overview(connection: AsyncConnection) -> Overview:
     await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
     now = await read_total(connection)
-    newest = await _read_entries(connection, None, NEWEST)
+    newest = await _read_page(connection, None, NEWEST)
     sampled = _spread(now.last_id - now.count + 1, now.last_id, POINTS)
     rows = await connection.execute(
         # One array, where IN would be a statement with a parameter for each id.
@@ -111,7 +115,7 @@ async def _read_overview(connection: AsyncConnection) -> Overview:
         .where(entry.c.id == any_(literal(sampled, ARRAY(BigInteger))))
         .order_by(entry.c.id)
     )
-    return Overview(now, newest, [_entry(row) for row in rows], datetime.now(UTC))
+    return Overview(now, newest.entries, [_entry(row) for row in rows], datetime.now(UTC))
 
 
 def _spread(first: int, last: int, most: int) -> list[int]:

@@ -22,11 +22,13 @@ READS: Final = {
     "tally_reset": "tally.total, tally.reset",
     "tally_operator": ", ".join(f"tally.{table.name}" for table in metadata.tables.values()),
 }
+# What any may call that reads: it changes nothing.
+AGE: Final = "behind_seconds"
 CALLS: Final = {
-    "tally_adder": ("register_writer", "add_batch", "settle_batch", "recall", "free_total"),
-    "tally_display": (),
-    "tally_reset": ("reset_total", "undo_reset", "confirm", "free_total"),
-    "tally_operator": (),
+    "tally_adder": ("register_writer", "add_batch", "settle_batch", "recall", "free_total", AGE),
+    "tally_display": (AGE,),
+    "tally_reset": ("reset_total", "undo_reset", "confirm", "free_total", AGE),
+    "tally_operator": (AGE,),
 }
 ROLES: Final = tuple(READS)
 

@@ -91,7 +91,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        amount=text.amount, size=text.size, time=text.time, duration=text.duration
+        amount=text.amount, size=text.size, time=text.time, duration=text.duration, age=text.age
     )
     environment.globals.update(asset=_asset, chart=chart.svg, version=_version)
     return environment

@@ -1,6 +1,7 @@
 """The display: shows the values and their sum. Its role can only read."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from starlette.requests import Request
@@ -94,27 +95,31 @@ class Display(Service):
             total=representation.total(overview.total),
             entries=[representation.entry(entry) for entry in overview.newest],
             points=_points(overview),
-            behind=overview.total.behind,
         )
 
     async def _entries(self, request: Request) -> Response:
         before, limit = read_page(request.scope["query_string"], most=MAX_LIMIT, usual=USUAL_LIMIT)
-        entries = await self._reader.entries(before, limit)
-        return JSONResponse(
-            {"entries": [representation.in_json(representation.entry(entry)) for entry in entries]}
-        )
+        return JSONResponse(representation.page(await self._reader.page(before, limit)))
 
     async def _export(self, request: Request) -> Response:
-        return Stream(self._write_csv, _EXPORT_HEADERS)
+        def begin(behind: float | None) -> None:
+            if behind is not None:
+                stream.headers["tally-behind-seconds"] = str(round(behind, 3))
 
-    async def _write_csv(self, write: Write, receive: Receive) -> None:
+        async def send(write: Write, receive: Receive) -> None:
+            await self._write_csv(write, begin)
+
+        stream = Stream(send, _EXPORT_HEADERS)
+        return stream
+
+    async def _write_csv(self, write: Write, begin: Callable[[float | None], None]) -> None:
         if self._exports >= MAX_EXPORTS:
             raise Problem(503, "too many exports at once", retry_after=RETRY_AFTER)
         self._exports += 1
         try:
             async with asyncio.timeout(EXPORT_SECONDS):
                 await self._reader.total()  # waits while the database is away
-                await export(self.database, "csv", write)
+                await export(self.database, "csv", write, begin)
         except TimeoutError:
             raise Problem(408, "the client takes the export too slowly") from None
         finally:
