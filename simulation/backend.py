@@ -122,7 +122,7 @@ class Backend:
                 raise refused(asyncpg.InFailedSQLTransactionError, "transaction is aborted")
             rows = await self._run(tx, statement, arguments)
         except Exception as error:
-            tx.failed = True
+            tx.fail()
             if self.transaction is None:
                 tx.end()
             if isinstance(error, asyncpg.AdminShutdownError):

@@ -144,7 +144,7 @@ class Cluster:
             was.crash()
             return
         if old == "stopped":
-            was.stopped_until = self._now() + demoted_after / 2
+            was.stopped_until = max(was.stopped_until, self._now() + demoted_after / 2)
         self.old_leaders.append(was)
         self._loop.call_later(demoted_after, self._demote, was)
 
@@ -182,6 +182,5 @@ class Cluster:
         self.disturbances.clear()
         for server in list(self.old_leaders):
             self._demote(server)
-        self.leader.stopped_until = 0.0
         self.leader.standby.go_on()
 

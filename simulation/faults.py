@@ -56,7 +56,7 @@ def leader_restarts(world: "World", adder: int, seconds: float, random: Random) 
 def leader_stops(world: "World", adder: int, seconds: float, random: Random) -> None:
     """The whole server is stopped for a while."""
     leader = world.cluster.leader
-    leader.stopped_until = world.now() + seconds
+    leader.stopped_until = max(leader.stopped_until, world.now() + seconds)
 
 
 def backup_is_restored(world: "World", adder: int, seconds: float, random: Random) -> None:
@@ -120,9 +120,11 @@ def _silence(backend: Backend, connection: Connection | None, seconds: float) ->
 
 _Act = Callable[[Backend, Connection | None, float], None]
 _ACTS: Final[tuple[_Act, ...]] = (_terminate, _cancel, _stop, _reset, _silence)
-# Twice what tells visible from durable.
+# Several times what tells visible from durable.
 FAULTS: Final[tuple[Fault, ...]] = (
+    standby_stalls,
     statement_is_disturbed,
+    sessions_are_ended,
     standby_stalls,
     statement_is_disturbed,
     standby_stalls,

@@ -52,7 +52,7 @@ class Functions:
         await tx.lock(("writer", writer))
         if tx.read(("writer", writer)) is None:
             tx.write(("writer", writer), Writer())
-        return [{"register_writer": ""}]
+        return [{"register_writer": None}]
 
     async def add_batch(  # noqa: PLR0917 - as declared
         self,
@@ -77,7 +77,7 @@ class Functions:
             total = total._replace(
                 sum=plus(total.sum, value), count=total.count + 1, last_id=total.last_id + 1
             )
-            if abs(value) >= MAX_VALUE or abs(total.sum) >= self._max_sum:
+            if value.copy_abs() >= MAX_VALUE or total.sum.copy_abs() >= self._max_sum:
                 raise refused(asyncpg.CheckViolationError, "out of range", table_name="entry")
             tx.write(("entry", total.last_id), Entry(value, total.sum))
         given = [items(text) for text in (keys, bodies, firsts, lasts)]
@@ -181,7 +181,7 @@ class Functions:
         standing = [(it, made) for it, made in resets(tx) if made.undone_at is None]
         if not standing or standing[-1][0] != number:
             raise refused(
-                asyncpg.PostgresError,
+                asyncpg.UnknownPostgresError,
                 f"reset {number} is not the newest reset not yet undone",
                 sqlstate="TA001",
             )
@@ -191,7 +191,7 @@ class Functions:
             count=was.count + made.count,
             cleared_through=made.cleared_from,
         )
-        if abs(total.sum) >= self._max_sum:
+        if total.sum.copy_abs() >= self._max_sum:  # copied, for abs() rounds
             raise refused(asyncpg.CheckViolationError, "out of range", table_name="total")
         tx.write(TOTAL, total)
         undone = made._replace(undone_at=tx.now(), undone_after=was.last_id)

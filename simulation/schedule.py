@@ -83,7 +83,7 @@ class Schedule:
 def draw() -> Schedule:
     """Draw a schedule from detangle's choices."""
     jitter = randint(0, 2**16)
-    adders = choice((1, 2))
+    adders = choice((1, 2, 2))
     max_sum = choice((MAX_SUM, MAX_SUM, MAX_SUM, Decimal(40)))
     asks = [ask for _ in range(_ASKS) if (ask := _ask(adders)) is not None]
     orders = [order for _ in range(_ORDERS) if (order := _order()) is not None]
@@ -112,7 +112,7 @@ def _ask(adders: int) -> Ask | None:
         values=choice((1, 1, 1, 2, 3)),
         size=choice((0, 0, 30, -30)),
         batch=choice((False, False, True)),
-        keyed=choice((False, True)),
+        keyed=choice((False, True, True)),
         twice=choice((False, False, False, True)),
         patience=choice((None, None, 0.01, 0.5)),
         retry_adder=randint(0, 1) % adders,

@@ -15,6 +15,8 @@ from simulation.world import Event, simulate
 
 # Seconds of virtual time: a schedule that is not over by then hangs.
 _LONGEST: Final = 60.0
+# Characters shown of each part of what happened.
+_WIDEST: Final = 150
 # A callback is run when asyncio would run it: the program has no other order.
 _CONFIG: Final = SimConfig(reorder=False, seed_random=False, max_time=_LONGEST)
 
@@ -81,4 +83,5 @@ def replay(token: str, functions: type[Functions] = Functions) -> tuple[list[Eve
 def lines(events: list[Event]) -> Iterator[str]:
     """Write what happened, a line each."""
     for moment, what in events:
-        yield f"{moment:9.4f}  " + " ".join(" ".join(str(part).split()) for part in what)
+        words = (" ".join(str(part).split()) for part in what)
+        yield f"{moment:9.4f}  " + " ".join(f"{word:.{_WIDEST}}" for word in words)

@@ -32,7 +32,7 @@ _CLOCK: Final = "clock_timestamp()"
 # How long a session may keep the total before those who wait may end it.
 _MAY_HOLD: Final = 2.0
 _CALL: Final = re.compile(r"tally\.(\w+)\(")
-_LOCK_TIMEOUT: Final = re.compile(r"^SET (?:LOCAL )?lock_timeout = '(\d+)s'")
+_LOCK_TIMEOUT: Final = re.compile(r"^SET (?:LOCAL )?lock_timeout = '(\d+)(m?s)'")
 
 
 class Statement(NamedTuple):
@@ -86,7 +86,8 @@ async def free_total(backend: "Backend", tx: Transaction) -> list[Row]:
     return [{"free_total": ended}]
 
 
-async def read_reset(backend: "Backend", tx: Transaction, number: int) -> list[Row]:
+async def read_reset(backend: "Backend", tx: Transaction, *arguments: Any) -> list[Row]:  # noqa: ANN401
+    number = arguments[-1]
     made = tx.read(("reset", number))
     if made is None:
         return []
@@ -142,7 +143,8 @@ def statement_of(query: str) -> Statement:
     if (called := _CALL.search(query)) is not None:
         return Statement(free_total if called[1] == "free_total" else _function(called[1]))
     if (limit := _LOCK_TIMEOUT.match(query)) is not None:
-        return Statement(_limit_locks(float(limit[1])))
+        unit = 0.001 if limit[2] == "ms" else 1.0
+        return Statement(_limit_locks(float(limit[1]) * unit))
     for text, statement in _OTHERS.items():
         if text in query:
             return statement

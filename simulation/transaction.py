@@ -80,6 +80,11 @@ class Transaction:
         self._release(kept)
         self.failed = False
 
+    def fail(self) -> None:
+        """Undo what came after the newest savepoint; until that is gone back to, nothing runs."""
+        self.failed = True
+        self._release(self._savepoints[-1][1] if self._savepoints else 0)
+
     def end(self) -> None:
         """Release all locks: it was committed or rolled back."""
         self.ended = True

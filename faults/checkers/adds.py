@@ -5,7 +5,7 @@ from typing import Any
 
 from faults.checkers.evidence import Evidence, Facts
 from faults.history import Attempt
-from faults.timeline import CREATED, Request, amount, known_without_effect
+from faults.timeline import CREATED, UNAVAILABLE, Request, amount, known_without_effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def told_of_keys(evidence: Evidence) -> Facts:
     """Of a key that was told that nothing is stored, no earlier try had stored or still did."""
     for request in evidence.adds:
         for attempt in request.attempts if request.key is not None else ():
-            if known_without_effect(attempt) and attempt.status is not None:
+            if known_without_effect(attempt) and attempt.status == UNAVAILABLE:
                 yield _stored_by_an_earlier_try(request, attempt)
 
 
