@@ -46,7 +46,9 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m simulation", description=__doc__)
     parser.add_argument("--seconds", type=float, default=300)
-    parser.add_argument("--runs", type=int, default=_NO_END, help="schedules of each worker at most")
+    parser.add_argument(
+        "--runs", type=int, default=_NO_END, help="schedules of each worker at most"
+    )
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--replay", metavar="TOKEN", help="run the schedule that a finding printed")

@@ -44,7 +44,6 @@ class Call:
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
 
-
     def give_up(self) -> None:
         """Wait no longer."""
         if not self.reply.done():
@@ -97,11 +96,11 @@ class Process:
         self.killed = True
         for call in self._open:
             call.give_up()
-        writer = self.adder._writer  # noqa: SLF001 - a process has no other end than its tasks'
-        for task in writer._tasks:  # noqa: SLF001
+        writer = self.adder._writer
+        for task in writer._tasks:
             task.cancel()
-        if writer._connection is not None:  # noqa: SLF001
-            writer._connection.terminate()  # noqa: SLF001
+        if writer._connection is not None:
+            writer._connection.terminate()
 
     def take(self, call: Call) -> None:
         """Take a request, on the fast path if that will have it."""

@@ -185,7 +185,9 @@ class Backend:
         loop = asyncio.get_running_loop()
         timer = None
         if self.lock_timeout is not None:
-            error = refused(asyncpg.LockNotAvailableError, "canceling statement due to lock timeout")
+            error = refused(
+                asyncpg.LockNotAvailableError, "canceling statement due to lock timeout"
+            )
             timer = loop.call_later(self.lock_timeout, _fail, turn, error)
         try:
             await turn

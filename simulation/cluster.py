@@ -32,9 +32,7 @@ class Disturbance:
 class Cluster:
     """Of `leader` the standby's rows are what survives any failover."""
 
-    def __init__(
-        self, functions: Functions, random: Random | None, trace: Trace
-    ) -> None:
+    def __init__(self, functions: Functions, random: Random | None, trace: Trace) -> None:
         """Without `random` every message takes the same time."""
         self._functions = functions
         self._random = random
@@ -183,4 +181,3 @@ class Cluster:
         for server in list(self.old_leaders):
             self._demote(server)
         self.leader.standby.go_on()
-

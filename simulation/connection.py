@@ -53,7 +53,10 @@ class Connection:
                 timer.cancel()
 
     async def fetchrow(
-        self, query: str, *arguments: Any, timeout: float | None = None  # noqa: ANN401, ASYNC109
+        self,
+        query: str,
+        *arguments: Any,
+        timeout: float | None = None,  # noqa: ANN401, ASYNC109
     ) -> Row | None:
         rows = await self.fetch(query, *arguments, timeout=timeout)
         return rows[0] if rows else None
@@ -130,7 +133,7 @@ class Connection:
         answer: Callable[[], None]
         try:
             rows = await backend.run(query, arguments)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the client's
+        except Exception as error:
             outcome: list[Row] | Exception = error
         else:
             outcome = rows

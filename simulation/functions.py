@@ -167,9 +167,7 @@ class Functions:
         if was.count == 0:
             tx.write(("empty_reset", key), EmptyReset(now))
             return [_empty_row(EmptyReset(now), replayed=False)]
-        tx.write(
-            TOTAL, was._replace(sum=Decimal(0), count=0, cleared_through=was.last_id)
-        )
+        tx.write(TOTAL, was._replace(sum=Decimal(0), count=0, cleared_through=was.last_id))
         number = 1 + len(resets(tx))
         made = Reset(was.sum, was.count, was.cleared_through, was.last_id, now, key)
         tx.write(("reset", number), made)

@@ -101,7 +101,7 @@ def draw() -> Schedule:
 
 def plain(adder: int) -> Ask:
     """A plain add, which waits for its answer."""
-    return Ask(0.0, adder, 1, 0, False, False, False, None, adder)  # noqa: FBT003
+    return Ask(0.0, adder, 1, 0, False, False, False, None, adder)
 
 
 def _ask(adders: int) -> Ask | None:

@@ -6,6 +6,7 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Float, Row, any_, literal, literal_column, select, text, true
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tally.amount import Amount
@@ -16,6 +17,7 @@ from tally.ledger.single_flight import SingleFlight
 NEWEST: Final = 20
 # Enough for a picture a person looks at; few enough that it costs the same at any size.
 POINTS: Final = 200
+_INSUFFICIENT_PRIVILEGE: Final = "42501"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,19 @@ class Reader:
         return await self._database.run(
             lambda connection: _read_page(connection, before, limit), one_statement=True
         )
+
+    async def added_at(self, entry_id: int) -> datetime | None:
+        """Tell when an entry was added, cleared or not.
+
+        None where it was purged, or where the role may not read entries.
+        """
+        query = select(entry.c.added_at).where(entry.c.id == entry_id)
+        try:
+            return await self._database.run(lambda connection: connection.scalar(query))
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) != _INSUFFICIENT_PRIVILEGE:
+                raise
+            return None
 
 
 BEHIND: Final = "CASE WHEN pg_is_in_recovery() THEN tally.behind_seconds() END"
