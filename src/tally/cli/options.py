@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 import click
 
-from tally.cli.errors import Unusable
+from tally.cli.errors import Refused, Unusable
+from tally.cli.streams import printed
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
@@ -17,16 +18,11 @@ def example(text: str) -> str:
     return f"\b\nExample:\n  {text}"
 
 
-def note(text: str) -> None:
-    """Tell a person something; stdout is for the result, or for a service's log."""
-    click.echo(text, err=True)
-
-
 def print_result(as_json: bool, fields: Mapping[str, object], text: str) -> None:
     """Print the fields as JSON, or the text."""
     import msgspec
 
-    click.echo(msgspec.json.encode(fields).decode() if as_json else text)
+    printed(click.echo, msgspec.json.encode(fields).decode() if as_json else text)
 
 
 def confirm(yes: bool, question: str) -> None:
@@ -35,7 +31,14 @@ def confirm(yes: bool, question: str) -> None:
         return
     if not sys.stdin.isatty():
         raise Unusable("this changes the ledger and nobody can be asked: add --yes")
-    click.confirm(question, abort=True)
+    try:
+        answered = click.confirm(question, err=True)
+    except click.Abort as abort:
+        if isinstance(abort.__context__, KeyboardInterrupt):
+            raise
+        answered = False  # the end of what is typed
+    if not answered:
+        raise Refused("nothing was changed")
 
 
 @contextmanager

@@ -2,9 +2,9 @@
 
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -41,7 +41,8 @@ def add(
     """Add values, or a file of them: all or none, exactly.
 
     A file is CSV (its column `value`, or the first) or has a JSON value on each line (NDJSON). It
-    is known by its content: run twice, or again after it was broken off, it counts once.
+    is known by its content: run twice, or again after it was broken off, it counts once. There must
+    be a ledger: values added to a new one in the wrong place would be missing in the right one.
     """
     if bool(values) == (path is not None):
         raise click.UsageError("give either values or --file")
@@ -158,20 +159,22 @@ async def _writer(database: "Database") -> AsyncIterator["Writer"]:
 
 @click.command(epilog=example("tally export --output values.csv"))
 @click.option("--format", "form", type=_FORMATS, default="csv")
-@click.option("--output", type=click.File("wb"), default="-", help="A file instead of stdout.")
-def export(form: "FileFormat", output: Any) -> None:  # noqa: ANN401
-    """Stream every current entry, oldest first, as of one moment."""
+@click.option("--output", "path", default="-", metavar="FILE", help="A file instead of stdout.")
+def export(form: "FileFormat", path: str) -> None:
+    """Stream every current entry, oldest first, as of one moment.
+
+    FILE is there once it is whole.
+    """
+    from tally.cli.output import written
     from tally.ledger.export import export as run
 
     async def work(database: "Database") -> None:
-        async def write(data: bytes) -> None:
-            output.write(data)
+        with written(path) as output:
 
-        try:
+            async def write(data: bytes) -> None:
+                output.write(data)
+
             await run(database, form, write)
-        except BrokenPipeError:
-            # Whoever reads has read enough, as in `tally export | head`.
-            sys.stderr.close()
-            raise click.exceptions.Exit(0) from None
 
-    on_ledger(work)
+    with suppress(BrokenPipeError):  # who reads has read enough, as in `tally export | head`
+        on_ledger(work)

@@ -40,7 +40,7 @@ async def migrate(
     for what the owner of the database was not allowed to do. Raises `SchemaNewer`.
     """
     async with database.engine.connect() as connection, _unblocked(database, connection):
-        await _lock(connection)
+        await lock(connection)
         before = await current_revision(connection)
         if before != REVISION:
             await connection.run_sync(upgrade)
@@ -51,7 +51,7 @@ async def migrate(
     return before != REVISION
 
 
-async def _lock(connection: AsyncConnection) -> None:
+async def lock(connection: AsyncConnection) -> None:
     """Keep other migrations away until the transaction ends.
 
     By a table's lock, which needs a right that only the owner has: an advisory lock is anybody's.
