@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -14,9 +15,11 @@ import httpx
 import pytest
 
 from tally.ledger.backup import split_password
+from tally.ledger.database import Database
+from tally.ledger.schema import REVISION
 from tests.support.command import refusal, result, run
 from tests.support.embedded_postgres import AS_ROOT
-from tests.support.postgres import Ledger, execute, with_database
+from tests.support.postgres import Ledger, execute, urls_of, with_database
 
 
 @pytest.fixture
@@ -27,20 +30,37 @@ def empty(postgres_server) -> Iterator[str]:
     execute(postgres_server.admin_url, "DROP DATABASE tally_restored WITH (FORCE)")
 
 
-@pytest.fixture
-def backup(tally, tmp_path: Path) -> Path:
-    """A backup of entries, a reset, an undone one, a purge and keys."""
+@pytest.fixture(scope="module")
+def source(postgres_server, _template) -> Iterator[str]:
+    """The URL of a ledger with entries, a reset, an undone one, a purge and keys."""
+    server = postgres_server.admin_url
+    execute(server, "CREATE DATABASE tally_source TEMPLATE tally_template")
+    url = with_database(server, "tally_source")
     for arguments in (
         *(["add", "1", "2"], ["reset", "--yes"], ["purge", "--older-than", "0s", "--yes"]),
         *(["add", "3", "--key", "three"], ["reset", "--yes", "--key", "first"], ["undo"]),
         *(["add", "0.000000001", "4", "--key", "four"], ["reset", "--yes", "--key", "second"]),
         *(["reset", "--yes", "--key", "nothing"], ["add", "5.5"]),
     ):
-        result(tally(*arguments, "--json"))
-    file = tmp_path / "tally.backup"
-    done = result(tally("backup", str(file), "--json"))
+        result(run(*arguments, "--json", TALLY_DATABASE_URL=url))
+    yield url
+    execute(server, "DROP DATABASE tally_source WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def backed_up(source: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file: Path = tmp_path_factory.mktemp("backup") / "tally.backup"
+    done = result(run("backup", str(file), "--json", TALLY_DATABASE_URL=source))
     assert done == {"file": str(file), "count": 1, "sum": "5.5"}
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600, "only its owner may read it"
+    assert list(file.parent.iterdir()) == [file]
     return file
+
+
+@pytest.fixture
+def backup(backed_up: Path, tmp_path: Path) -> Path:
+    """A backup of the source, alone in its folder."""
+    return Path(shutil.copy(backed_up, tmp_path))
 
 
 def rows(url: str) -> dict[str, list[tuple]]:
@@ -62,10 +82,10 @@ def rows(url: str) -> dict[str, list[tuple]]:
     return asyncio.run(read())
 
 
-def test_all_of_it_comes_back(ledger: Ledger, backup: Path, empty: str) -> None:
+def test_all_of_it_comes_back(source: str, backup: Path, empty: str) -> None:
     restored = result(run("restore", str(backup), "--json", TALLY_DATABASE_URL=empty))
     assert restored == {"count": 1, "sum": "5.5"}
-    assert rows(empty) == rows(ledger.owner_url)
+    assert rows(empty) == rows(source)
     assert all(rows(empty).values()), "a table without a row shows nothing"
 
 
@@ -101,6 +121,36 @@ def test_the_roles_have_their_rights_and_no_others(
                 execute(url, "SELECT tally.reset_total(gen_random_uuid())")
 
 
+def test_an_older_release_s_backup_is_brought_to_this_one(
+    postgres_server, backup: Path, empty: str, tmp_path: Path
+) -> None:
+    from tally.ledger.migrate import lock, upgrade
+
+    execute(postgres_server.admin_url, "CREATE DATABASE tally_older")
+    older = with_database(postgres_server.admin_url, "tally_older")
+
+    async def make() -> None:
+        database = Database(older, timeout=60)
+        async with database.engine.begin() as connection:
+            await lock(connection)
+            await connection.run_sync(upgrade, "0001")
+        await database.close()
+
+    asyncio.run(make())
+    writer = "'00000000-0000-0000-0000-000000000001'"
+    execute(
+        older,
+        f"SELECT tally.register_writer({writer})",
+        f"SELECT tally.add_batch({writer}, 1, '{{1,2}}', NULL, NULL, NULL, NULL)",
+    )
+    file = str(tmp_path / "older.backup")
+    assert result(run("backup", file, "--json", TALLY_DATABASE_URL=older))["sum"] == "3"
+    execute(postgres_server.admin_url, "DROP DATABASE tally_older WITH (FORCE)")
+    result(run("restore", file, "--json", TALLY_DATABASE_URL=empty))
+    assert result(run("add", "4", "--json", TALLY_DATABASE_URL=empty))["sum"] == "7"
+    assert rows(empty)["alembic_version"] == [(REVISION,)]
+
+
 def test_of_an_archive_nothing_but_rows_is_taken(ledger: Ledger, empty: str, tally, tmp_path):
     """Its functions would run as the owner of the database."""
     execute(
@@ -120,11 +170,11 @@ def test_of_an_archive_nothing_but_rows_is_taken(ledger: Ledger, empty: str, tal
 
 
 class TestWhereThereIsSomething:
-    def test_a_ledger_is_refused_and_named(self, ledger: Ledger, tally, backup: Path) -> None:
-        before = rows(ledger.owner_url)
-        message = refusal(tally("restore", str(backup)), 1)
+    def test_a_ledger_is_refused_and_named(self, source: str, backup: Path) -> None:
+        before = rows(source)
+        message = refusal(run("restore", str(backup), TALLY_DATABASE_URL=source), 1)
         assert "nothing was restored: there is a ledger already: 1 entries that make 5.5" in message
-        assert rows(ledger.owner_url) == before
+        assert rows(source) == before
 
     def test_one_that_was_never_used_is_replaced(self, backup: Path, empty: str) -> None:
         result(run("migrate", "--json", TALLY_DATABASE_URL=empty))
@@ -152,14 +202,29 @@ class TestThatFails:
         backup.write_bytes(whole[: int(kept * len(whole))])
         self.nothing_is_restored("nothing was restored: ", backup, empty)
 
-    def test_a_backup_that_contradicts_itself(
-        self, ledger: Ledger, tally, tmp_path: Path, empty: str
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ("UPDATE tally.entry SET value = 50 WHERE id = 1", "the backup contradicts itself"),
+            (
+                "ALTER TABLE tally.total DROP CONSTRAINT total_count;"
+                "UPDATE tally.total SET count = 7",
+                "what it has for total breaks a rule",
+            ),
+            (
+                "ALTER TABLE tally.entry ADD COLUMN more int",
+                "what it has for entry does not fit",
+            ),
+        ],
+    )
+    def test_a_backup_of_a_ledger_that_was_changed(
+        self, ledger: Ledger, tally, tmp_path: Path, empty: str, change: str, said: str
     ) -> None:
         result(tally("add", "5", "6", "--json"))
-        execute(ledger.owner_url, "UPDATE tally.entry SET value = 50 WHERE id = 1")
+        execute(ledger.owner_url, change)
         file = tmp_path / "tally.backup"
         result(tally("backup", str(file), "--json"))
-        self.nothing_is_restored("the backup contradicts itself", file, empty)
+        self.nothing_is_restored(said, file, empty)
 
     def test_a_newer_release_s_backup(
         self, ledger: Ledger, tally, tmp_path: Path, empty: str
@@ -200,19 +265,15 @@ def pg_dump() -> str:
 
 
 def test_an_archive_of_the_whole_database_is_a_backup_too(
-    ledger: Ledger, backup: Path, tmp_path: Path, empty: str, pg_dump: str
+    source: str, tmp_path: Path, empty: str, pg_dump: str
 ) -> None:
     file = tmp_path / "whole"
-    execute(ledger.owner_url, "CREATE TABLE public.other AS SELECT 1")
-    subprocess.run([pg_dump, "-Fc", f"--file={file}", ledger.owner_url], check=True)
+    execute(source, "CREATE TABLE public.other AS SELECT 1")
+    subprocess.run([pg_dump, "-Fc", f"--file={file}", source], check=True)
     assert result(run("restore", str(file), "--json", TALLY_DATABASE_URL=empty))["count"] == 1
 
 
 class TestTheFile:
-    def test_is_its_owner_s_alone_whole_and_leaves_no_other(self, backup: Path) -> None:
-        assert stat.S_IMODE(backup.stat().st_mode) == 0o600
-        assert list(backup.parent.iterdir()) == [backup]
-
     def test_is_replaced_only_by_a_whole_one(
         self, tally, backup: Path, tmp_path_factory, pg_dump: str
     ) -> None:
@@ -236,19 +297,19 @@ class TestTheFile:
         assert link.is_symlink()
         assert backup.stat().st_size
 
-    def test_may_be_a_stream(self, ledger: Ledger, backup: Path, empty: str) -> None:
+    def test_may_be_a_stream(self, source: str, empty: str) -> None:
         tally = f"{sys.executable} -m tally"
         pipe = f"{tally} backup - | TALLY_DATABASE_URL='{empty}' {tally} restore - --json"
         done = subprocess.run(
             ["sh", "-c", pipe],
-            env={**os.environ, "TALLY_DATABASE_URL": ledger.owner_url},
+            env={**os.environ, "TALLY_DATABASE_URL": source},
             capture_output=True,
             text=True,
             check=True,
         )
         assert done.stdout == '{"count":1,"sum":"5.5"}\n'
         assert done.stderr == "backed up 1 entries totalling 5.5\n"
-        assert rows(empty) == rows(ledger.owner_url)
+        assert rows(empty) == rows(source)
 
     def test_may_be_a_device_and_stays_one(self, tally) -> None:
         result(tally("backup", "/dev/null", "--json"))
@@ -274,10 +335,13 @@ class TestTheFile:
 
 
 def test_adds_go_on_and_the_backup_is_of_one_moment(
-    tally_up: Callable, tmp_path: Path, empty: str
+    tally_up: Callable, tmp_path: Path, empty: str, postgres_server
 ) -> None:
     """And an adder that goes on, on a database that was put back, begins anew."""
-    running = tally_up(TALLY_DATABASE_URL=empty)
+    urls = {
+        name: with_database(url, "tally_restored") for name, url in urls_of(postgres_server).items()
+    }
+    running = tally_up(**urls)
     stop = threading.Event()
     statuses: list[int] = []
 

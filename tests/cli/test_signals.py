@@ -21,22 +21,16 @@ from tests.support.processes import wait_for
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
-@pytest.fixture
-def data(roomy: Path) -> Path:
+@pytest.fixture(scope="module")
+def data() -> Iterator[Path]:
     """The data directory of a ledger with more than any pipe holds."""
-    folder = roomy / "data"
-    result(run("migrate", "--json", TALLY_DATA_DIR=str(folder)))
-    values = map(str, range(9_000))
-    result(run("add", "--json", *values, TALLY_DATA_DIR=str(folder)))
-    return folder
-
-
-@pytest.fixture
-def roomy() -> Iterator[Path]:
-    """A folder that every user may enter."""
     folder = Path(tempfile.mkdtemp(prefix="tally-signals-"))
     folder.chmod(0o755)
-    yield folder
+    made = folder / "data"
+    result(run("migrate", "--json", TALLY_DATA_DIR=str(made)))
+    values = map(str, range(9_000))
+    result(run("add", "--json", *values, TALLY_DATA_DIR=str(made)))
+    yield made
     shutil.rmtree(folder)
 
 
@@ -113,12 +107,12 @@ def test_up_stops_in_order_once_it_serves(tally_up, number: int) -> None:
     assert notes.count("\n") == 1, "it said where it was, and nothing else"
 
 
-def test_up_survives_a_terminal_that_closes_where_nohup_asks_for_it(roomy: Path) -> None:
-    with begun("up", "--port", "0", data=roomy / "data", before=["nohup"]) as process:
+def test_up_survives_a_terminal_that_closes_where_nohup_asks_for_it(data: Path) -> None:
+    with begun("up", "--port", "0", data=data, before=["nohup"]) as process:
         assert process.stderr is not None
         assert any("Tally is at" in line for line in process.stderr)
         process.send_signal(signal.SIGHUP)
-        assert run("audit", TALLY_DATA_DIR=str(roomy / "data")).returncode == 0
+        assert run("audit", TALLY_DATA_DIR=str(data)).returncode == 0
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
 

@@ -109,7 +109,8 @@ def restore(file: str, programs: Path | None, as_json: bool) -> None:
         try:
             count, total = on_ledger(work, creates=True, current=False)
         except NotRestored as error:
-            raise Refused(f"{file}: nothing was restored: {error}") from error
+            name = "stdin" if file == "-" else file
+            raise Refused(f"{name}: nothing was restored: {error}") from error
     fields = {"count": count, "sum": total}
     print_result(as_json, fields, f"restored and audited: {count} entries totalling {total}")
 

@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TextIO, cast
 
 import click
 
 from tally.cli.errors import Refused, Unusable
-from tally.cli.streams import printed
+from tally.cli.streams import Lossy, printed
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
@@ -45,7 +46,8 @@ def confirm(yes: bool, question: str) -> None:
 def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar; the function given takes how much is done, and of how much."""
     # Around the escaping: the bar draws with control sequences of its own.
-    with click.progressbar(length=1, label=label, file=sys.__stderr__) as bar:
+    shown = cast("TextIO", Lossy(sys.__stderr__ or sys.stderr))
+    with click.progressbar(length=1, label=label, file=shown) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.length = max(total, 1)

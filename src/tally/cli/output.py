@@ -22,7 +22,9 @@ class Output:
     def write(self, data: bytes) -> None:
         """Write at once; raises `Refused`, and `BrokenPipeError` where nobody reads any more."""
         try:
-            self._file.write(data)
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self._file.write(rest) :]
             self._file.flush()
         except OSError as error:
             if self._file is sys.stdout.buffer:
@@ -43,15 +45,18 @@ def written(file: str, *, private: bool = False) -> Iterator[Output]:
         return
     path = Path(os.path.realpath(file))  # a link stays one
     try:
-        if path.exists() and not path.is_file():  # a device, or a pipe
-            with path.open("wb") as device:
-                yield Output(device, file)
-            return
-        descriptor, temporary = tempfile.mkstemp(prefix=".tally-", dir=path.parent)
+        # A device or a pipe is written to as it is.
+        device = path.open("wb", buffering=0) if path.exists() and not path.is_file() else None
+        if device is None:
+            descriptor, temporary = tempfile.mkstemp(prefix=".tally-", dir=path.parent)
     except OSError as error:
         raise Unusable(f"{file} can't be written: {error.strerror}") from error
+    if device is not None:
+        with device:
+            yield Output(device, file)
+        return
     try:
-        with os.fdopen(descriptor, "wb") as made:
+        with os.fdopen(descriptor, "wb", buffering=0) as made:
             yield Output(made, file)
             if not private:
                 os.fchmod(descriptor, _mode(path))

@@ -9,43 +9,42 @@ import signal
 from types import FrameType
 from typing import Final, NoReturn
 
-_ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _received: list[int] = []
 
 
 def catch() -> None:
-    """From now on, let these signals raise KeyboardInterrupt, as SIGINT does."""
-    handlers = {signal.SIGINT: signal.default_int_handler} | dict.fromkeys(_ENDING, _interrupt)
-    for number, handler in handlers.items():
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as by nohup, or a shell's &
-            signal.signal(number, handler)
+    """From now on, let each raise KeyboardInterrupt."""
+    _handle(_interrupt)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    # A terminal that closes says so more than once; the end in order is under way.
-    if not _received:
+    # Here and not by asyncio, which would wait for a write that nobody takes. A terminal that
+    # closes says so more than once, while the end in order is under way; a person means it.
+    if not _received or number == signal.SIGINT:
         _received.append(number)
-        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-            raise KeyboardInterrupt
-        # asyncio has a handler of its own, which cancels what is under way.
-        signal.raise_signal(signal.SIGINT)
+        raise KeyboardInterrupt
 
 
 def ignore() -> None:
     """Let what comes to its end do so undisturbed, whatever more is sent."""
-    for number in _ENDING:
+    for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
 
 
 def release() -> None:
     """Let any of them end the process at once: all is done."""
-    for number in (signal.SIGINT, *_ENDING):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+    _handle(signal.SIG_DFL)
+
+
+def _handle(handler: "signal._HANDLER") -> None:
+    for number in _ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as by nohup, or a shell's &
+            signal.signal(number, handler)
 
 
 def end() -> NoReturn:
-    """End by the signal that was received."""
+    """End by the signal that was received first."""
     number = _received[0] if _received else signal.SIGINT
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)

@@ -5,8 +5,6 @@ import sys
 from collections.abc import Callable
 from typing import Final, TextIO, TypeVar
 
-import click
-
 from tally import terminal
 from tally.cli.errors import Refused
 
@@ -42,12 +40,30 @@ def printed(write: Callable[[T], object], result: T) -> bool:
     return True
 
 
+class Lossy:
+    """A stream for what need not be seen: it loses what can't be written."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def write(self, text: str) -> int:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:  # the terminal was closed, or the disk is full
+            abandon(self._stream)
+        return len(text)
+
+    def flush(self) -> None:
+        """All is."""
+
+
 def note(text: str) -> None:
-    """Tell a person something on stderr, if it can be told."""
-    try:
-        click.echo(text, err=True)
-    except OSError:  # the terminal was closed, or the disk is full
-        abandon(sys.stderr)
+    """Tell a person something; stdout is for the result, or for a service's log."""
+    Lossy(sys.stderr).write(f"{text}\n")
 
 
 def abandon(stream: TextIO) -> None:

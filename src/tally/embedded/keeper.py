@@ -81,6 +81,8 @@ def main(directory: str) -> None:
     # A service manager may ask a whole group to stop: services then still need the database.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    # Which a shell lets its background ignore, and `_listen` needs.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_listen, name="keeper-listener", daemon=True).start()
     try:
         with Supervisor(Path(directory), _notice) as supervisor:

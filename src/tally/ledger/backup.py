@@ -53,7 +53,7 @@ async def backup(
         await _dump(database.url, pg_dump, snapshot, write, begun=connection.close)
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         if is_connection_loss(error):
-            raise Unavailable("the database went away") from error
+            raise Unavailable(f"the database failed: {error}") from error
         raise
     finally:
         connection.terminate()

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any, BinaryIO, Final
 
+import asyncpg
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -70,7 +71,7 @@ async def restore(
             await connection.commit()
     except Exception as error:
         if is_connection_loss(error):
-            raise Unavailable("the database went away") from error
+            raise Unavailable(f"the database failed: {error}") from error
         raise
     return count, total
 
@@ -118,9 +119,14 @@ async def _load(connection: AsyncConnection, script: "_Script") -> None:
             await connection.execute(text("DELETE FROM tally.total"))
         elif missing is not None and table in missing:
             missing.remove(table)
-            await driver.copy_to_table(
-                table, schema_name="tally", columns=columns, source=script.rows()
-            )
+            try:
+                await driver.copy_to_table(
+                    table, schema_name="tally", columns=columns, source=script.rows()
+                )
+            except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+                raise NotRestored(f"what it has for {table} breaks a rule: {error}") from error
+            except asyncpg.UndefinedColumnError as error:
+                raise NotRestored(f"what it has for {table} does not fit: {error}") from error
     await script.finish()
     if missing is None:
         raise NotRestored("it is no backup of a ledger")
