@@ -56,7 +56,7 @@ class Connection:
         self,
         query: str,
         *arguments: Any,
-        timeout: float | None = None,  # noqa: ANN401, ASYNC109
+        timeout: float | None = None,  # noqa: ASYNC109
     ) -> Row | None:
         rows = await self.fetch(query, *arguments, timeout=timeout)
         return rows[0] if rows else None

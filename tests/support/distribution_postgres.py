@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.command import result, run
+from tests.support.postgres import execute
 from tests.support.processes import wait_for
 
 OLDEST = 14
@@ -28,6 +30,52 @@ def installed() -> list[Path]:
     if not programs:
         pytest.skip("the distribution's PostgreSQL is not installed: apt install postgresql")
     return programs
+
+
+def programs_of_another_version() -> tuple[Path, int]:
+    """The folder of programs of another major version than the wheel's, and that version."""
+    from tally.embedded.binaries import wheel_version
+
+    for folder in installed():
+        if (version := int(folder.parts[-2])) != wheel_version():
+            return folder, version
+    pytest.skip("no other PostgreSQL than the wheel's is installed: apt install postgresql")
+
+
+def make_ledger(programs: Path, data: Path) -> None:
+    """Lay a data directory of Tally's that other programs made, with two entries and a key."""
+    (data / "cluster").mkdir(parents=True)
+    if AS_NOBODY:
+        data.chmod(0o711)
+        os.chown(data / "cluster", NOBODY, NOBODY)
+    subprocess.run(
+        [
+            *(programs / "initdb", "-D", data / "cluster"),
+            *("-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"),
+        ],
+        check=True,
+        capture_output=True,
+        cwd="/",
+        **AS_NOBODY,
+    )
+    with tempfile.TemporaryDirectory(prefix="tally-sockets-") as sockets:
+        Path(sockets).chmod(0o777)
+        server = subprocess.Popen(
+            [programs / "postgres", "-D", data / "cluster", "-k", sockets, "-h", ""],
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd="/",
+            **AS_NOBODY,
+        )
+        assert server.stderr is not None
+        assert any("ready to accept" in line for line in server.stderr)
+        here = f"?host={sockets}"
+        execute(f"postgresql://postgres@/postgres{here}", "CREATE DATABASE tally")
+        url = f"postgresql://postgres@/tally{here}"
+        for arguments in (["migrate"], ["add", "1", "2", "--key", "a"]):
+            result(run(*arguments, "--json", TALLY_DATABASE_URL=url))
+        server.send_signal(signal.SIGINT)
+        server.communicate(timeout=60)
 
 
 @contextlib.contextmanager

@@ -11,11 +11,11 @@ from tally.cli.options import (
     confirm,
     example,
     json_option,
-    note,
     print_result,
     progress_bar,
     yes_option,
 )
+from tally.cli.streams import note
 
 if TYPE_CHECKING:
     from tally.ledger.audit import Report
@@ -28,7 +28,7 @@ _UNITS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 @click.command(epilog=example("tally migrate"))
 @json_option
 def migrate(as_json: bool) -> None:
-    """Bring the schema, the roles and their privileges up to date.
+    """Make the ledger, or bring its schema, the roles and their privileges up to date.
 
     Sets the passwords of the roles that TALLY_ADDER_PASSWORD, TALLY_DISPLAY_PASSWORD,
     TALLY_RESET_PASSWORD and TALLY_OPERATOR_PASSWORD give.
@@ -39,7 +39,7 @@ def migrate(as_json: bool) -> None:
 
     with explained():
         passwords = read_passwords()
-    moved = on_ledger(lambda database: run(database, passwords, note), current=False)
+    moved = on_ledger(lambda database: run(database, passwords, note), creates=True, current=False)
     done = "migrated to" if moved else "already at"
     print_result(as_json, {"revision": REVISION, "migrated": moved}, f"{done} revision {REVISION}")
 

@@ -1,6 +1,6 @@
 """Values in and out: `tally add` and `tally export`."""
 
-import sys
+from contextlib import suppress
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
@@ -67,6 +67,9 @@ def add(
 
     A file is known by its content: run twice, or again after it was broken off, it counts once. A
     file that grew is another one, unless --id-column tells which rows were counted.
+
+    There must be a ledger: values added to a new one in the wrong place would be missing in the
+    right one.
     """
     if bool(values) == (path is not None):
         raise click.UsageError("give either values or --file")
@@ -120,24 +123,26 @@ def _format_of(path: str) -> "FileFormat":
 
 @click.command(epilog=example("tally export --output values.csv"))
 @click.option("--format", "form", type=_FORMATS, default="csv")
-@click.option("--output", type=click.File("wb"), default="-", help="A file instead of stdout.")
-def export(form: "FileFormat", output: Any) -> None:  # noqa: ANN401
-    """Stream every current entry, oldest first, as of one moment."""
+@click.option("--output", "path", default="-", metavar="FILE", help="A file instead of stdout.")
+def export(form: "FileFormat", path: str) -> None:
+    """Stream every current entry, oldest first, as of one moment.
+
+    FILE is there once it is whole.
+    """
+    from tally.cli.output import written
     from tally.ledger.export import export as run
 
     async def work(database: "Database") -> None:
-        async def write(data: bytes) -> None:
-            output.write(data)
+        with written(path) as output:
 
-        def begin(behind: float | None) -> None:
-            if behind is not None:
-                click.echo(f"read from a standby, up to {ceil(behind)} s behind", err=True)
+            async def write(data: bytes) -> None:
+                output.write(data)
 
-        try:
+            def begin(behind: float | None) -> None:
+                if behind is not None:
+                    click.echo(f"read from a standby, up to {ceil(behind)} s behind", err=True)
+
             await run(database, form, write, begin)
-        except BrokenPipeError:
-            # Whoever reads has read enough, as in `tally export | head`.
-            sys.stderr.close()
-            raise click.exceptions.Exit(0) from None
 
-    on_ledger(work)
+    with suppress(BrokenPipeError):  # who reads has read enough, as in `tally export | head`
+        on_ledger(work)
