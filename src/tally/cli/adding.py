@@ -10,7 +10,8 @@ import click
 from tally.cli.added import foretell, in_json, nothing_added, outcome, stopped, tell
 from tally.cli.errors import NotAvailable, Refused, Unusable
 from tally.cli.ledger import on_ledger
-from tally.cli.options import note, print_result, progress_bar
+from tally.cli.options import print_result, progress_bar
+from tally.cli.streams import note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
