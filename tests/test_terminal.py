@@ -76,7 +76,7 @@ def test_no_file_name_reaches_the_terminal_raw(tmp_path_factory, name) -> None:
     file = folder / f"x{name}.csv"
     file.write_text("1\nthree\n")
     refused = refusal("add", "--file", str(file))
-    assert "value must be a plain decimal number" in refused
+    assert "'three' must be a plain decimal number" in refused
     assert refused.count("\n") == 1
     refusal("export", "--output", f"{folder}/none/{name}")
     refusal("check", "--waivers", f"{folder}/none/{name}")

@@ -149,9 +149,7 @@ class Bug:
     def planted(self):
         """Plant it for a while; gives the functions of the database that goes with it."""
         with (
-            mock.patch.object(self.owner, self.name, self.stand_in)
-            if self.owner
-            else nullcontext()
+            mock.patch.object(self.owner, self.name, self.stand_in) if self.owner else nullcontext()
         ):
             yield self.functions
 
@@ -167,9 +165,7 @@ BUGS = {
     "reads an undo without a commit": service(
         "NotDurable", Resets, "_confirmed", believes_what_it_reads
     ),
-    "ignores a cancelled wait": service(
-        "NotDurable", Database, "require_waited", ignores_warnings
-    ),
+    "ignores a cancelled wait": service("NotDurable", Database, "require_waited", ignores_warnings),
     "acknowledges before the commit": service(
         "NotDurable", Writer, "_add_batch", acknowledges_before_the_commit
     ),

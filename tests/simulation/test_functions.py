@@ -20,7 +20,7 @@ CALLS = 300
 WRITERS = [uuid.UUID(int=number) for number in range(1, 4)]
 IDS = [f"{number:032x}" for number in range(1, 9)]
 VALUES = ["1e-9", "12500000000e-9", "-3", "0.25", "999999999999999999", "1e18"]
-NEARLY_TOO_MUCH = Decimal("99999999999999999999999999998")
+NEARLY_TOO_MUCH = Decimal(99999999999999999999999999998)
 TIMES = {"at", "undone_at"}
 
 ADD = "SELECT * FROM tally.add_batch($1, $2, $3, $4, $5, $6, $7)"
@@ -102,7 +102,9 @@ class Session:
         if not self.in_transaction:
             self.in_transaction = True
             return await self.say("BEGIN")
-        query = random.choice(["COMMIT", "COMMIT", "ROLLBACK", "SAVEPOINT s", *self.of_savepoints()])
+        query = random.choice(
+            ["COMMIT", "COMMIT", "ROLLBACK", "SAVEPOINT s", *self.of_savepoints()]
+        )
         said = await self.say(query)
         if query in ("COMMIT", "ROLLBACK"):
             self.in_transaction, self.savepoints = False, 0
@@ -152,7 +154,9 @@ def flat(table, row):
     match table:
         case "writer":
             before = row.before
-            return row.batch, *((before.last_id, before.sum, before.count) if before else [None] * 3)
+            return row.batch, *(
+                (before.last_id, before.sum, before.count) if before else [None] * 3
+            )
         case "answer":
             return uuid.UUID(row.body), *row[1:]
         case "reset":

@@ -3,13 +3,30 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import click
 
 from tally.cli.errors import Unusable
 
+FC = TypeVar("FC", bound=Callable[..., Any])
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+def _visible(context: click.Context, parameter: click.Parameter, key: str | None) -> str | None:
+    """Take a key as the services take the header of that name."""
+    from tally.web.request import MAX_KEY, is_key
+
+    if key is not None and not is_key(key):
+        raise click.BadParameter(f"must have 1 to {MAX_KEY} visible ASCII characters")
+    return key
+
+
+def key_option(text: str) -> Callable[[FC], FC]:
+    """Make the option of an idempotency key."""
+    return click.option("--key", callback=_visible, help=text)
 
 
 def example(text: str) -> str:
