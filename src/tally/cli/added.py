@@ -87,7 +87,7 @@ def stopped(name: str, error: "Stopped", count: int) -> Refused:
         return Refused(f"{name}: {said}; {_of(done, count)}; --again LABEL counts it once more")
     if isinstance(reason, Unavailable):
         said = f"{done} of {count} values are counted for certain"
-        return NotAvailable(f"{name}: {reason}; {said}; run this again: each counts once")
+        return NotAvailable(f"{name}: {_why(reason)}; {said}; run this again: each counts once")
     return Refused(f"{name}: {reason}; {_of(done, count)}")
 
 
@@ -96,9 +96,15 @@ def _of(done: int, count: int) -> str:
 
 
 def outcome(error: "Unavailable") -> str:
-    """Say what became of values of which the database said nothing."""
+    """Say why values were not added for certain, and what became of them."""
     if error.keyed:
-        return "it may have been added: run this again, and it counts once"
-    if error.outcome_known:
-        return "nothing was added"
-    return "it may have been added: look at the total before you run this again"
+        became = "it may have been added: run this again, and it counts once"
+    elif error.outcome_known:
+        became = "nothing was added"
+    else:
+        became = "it may have been added: look at the total before you run this again"
+    return f"{_why(error)}; {became}"
+
+
+def _why(error: "Unavailable") -> str:
+    return f"{error}: {error.detail}" if error.detail else str(error)

@@ -48,7 +48,7 @@ def add_values(texts: tuple[str, ...], key: str | None, *, dry_run: bool, as_jso
             try:
                 added = await writer.add(values, keyed)
             except Unavailable as error:
-                raise NotAvailable(f"{error}; {outcome(error)}") from error
+                raise NotAvailable(outcome(error)) from error
         # Of what is new, all is known.
         return added, await _now(database, added.last_id) if added.replayed else (None, None)
 

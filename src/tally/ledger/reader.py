@@ -6,7 +6,6 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Float, Row, any_, literal, literal_column, select, text, true
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tally.amount import Amount
@@ -17,7 +16,7 @@ from tally.ledger.single_flight import SingleFlight
 NEWEST: Final = 20
 # Enough for a picture a person looks at; few enough that it costs the same at any size.
 POINTS: Final = 200
-_INSUFFICIENT_PRIVILEGE: Final = "42501"
+_MAY_READ_ENTRIES: Final = "SELECT has_table_privilege('tally.entry', 'SELECT')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +85,13 @@ class Reader:
 
         None where it was purged, or where the role may not read entries.
         """
-        query = select(entry.c.added_at).where(entry.c.id == entry_id)
-        try:
-            return await self._database.run(lambda connection: connection.scalar(query))
-        except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) != _INSUFFICIENT_PRIVILEGE:
-                raise
-            return None
+
+        async def work(connection: AsyncConnection) -> datetime | None:
+            if not await connection.scalar(text(_MAY_READ_ENTRIES)):
+                return None
+            return await connection.scalar(select(entry.c.added_at).where(entry.c.id == entry_id))
+
+        return await self._database.run(work)
 
 
 BEHIND: Final = "CASE WHEN pg_is_in_recovery() THEN tally.behind_seconds() END"

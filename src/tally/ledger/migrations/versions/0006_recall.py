@@ -2,7 +2,7 @@
 
 from tally.ledger.migrations import run_sql
 
-revision = "0005"
+revision = "0006"
 down_revision = "0004"
 
 
