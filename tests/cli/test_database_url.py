@@ -1,5 +1,6 @@
 """Which database a command works on: the one that is set, or this machine's own."""
 
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -22,6 +23,53 @@ def test_broken_url_is_one_line_without_the_password(command, url, status, said)
     message = refusal(run(*command, TALLY_DATABASE_URL=url), status)
     assert said in message
     assert "secret" not in message
+
+
+COMMANDS = {
+    "up": "up --port 0",
+    "serve": "serve adder --port 0",
+    "migrate": "migrate",
+    "audit": "audit --json",
+    "add": "add 1",
+    "export": "export",
+    "reset": "reset --yes",
+    "undo": "undo 1",
+    "purge": "purge --older-than 1d --yes",
+    "health": "health adder",
+}
+BROKEN = [
+    "postgresql://me:h/rse@localhost/tally",
+    "postgresql://me:h#rse@localhost/tally",
+    "postgresql://me:h?rse@localhost/tally",
+    "postgresql://me:h@rse@localhost/tally",
+    "postgresql://me:h%rse@localhost/tally",
+    "postgresql://me:rse@localhost:h/tally",
+    "postgresql://localhost/tally?passwort=h-rse",
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "url", "log"),
+    [
+        (command, BROKEN[(number + shift) % len(BROKEN)], log)
+        for number, command in enumerate(COMMANDS)
+        for shift, log in enumerate(["json", "text"])
+    ],
+)
+def test_every_command_refuses_a_url_that_can_t_be_read_and_shows_nothing_of_it(
+    tmp_path, command, url, log
+) -> None:
+    file = tmp_path / "url"
+    file.write_text(url)
+    variables = {
+        "json": {"TALLY_DATABASE_URL": url},
+        "text": {"TALLY_ADDER_DATABASE_URL_FILE": str(file)},
+    }
+    done = run(*COMMANDS[command].split(), TALLY_LOG=log, **variables[log])
+    message = refusal(done, 2)
+    assert re.match(r"tally: TALLY_(ADDER_)?DATABASE_URL (must be|has)", message)
+    assert "rse" not in done.stdout + done.stderr
+    assert "%2F" in message or "libpq does not know" in message
 
 
 def test_works_beside_a_running_tally(server) -> None:

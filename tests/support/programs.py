@@ -8,6 +8,7 @@ import pytest
 # Debian's packages of programs that have another name.
 _PACKAGES = {
     "ip": "iproute2",
+    "nft": "nftables",
     "ssh-agent": "openssh-client",
     "ssh-keygen": "openssh-client",
     "systemd-analyze": "systemd",

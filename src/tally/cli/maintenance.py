@@ -47,27 +47,27 @@ def migrate(as_json: bool) -> None:
 @click.command(epilog=example("tally audit --json"))
 @json_option
 def audit(as_json: bool) -> None:
-    """Recompute every total from the entries and compare; look for rights beyond the roles'.
+    """Recompute every total from the entries and compare; look for privileges beyond the roles'.
 
     Exit status 1 on drift, or where anybody may do more than is given to him.
     """
     from tally.ledger.audit import audit as run
-    from tally.ledger.roles import rights_beyond
+    from tally.ledger.roles import privileges_beyond
 
     async def work(database: "Database") -> "tuple[Report, list[str]]":
-        rights = [str(right) for right in await database.run(rights_beyond)]
+        privileges = [str(privilege) for privilege in await database.run(privileges_beyond)]
         with progress_bar("Auditing") as progress:
-            return await run(database, progress), rights
+            return await run(database, progress), privileges
 
-    report, rights = on_ledger(work)
-    clean = report.difference is None and not rights
+    report, privileges = on_ledger(work)
+    clean = report.difference is None and not privileges
     fields = {
         "clean": clean,
         "checked": report.checked,
         "difference": report.difference,
-        "rights": rights,
+        "privileges": privileges,
     }
-    said = [f"{right}, which `tally migrate` takes away" for right in rights]
+    said = [f"{privilege}, which `tally migrate` takes away" for privilege in privileges]
     if report.difference is not None:
         said.insert(0, report.difference)
     print_result(as_json, fields, "\n".join(said) or f"clean: {report.checked} entries checked")
