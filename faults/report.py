@@ -150,7 +150,7 @@ def _outages(history: History) -> list[str]:
         (
             "the leadership moves by",
             "times",
-            "until another leads, in seconds: median, worst",
+            "until another node takes writes, in seconds: median, worst",
             "without an acknowledged add: median, worst",
         ),
         (

@@ -7,6 +7,7 @@ import pytest
 
 # Debian's packages of programs that have another name.
 _PACKAGES = {
+    "etcd": "etcd-server",
     "ip": "iproute2",
     "ssh-agent": "openssh-client",
     "ssh-keygen": "openssh-client",
