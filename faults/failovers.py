@@ -12,7 +12,7 @@ from faults.timeline import CREATED
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """Seconds from a fault until another node led, and the longest without an acknowledged add."""
+    """Seconds from a fault until another node took writes, and without an acknowledged add."""
 
     promoted: float
     without_service: float

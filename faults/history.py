@@ -63,10 +63,18 @@ class Fault(msgspec.Struct, frozen=True, tag=True):
 
 
 class Leader(msgspec.Struct, frozen=True, tag=True):
-    """A node of the cluster was first seen to accept writes."""
+    """A node of the cluster began to lead, and had a standby that its commits could wait for."""
 
     node: str
     at: float
+
+
+class Sessions(msgspec.Struct, frozen=True, tag=True):
+    """The most sessions of one process of Tally's that a node was seen to have until then."""
+
+    node: str
+    at: float
+    most: int
 
 
 class Start(msgspec.Struct, frozen=True, tag=True):
@@ -129,7 +137,7 @@ class FinalState(msgspec.Struct, frozen=True, tag=True):
     resets: list[dict[str, Any]] = []
 
 
-Operation = Attempt | Fault | Leader | Start | Exit | Usage | Peak | Command | FinalState
+Operation = Attempt | Fault | Leader | Sessions | Start | Exit | Usage | Peak | Command | FinalState
 _O = TypeVar("_O", bound=Operation)
 
 _encode: Final = msgspec.json.Encoder(enc_hook=str).encode

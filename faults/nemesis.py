@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from faults.clients import Additions
 from faults.cluster_system import ClusterSystem
 from faults.misbehaving import Misbehaving
 from faults.proxy import Proxy
@@ -27,6 +28,7 @@ class Nemesis:
 
     system: System
     recorder: Recorder
+    additions: Additions
     misbehaving: Misbehaving
     volume: Volume | None
     """The database's disk; without it, the disk can't be filled."""

@@ -34,8 +34,8 @@ LEADS: Final = "SELECT NOT pg_is_in_recovery()"
 _PARAMETERS: Final = {
     "max_connections": 60,
     # A dead network is noticed within seconds, by either end of the replication.
-    "wal_sender_timeout": "5s",
-    "wal_receiver_timeout": "5s",
+    "wal_sender_timeout": "10s",
+    "wal_receiver_timeout": "10s",
     "wal_receiver_status_interval": "1s",
     # Small, for a cluster that lives for minutes.
     "shared_buffers": "32MB",

@@ -20,6 +20,7 @@ from faults.checkers.processes import (
 )
 from faults.checkers.verdict import Verdict
 from faults.failovers import outages
+from faults.faults import FAULTS
 from faults.faults.fault import Fault as Declared
 from faults.history import Attempt, Fault, History
 from faults.node import TIMINGS
@@ -140,6 +141,7 @@ def _promises(verdicts: Sequence[Verdict]) -> list[str]:
                 f"{len(verdict.details):,}",
             )
             for verdict in verdicts
+            if verdict.facts
         ),
     )
 
@@ -150,7 +152,7 @@ def _outages(history: History) -> list[str]:
         (
             "the leadership moves by",
             "times",
-            "until another leads, in seconds: median, worst",
+            "until another node takes writes, in seconds: median, worst",
             "without an acknowledged add: median, worst",
         ),
         (
@@ -182,7 +184,7 @@ def _faults(injected: Iterable[Injected], faults: Mapping[str, Declared]) -> lis
         "Faults",
         ("fault", "what is done", "times", "longest until back, in seconds"),
         (
-            (name, faults[name].sentence, str(len(back)), _longest(back))
+            (name, FAULTS[name].sentence, str(len(back)), _longest(back))
             for name, back in sorted(seconds.items())
         ),
         "Back is when every service has answered a request that was sent after the fault:"

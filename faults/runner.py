@@ -100,7 +100,7 @@ class Runner:
             load.additions,
             [service.address for service in self._system.adders],
         )
-        return Nemesis(self._system, self._recorder, misbehaving, self._volume)
+        return Nemesis(self._system, self._recorder, load.additions, misbehaving, self._volume)
 
     async def _inject(self, nemesis: Nemesis, planned: Planned, began: float) -> None:
         fault = await inject(nemesis, planned)

@@ -3,14 +3,23 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import ExitStack
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import cycle
+from typing import Final
 
+from faults.clients import Additions
 from faults.cluster import receiver
 from faults.faults.fault import a_while, between, fault, index, stalled
 from faults.nemesis import Nemesis
 from faults.node import Node
+
+# Long enough for a service that settles too easily to say that all is well.
+_BETWEEN_WAITS: Final = 0.3
+# Until all adders have the same adds before them.
+_BEFORE_WAITS: Final = 1.0
 
 
 @fault("leader killed", moves="failover")
@@ -19,7 +28,7 @@ async def leader_killed(nemesis: Nemesis) -> AsyncIterator[str]:
     leader, *_ = await nemesis.cluster.cluster.whole()
     await leader.kill()
     try:
-        other = await nemesis.cluster.leadership.moved_from(leader)
+        other = await nemesis.cluster.leadership.promoted(but=leader)
         yield f"{leader.name}; {other.name} leads"
     finally:
         await leader.start()
@@ -30,7 +39,7 @@ async def leader_frozen(nemesis: Nemesis) -> AsyncIterator[str]:
     """All of the leader's processes are stopped, and go on a while after another leads."""
     leader, *_ = await nemesis.cluster.cluster.whole()
     with leader.frozen():
-        other = await nemesis.cluster.leadership.moved_from(leader)
+        other = await nemesis.cluster.leadership.promoted(but=leader)
         yield f"{leader.name}; {other.name} leads"
 
 
@@ -39,7 +48,7 @@ async def leader_cut_off(nemesis: Nemesis) -> AsyncIterator[str]:
     """The leader hears neither etcd nor the other nodes; the services still reach it."""
     leader, *_ = await nemesis.cluster.cluster.whole()
     with leader.replication.silent(), leader.rest.silent(), leader.etcd.silent():
-        other = await nemesis.cluster.leadership.moved_from(leader)
+        other = await nemesis.cluster.leadership.promoted(but=leader)
         yield f"{leader.name}; {other.name} leads"
 
 
@@ -49,7 +58,7 @@ async def switchover(nemesis: Nemesis) -> AsyncIterator[str]:
     leader, standby, _ = await nemesis.cluster.cluster.whole()
     names = {"leader": leader.name, "candidate": standby.name}
     other, _ = await asyncio.gather(
-        nemesis.cluster.leadership.moved_from(leader),
+        nemesis.cluster.leadership.promoted(but=leader),
         leader.request("POST", "/switchover", names),
     )
     yield f"{leader.name}; {other.name} leads"
@@ -74,6 +83,66 @@ async def receiver_stalled(nemesis: Nemesis) -> AsyncIterator[str]:
         yield standby.name
 
 
+@fault("all receivers stalled", seconds=between(11, 15))
+async def all_receivers_stalled(nemesis: Nemesis) -> AsyncIterator[str]:
+    """SIGSTOP to the receivers of both standbys: no commit is durable, and the leader gives up."""
+    _, *standbys = await nemesis.cluster.cluster.whole()
+    with ExitStack() as stalls:
+        for standby in standbys:
+            stalls.enter_context(stalled(await receiver(standby)))
+        yield " and ".join(standby.name for standby in standbys)
+
+
+@fault("leader lost with what waits", moves="failover", held=between(6, 8))
+async def leader_lost(nemesis: Nemesis, held: float) -> AsyncIterator[str]:
+    """No standby receives, and each wait of a commit is ended, until the leader is killed.
+
+    Adds are sent to all adders at once: each is asked for what another stores, and waits for.
+    """
+    leader, *standbys = await nemesis.cluster.cluster.whole()
+    receivers = [await receiver(standby) for standby in standbys]
+    with ExitStack() as stalls:
+        stalls.enter_context(_everywhere(nemesis.additions))
+        await asyncio.sleep(_BEFORE_WAITS)
+        for pid in receivers:
+            stalls.enter_context(stalled(pid))
+        ended = await _end_waits(leader, held)
+        await leader.kill()
+        # What has reached the standby's machine, but not its disk, is lost with the process.
+        for pid in receivers:
+            os.kill(pid, signal.SIGKILL)
+    try:
+        other = await nemesis.cluster.leadership.promoted(but=leader)
+        yield f"{leader.name}, {ended} waits ended in {held} s; {other.name} leads"
+    finally:
+        await leader.start()
+
+
+@contextmanager
+def _everywhere(additions: Additions) -> Iterator[None]:
+    additions.everywhere = True
+    try:
+        yield
+    finally:
+        additions.everywhere = False
+
+
+async def _end_waits(leader: Node, seconds: float) -> int:
+    """End all that waits for a standby, again and again; give how many waits that were."""
+    until = time.monotonic() + seconds
+    ended = 0
+    for function in cycle(("pg_terminate_backend", "pg_cancel_backend")):
+        row = await leader.fetchrow(
+            f"SELECT count({function}(pid)) FROM pg_stat_activity"  # noqa: S608 - of constants
+            " WHERE wait_event = 'SyncRep' AND usename LIKE 'tally%'"
+        )
+        ended += row[0]
+        if time.monotonic() > until:
+            break
+        await asyncio.sleep(_BETWEEN_WAITS)
+    return ended
+
+
 @fault("walsender killed")
 async def walsender_killed(nemesis: Nemesis) -> AsyncIterator[str]:
     """SIGKILL to the process that sends to a standby: PostgreSQL starts all its processes anew."""
@@ -93,7 +162,7 @@ async def etcd_away(nemesis: Nemesis, held: float) -> AsyncIterator[str]:
         await leadership.vacant()
         await asyncio.sleep(held)
     # Healed is what the services need: somebody who accepts writes.
-    leader = await leadership.filled()
+    leader = await leadership.promoted()
     yield f"{held} s longer; {leader.name} leads"
 
 

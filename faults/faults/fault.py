@@ -33,7 +33,7 @@ class Fault:
     @property
     def sentence(self) -> str:
         """What is done, for the report."""
-        return (self.inject.__doc__ or "").rstrip(".")
+        return (self.inject.__doc__ or "").partition("\n")[0].rstrip(".")
 
     def draw(self, rng: random.Random, bounds: tuple[float, float]) -> dict[str, Any]:
         """Draw all parameters, in the order of their declaration."""
