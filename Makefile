@@ -6,7 +6,7 @@ SECONDS ?= 600
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run check test bench faults lint lint-files format pin release screenshots clean
+.PHONY: help run check test bench faults mutants lint lint-files format pin release screenshots clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
@@ -55,6 +55,9 @@ bench: .venv/installed-bench ## Measure Tally beside its peers (QUICK=1: two min
 
 faults: .venv/installed-dev ## Inject faults under load and check every answer (SECONDS=600, SEED=)
 	@$(BIN)/python -m faults --seconds "$(SECONDS)" $(if $(SEED),--seed "$(SEED)") $(ARGS)
+
+mutants: .venv/installed-dev ## Make small faults, which tests must notice, in changed lines (ARGS=--all, or files)
+	@$(BIN)/python -m mutants $(ARGS)
 
 ##@ Build
 release: .venv/installed-dev ## Build the adder's release, dist/tally.pex, and print its sha256

@@ -60,7 +60,7 @@ class Writer:
         self._queue = Queue(queue_limit)
         self._batch: list[Request] = []
         self._batch_sent = False
-        self._one_by_one = False
+        self._one_by_one: bool
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
