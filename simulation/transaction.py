@@ -66,6 +66,11 @@ class Transaction:
             self._locks.waiting.setdefault(key, deque()).append(turn)
             await self._wait(turn)
 
+    def unlock(self, key: Key) -> None:
+        """Release the row locked last: it turned out to be none to change."""
+        if self.locked[-1] == key and key not in self.writes:
+            self._release(len(self.locked) - 1)
+
     def save(self) -> None:
         """Begin a savepoint."""
         self._savepoints.append((dict(self.writes), len(self.locked)))
