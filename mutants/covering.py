@@ -39,7 +39,8 @@ class Covering:
         """Give the tests that may kill a mutant, the quickest first, with their seconds.
 
         Of what runs when the module is imported, these are all that run any of it, and those of
-        documents; of SQL, all. Last come the module's own tests that start processes.
+        documents; of SQL, all. Where there are none, these are the module's own that start
+        processes.
         """
         of_lines = self.lines.get(mutant.path, {})
         running: Iterable[str] = of_lines.get(str(mutant.line), ())
@@ -48,10 +49,11 @@ class Covering:
         if mutant.path.endswith(".sql"):
             running = self.seconds
         quick = {test: self.seconds[test] for test in running if self.seconds[test] <= _LONGEST}
+        if quick:
+            return dict(sorted(quick.items(), key=itemgetter(1)))
         folder, _, name = f"tests/{mutant.path}".rpartition("/")
         own = f"{folder}/test_{name.removesuffix('.py')}.py::"
-        slow = {it: _IN_PROCESSES for it in self.in_processes if it.startswith(own)}
-        return dict(sorted(quick.items(), key=itemgetter(1))) | slow
+        return {it: _IN_PROCESSES for it in self.in_processes if it.startswith(own)}
 
     def _documents(self) -> Iterator[str]:
         return (it for it in self.seconds if it.startswith("tests/docs/"))
