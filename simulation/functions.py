@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from simulation.rows import (
+from simulation.state import (
     TOTAL,
     Answer,
     EmptyReset,
@@ -42,7 +42,7 @@ def refused(kind: type[Exception], message: str, **fields: str) -> Exception:
 class Functions:
     """Each takes a transaction and the function's arguments, and returns its rows.
 
-    `max_sum` is where sums leave their range: less than PostgreSQL's, so that a schedule gets there.
+    `max_sum` is where sums leave their range: below PostgreSQL's, so that a schedule gets there.
     """
 
     def __init__(self, max_sum: Decimal = MAX_SUM) -> None:

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from simulation.rows import Key
+from simulation.state import Key
 
 # Waits for a future, and raises whatever interrupts the wait.
 Wait = Callable[[asyncio.Future[None]], Awaitable[None]]
@@ -47,7 +47,7 @@ class Transaction:
         self.failed = False
         self.ended = False
 
-    def read(self, key: Key) -> Any:  # noqa: ANN401 - rows of any table
+    def read(self, key: Key) -> Any:
         found = self.writes.get(key)
         return self._rows.get(key) if found is None else found
 

@@ -75,7 +75,7 @@ class Evidence:
         """When a leader may have been followed by another, with all that it had not replicated.
 
         From the fault until the cluster is whole: a leader that was replaced can go on answering
-        reads, and what it or a standby showed meanwhile may have been taken back.
+        reads, and what it or a standby showed meanwhile may have been undone.
         """
         promotions = [leader.at for leader in self.history.all(Leader)]
         return [
@@ -86,7 +86,7 @@ class Evidence:
         ]
 
     def may_be_taken_back(self, attempt: Attempt) -> bool:
-        """Tell whether a read may have seen what a failover took back."""
+        """Tell whether a read may have seen what a failover undid."""
         return any(
             attempt.ended >= began and attempt.sent <= whole for began, whole in self.failovers
         )

@@ -1,4 +1,4 @@
-"""The model is PostgreSQL: the same calls, in sessions that get in each other's way, end the same."""
+"""The model is PostgreSQL: the same calls, in sessions in each other's way, end the same."""
 
 import random
 import uuid
@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from simulation.functions import Functions
-from simulation.rows import TOTAL
+from simulation.state import TOTAL
 from tests.simulation.both import ADD, RECALL, REGISTER, connect, first, literal, model, outcome
 from tests.simulation.planted import TakesAnyLaterBatch
 
@@ -20,7 +20,7 @@ CALLS = 250
 WRITERS = [uuid.UUID(int=number) for number in range(1, 4)]
 IDS = [f"{number:032x}" for number in range(1, 9)]
 VALUES = ["1e-9", "12500000000e-9", "-3", "0.25", "999999999999999999", "1e18"]
-NEARLY_TOO_MUCH = Decimal("99999999999999999999999999998")
+NEARLY_TOO_MUCH = Decimal(99999999999999999999999999998)
 
 EMPTY = (
     "TRUNCATE tally.entry, tally.reset, tally.empty_reset, tally.answer, tally.writer, tally.total;"
@@ -104,7 +104,8 @@ class Session:
         if not self.in_transaction:
             self.in_transaction = True
             return await self.say("BEGIN")
-        query = random.choice(["COMMIT", "COMMIT", "ROLLBACK", "SAVEPOINT s", *self.of_savepoints()])
+        ends = ["COMMIT", "COMMIT", "ROLLBACK", "SAVEPOINT s"]
+        query = random.choice([*ends, *self.of_savepoints()])
         said = await self.say(query)
         if query in ("COMMIT", "ROLLBACK"):
             self.in_transaction, self.savepoints = False, 0
@@ -129,7 +130,8 @@ def flat(table, row):
     match table:
         case "writer":
             before = row.before
-            return row.batch, *((before.last_id, before.sum, before.count) if before else [None] * 3)
+            found = (before.last_id, before.sum, before.count) if before else [None] * 3
+            return row.batch, *found
         case "answer":
             return uuid.UUID(row.body), *row[1:]
         case "reset":

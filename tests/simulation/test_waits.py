@@ -1,4 +1,4 @@
-"""A commit that waits for its standby, in the model and in PostgreSQL: what others see, and its end.
+"""A commit that waits for its standby, in the model and in PostgreSQL: what others see of it.
 
 On this all rests that the model tells visible from durable.
 """
