@@ -13,6 +13,7 @@ from faults.checkers.adds import (
     keys_settle,
     nothing_else,
     refused_absent,
+    told_of_keys,
     unknown_once,
 )
 from faults.checkers.evidence import Evidence, Facts
@@ -37,6 +38,7 @@ Checker = Callable[[Evidence], Facts]
 CHECKERS: Final[tuple[Checker, ...]] = (
     durable_once,
     refused_absent,
+    told_of_keys,
     unknown_once,
     keys_settle,
     nothing_else,

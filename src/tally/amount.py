@@ -7,6 +7,8 @@ An `Amount` is a whole number of 10^-9 units in a plain `int`. Integers never ro
 import re
 from typing import Final, NewType
 
+from tally.strict_json import Number
+
 Amount = NewType("Amount", int)
 
 FRACTION_DIGITS: Final = 9
@@ -69,6 +71,15 @@ def parse_number(text: str) -> Amount:
         raise _too_precise()
     units = int(significant) * 10**scale
     return Amount(-units if sign else units)
+
+
+def parse_json(value: object) -> Amount:
+    """Read an amount from a value of JSON as `strict_json` reads it; raise `InvalidAmount`."""
+    if isinstance(value, Number):
+        return parse_number(value)
+    if isinstance(value, str):
+        return parse_text(value)
+    raise InvalidAmount("wrong-type", "must be a number or a string")
 
 
 def format_amount(amount: Amount) -> str:

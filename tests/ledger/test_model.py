@@ -283,7 +283,6 @@ def test_the_ledger_does_what_the_model_does(ledger):
             settings=settings(
                 max_examples=40,
                 stateful_step_count=40,
-                deadline=None,
                 suppress_health_check=list(HealthCheck),
             ),
         )

@@ -9,6 +9,7 @@ import pytest
 _PACKAGES = {
     "etcd": "etcd-server",
     "ip": "iproute2",
+    "nft": "nftables",
     "ssh-agent": "openssh-client",
     "ssh-keygen": "openssh-client",
     "systemd-analyze": "systemd",

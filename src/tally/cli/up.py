@@ -4,8 +4,10 @@ import asyncio
 import os
 from collections.abc import Mapping
 
+from tally.cli import signals
+from tally.cli.database_url import checked
 from tally.cli.errors import Unusable
-from tally.cli.options import note
+from tally.cli.streams import note
 from tally.embedded.accounts import drop_root
 from tally.embedded.keeper import Keeper
 from tally.embedded.supervisor import Supervisor
@@ -16,10 +18,10 @@ from tally.settings import Settings
 
 
 def up(settings: Settings) -> None:
-    """Serve everything until SIGTERM or SIGINT.
+    """Serve everything until SIGTERM, SIGINT or SIGHUP.
 
-    Raises `EmbeddedError`, `Unusable`, `StartError`, `SchemaNewer` or `Unavailable`, each of
-    one line.
+    Raises `EmbeddedError`, `UnusableDatabase`, `Unusable`, `StartError`, `SchemaNewer` or
+    `Unavailable`, each of one line.
     """
     given = {name: url for name in NAMES if (url := settings.database_url_of(name))}
     if settings.database_url is not None:
@@ -35,13 +37,17 @@ def up(settings: Settings) -> None:
 
 
 def _run(settings: Settings, admin_url: str, database_urls: Mapping[str, str]) -> None:
-    asyncio.run(_migrate(Database(admin_url, timeout=settings.request_timeout)))
-    serve(
-        database_urls,
-        settings,
-        listening=drop_root,
-        ready=lambda address: note(f"Tally is at {address}"),
-    )
+    with checked(settings, connecting=True):
+        asyncio.run(_migrate(Database(admin_url, timeout=settings.request_timeout)))
+    try:
+        serve(
+            database_urls,
+            settings,
+            listening=drop_root,
+            ready=lambda address: note(f"Tally is at {address}"),
+        )
+    finally:
+        signals.ignore()  # PostgreSQL is still to be stopped, which takes a bounded time
 
 
 async def _migrate(database: Database) -> None:

@@ -1,13 +1,12 @@
 """Exporting every current entry as CSV or as lines of JSON (NDJSON)."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Literal
+from typing import Any, Final
 
+from tally.files.options import FileFormat
 from tally.ledger.database import Database
 from tally.ledger.failures import Unavailable, unavailable_if_lost
 from tally.ledger.reader import BEHIND
-
-FileFormat = Literal["csv", "ndjson"]
 
 CSV_HEADER: Final = b"id,value,sum_after,added_at\n"
 # Entries that one statement reads: less than a megabyte of lines.

@@ -17,7 +17,7 @@ _LOSSES: Final = (
     *("24", "25", "26", "34", "40", "42P03", "42P05", "55000", "55006", "72"),
 )
 # No other connection serves until somebody mends it: the password, the database, or the ledger and
-# the rights in it.
+# privileges.
 _REFUSALS: Final = ("0L", "0P", "28", "3D", "3F", "42")
 # Answers after which a transaction may still have been committed: of a connection that fails, and
 # 40003, statement_completion_unknown. A pooler gives the former for the server's.
@@ -51,8 +51,11 @@ class SchemaOutdated(Exception):
     """The database lacks migrations that this code needs."""
 
 
-class UnusableServer(Exception):
-    """What answers is no server that Tally can work with, now or later; one line that says why."""
+class UnusableServer(Unavailable):
+    """What answers is no server that Tally can work with, now or later; `detail` says why."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("the database can't be used", detail=detail)
 
 
 def is_connection_loss(error: BaseException | None) -> bool:
@@ -77,7 +80,9 @@ def is_connection_loss(error: BaseException | None) -> bool:
 def refusal(error: BaseException) -> Unavailable | None:
     """Say that the database refuses, if that is what an error means."""
     cause = _cause(error)
-    if isinstance(cause, UnusableServer | asyncpg.ClientConfigurationError) or (
+    if isinstance(cause, UnusableServer):
+        return cause
+    if isinstance(cause, asyncpg.ClientConfigurationError) or (
         isinstance(cause, asyncpg.PostgresError)
         and _is_one_of(cause, _REFUSALS)
         and not _is_one_of(cause, _LOSSES)

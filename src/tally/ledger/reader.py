@@ -16,6 +16,7 @@ from tally.ledger.single_flight import SingleFlight
 NEWEST: Final = 20
 # Enough for a picture a person looks at; few enough that it costs the same at any size.
 POINTS: Final = 200
+_MAY_READ_ENTRIES: Final = "SELECT has_table_privilege('tally.entry', 'SELECT')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,19 @@ class Reader:
         return await self._database.run(
             lambda connection: _read_page(connection, before, limit), one_statement=True
         )
+
+    async def added_at(self, entry_id: int) -> datetime | None:
+        """Tell when an entry was added, cleared or not.
+
+        None where it was purged, or where the role may not read entries.
+        """
+
+        async def work(connection: AsyncConnection) -> datetime | None:
+            if not await connection.scalar(text(_MAY_READ_ENTRIES)):
+                return None
+            return await connection.scalar(select(entry.c.added_at).where(entry.c.id == entry_id))
+
+        return await self._database.run(work)
 
 
 BEHIND: Final = "CASE WHEN pg_is_in_recovery() THEN tally.behind_seconds() END"

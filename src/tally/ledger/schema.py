@@ -22,7 +22,7 @@ from sqlalchemy import (
 from tally.amount import FRACTION_DIGITS, Amount
 
 # The newest migration. Here, and not asked of Alembic, so that a service need not import it.
-REVISION: Final = "0004"
+REVISION: Final = "0006"
 metadata = MetaData(
     schema="tally",
     naming_convention={

@@ -2,13 +2,14 @@
 
 import asyncio
 import itertools
+import time
 import uuid
 from typing import Any, Final
 
 import asyncpg
 
 from tally.database_url import DatabaseUrl
-from tally.ledger.failures import UnusableServer
+from tally.ledger.failures import UnusableServer, refusal
 from tally.ledger.hosts import KEEPALIVES, USER_TIMEOUT, Hosts
 
 # Sent when a session begins, so that they count more than what the role set for itself: any role
@@ -33,6 +34,9 @@ _PINNED: Final = (
         "default_transaction_isolation": "read committed",
         "default_transaction_deferrable": "off",
         "lock_timeout": "0",
+        # An error ends no session, and PostgreSQL says when it ends a commit's wait for a standby.
+        "exit_on_error": "off",
+        "client_min_messages": "notice",
         # Longer than anything of Tally's pauses within a transaction.
         "idle_in_transaction_session_timeout": "60s",
         # Every total is one indexed row: compiling a query never pays.
@@ -46,6 +50,7 @@ _PINNED: Final = (
         "standard_conforming_strings": "on",
         "array_nulls": "on",
         "transform_null_equals": "off",
+        "quote_all_identifiers": "off",
         "row_security": "on",
         "check_function_bodies": "on",
         # The server looks whether a client that waits has left, and finds a network that is dead.
@@ -90,6 +95,7 @@ class Sessions:
         self._open: dict[str, Any] = {}
         self._opening = asyncio.Lock()
         self._first = _FIRST | _FIRST_17
+        self._failed: tuple[float, Exception | None] = (0.0, None)
 
     async def open(self) -> Any:  # noqa: ANN401 - asyncpg is untyped
         """Open a connection of asyncpg's own.
@@ -98,21 +104,38 @@ class Sessions:
         """
         async with self._opening:
             name = f"{self._prefix} {next(self._numbers)}"
-            connection = await self._log_in(name)
+            connection = await self._log_in_or_wait(name)
             try:
                 async with asyncio.timeout(self._timeout):
+                    # First: what is set in a shared session, others would find set.
+                    await self._require_own_backend(connection)
                     await connection.execute(_PIN, list(_PINNED), list(_PINNED.values()))
                     self._open = {
                         name: other for name, other in self._open.items() if not other.is_closed()
                     }
                     # Backends that may wait for a lock or a standby, and are told by nobody else.
                     await connection.fetch(_END, f"{self._prefix} %", [name, *self._open])
-                    await self._require_own_backend(connection)
             except BaseException:
                 connection.terminate()
                 raise
             self._open[name] = connection
             return connection
+
+    async def _log_in_or_wait(self, name: str) -> Any:  # noqa: ANN401 - asyncpg is untyped
+        """Open a session, but leave a server that refuses, or does not answer, alone for a while.
+
+        Each login that is given up waits in its queue, and is ended only once it looks there.
+        """
+        until, error = self._failed
+        if error is not None and time.monotonic() < until:
+            raise error.with_traceback(None)
+        try:
+            return await self._log_in(name)
+        except Exception as error:
+            pause = self._timeout if isinstance(error, TimeoutError) else _REFUSED_SECONDS
+            if isinstance(error, TimeoutError) or refusal(error) is not None:
+                self._failed = (time.monotonic() + pause, error)
+            raise
 
     async def _log_in(self, name: str) -> Any:  # noqa: ANN401 - asyncpg is untyped
         """Open a session of that name, with as much of what comes first as the server takes."""
@@ -150,6 +173,7 @@ class Sessions:
             raise UnusableServer(_SHARED)
 
 
+_REFUSED_SECONDS: Final = 0.5
 _BACKEND: Final = "SELECT pg_catalog.pg_backend_pid()"
 # Two sessions that share backends are seen to, unless many others take turns at the same ones.
 _LOOKS: Final = 10

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from tally import __version__, pages
 from tally.ledger.database import Database
+from tally.ledger.failures import UnusableServer
 from tally.services.adder import Adder
 from tally.services.display import Display
 from tally.services.errors import error_page, problem_of
@@ -42,7 +43,7 @@ def serve(
     listening: Callable[[], None] = lambda: None,
     ready: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT.
+    """Serve until SIGTERM, SIGINT or SIGHUP.
 
     `database_urls` gives each service's, by its name. `listening` is called once ports are open
     and files read, and may give up the rights that this took; `ready` is called with the services'
@@ -79,9 +80,22 @@ async def _serve(
         for (method, path), handle in service.fast.items()
     }
 
+    unusable: UnusableServer | None = None
+
+    async def check_database() -> None:
+        nonlocal unusable
+        try:
+            await warn_unless_separated(services, log)
+        except UnusableServer as error:
+            unusable = error
+            log.write("error", "database unusable", reason=error.detail)
+            server.should_exit = True
+            for service in services:
+                service.stopping()
+
     def stopping(signal: str) -> None:
         log.write("info", "stopping", signal=signal)
-        warning.cancel()
+        checking.cancel()
         for service in services:
             service.stopping()
 
@@ -95,9 +109,11 @@ async def _serve(
     )
     listening()
     log.write("info", "start", services=names, address=url, version=__version__)
-    warning = asyncio.create_task(warn_unless_separated(services, log))
+    checking = asyncio.create_task(check_database())
     await server.serve([listener])
     log.write("info", "stop", services=names)
+    if unusable is not None:
+        raise StartError(f"{unusable}: {unusable.detail}")
 
 
 def _compose(database_urls: Mapping[str, str], settings: Settings, log: Log) -> list[Service]:
@@ -178,9 +194,10 @@ def _listen(settings: Settings) -> socket.socket:
     host, port = settings.host, settings.port
     try:
         return listen(host, port)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter for what can be no host's name
+        reason = getattr(error, "strerror", None) or "no such host"
         raise StartError(
-            f"{host}:{port} can't be served ({error.strerror}): stop what uses it or choose"
+            f"{host}:{port} can't be served ({reason}): stop what uses it or choose"
             f" another port, as in PORT={port % 65535 + 1} make run"
         ) from error
 
