@@ -71,3 +71,43 @@ def test_a_form_that_was_used_is_refused(client) -> None:
     answer = client.post("/adder_service", data={**form, "value": "2"})
     assert answer.status_code == 422
     assert "already used" in answer.text
+
+
+def test_an_undo_adds_the_opposite_once(client, add) -> None:
+    added = add("12.5").json()
+    first = client.post(f"{ENTRIES}/{added['id']}/undo")
+    again = client.post(f"{ENTRIES}/{added['id']}/undo", json={})
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() == again.json()
+    assert (first.json()["value"], first.json()["undoes"]) == ("-12.5", added["id"])
+    assert "Idempotency-Replayed" not in first.headers
+    assert again.headers["Idempotency-Replayed"] == "true"
+    undo, undone = client.get("/display_service/entries?limit=2").json()["entries"]
+    assert (undo["undoes"], undone["undone_by"]) == (undone["id"], undo["id"])
+
+
+def test_an_undo_that_is_refused_says_why(client, add) -> None:
+    entry_id = add().json()["id"]
+    client.post("/reset_service/resets")
+    for asked, status, rule in (
+        (entry_id, 409, "entry-cleared"),
+        (entry_id + 1, 404, "no-such-entry"),
+        (0, 404, "no-such-entry"),
+    ):
+        problem = client.post(f"{ENTRIES}/{asked}/undo").json()
+        assert (problem["status"], problem["rule"]) == (status, rule)
+    answer = client.post(f"{ENTRIES}/{entry_id}/undo", json={"id": 1})
+    assert (answer.status_code, answer.json()["rule"]) == (422, "unknown-field")
+
+
+def test_an_undo_needs_what_adding_needs(tally_up) -> None:
+    running = tally_up(TALLY_ADD_TOKEN="secret-of-adding-1")
+    with httpx.Client(base_url=running.url) as client:
+        given = {"Authorization": "Bearer secret-of-adding-1"}
+        entry_id = client.post(ENTRIES, json={"value": 1}, headers=given).json()["id"]
+        refused = client.post(f"{ENTRIES}/{entry_id}/undo")
+        assert (refused.status_code, refused.json()["rule"]) == (401, "token")
+        crossing = {**given, "Origin": "https://elsewhere.example"}
+        assert client.post(f"{ENTRIES}/{entry_id}/undo", headers=crossing).status_code == 403
+        assert client.post(f"{ENTRIES}/{entry_id}/undo", headers=given).status_code == 201
+    running.stop()

@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from tally import pages, representation
 from tally.amount import InvalidAmount, parse_text
 from tally.ledger.add import Added, Key, KeyReused, QueueFull, SumOutOfRange
+from tally.ledger.corrections import Corrections
 from tally.ledger.database import Database, Unavailable
 from tally.ledger.reader import Reader
 from tally.ledger.replay import replay_single
@@ -32,6 +33,7 @@ from tally.web.request import (
     read_form,
     read_key,
     require_content_type,
+    require_nothing,
 )
 from tally.web.response import JSONResponse, PageResponse
 
@@ -54,11 +56,16 @@ class Adder(Service):
     def __init__(self, database: Database, settings: Settings) -> None:
         super().__init__(
             database,
-            {PATH: {"GET": self._page, "POST": self._submit}, ENTRIES: {"POST": self._add}},
+            {
+                PATH: {"GET": self._page, "POST": self._submit},
+                ENTRIES: {"POST": self._add},
+                f"{ENTRIES}/{{id:id}}/undo": {"POST": self._undo},
+            },
         )
         self.fast["POST", ENTRIES] = self._add_plain
         self._access = Access("Tally: add", settings.add_token, Hosts(settings.hosts))
         self._total = Reader(database).total
+        self._corrections = Corrections(database)
         self._writer = Writer(
             database,
             queue_limit=settings.queue_limit,
@@ -117,6 +124,16 @@ class Adder(Service):
             representation.added(added, None if given.batch else given.values[0]),
             201,
             {"Idempotency-Replayed": "true"} if added.replayed else None,
+        )
+
+    async def _undo(self, request: Request) -> Response:
+        await self._access.authorize(request.headers)
+        require_nothing(request.headers, await read_body(request))
+        undone = await self._corrections.undo(request.path_params["id"])
+        return JSONResponse(
+            representation.undone(undone),
+            200 if undone.replayed else 201,
+            {"Idempotency-Replayed": "true"} if undone.replayed else None,
         )
 
     async def _page(self, request: Request) -> Response:

@@ -23,10 +23,10 @@ from tally.web.request import (
     is_key,
     read_body,
     read_form,
-    read_json,
     read_key,
     read_page,
     require_content_type,
+    require_nothing,
 )
 from tally.web.response import JSONResponse, PageResponse
 
@@ -56,11 +56,7 @@ class Resetter(Service):
     async def _reset(self, request: Request) -> Response:
         await self._access.authorize(request.headers)
         key = read_key(request.headers)
-        body = await read_body(request)
-        if body.strip():
-            require_content_type(request.headers, "application/json")
-            if read_json(body) != {}:
-                raise refused("unknown-field", "the body must be empty or {}")
+        require_nothing(request.headers, await read_body(request))
         made, replayed = await self._resets.reset(key)
         headers = {"Idempotency-Replayed": "true"} if replayed else None
         answer = representation.in_json(representation.reset(made))
