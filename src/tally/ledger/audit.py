@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from tally.ledger.database import Database, Unavailable, is_connection_loss
+from tally.ledger.history_audit import Stretches, check_moves
 from tally.ledger.recomputation import Answers, Drift, Recomputation, check_correction, check_resets
 from tally.ledger.schema import from_numeric
 
@@ -19,8 +20,10 @@ _PAGE: Final = 20_000
 _TOTAL: Final = "SELECT * FROM tally.total"
 _RESETS: Final = "SELECT * FROM tally.reset ORDER BY id"
 # The entries of a batch have one time: where another begins, so does another batch.
+_MOVES: Final = "SELECT * FROM tally.move ORDER BY id"
+_STRETCHES: Final = "SELECT * FROM tally.stretch ORDER BY last_id, size"
 _ENTRIES: Final = (
-    "SELECT id, value, sum_after,"
+    "SELECT id, value, sum_after, added_at,"
     " coalesce(added_at <> lag(added_at) OVER (ORDER BY id), false) AS begins_batch"
     " FROM tally.entry ORDER BY id"
 )
@@ -76,6 +79,7 @@ async def audit(
 async def _audit(connection: Any, progress: Callable[[int, int], None]) -> Report:  # noqa: ANN401
     total = await connection.fetchrow(_TOTAL)
     resets = await connection.fetch(_RESETS)
+    moves = await connection.fetch(_MOVES)
     if total is None:
         return Report(0, str(Drift("the number of rows in tally.total", 0, 1)))
     recomputed = Recomputation(total, resets)
@@ -87,15 +91,21 @@ async def _audit(connection: Any, progress: Callable[[int, int], None]) -> Repor
         await answers.advance()
         # Answers whose entries are gone have nothing to be compared with.
         await answers.skip_through(total["purged_through"])
+        stretches = Stretches(
+            connection.cursor(_STRETCHES, prefetch=_PAGE), moves, total["purged_through"]
+        )
         async for page in _pages(await connection.cursor(_ENTRIES)):
             for row in page:
                 recomputed.enter(row["id"], row["value"], row["sum_after"])
+                await stretches.enter(row["id"], row["sum_after"], row["added_at"])
                 if row["begins_batch"]:
                     answers.begin_batch(row["id"])
                 if answers.last_id == row["id"]:
                     await answers.compare(row["sum_after"], recomputed.count_after)
             progress(recomputed.checked, to_check)
         recomputed.close()
+        await stretches.close()
+        check_moves(moves, resets, total["purged_through"], recomputed.sums_before)
     except Drift as drift:
         return Report(recomputed.checked, str(drift))
     return Report(recomputed.checked, None)

@@ -30,6 +30,8 @@ class Recomputation:
         # The sum of all values so far, whatever was cleared, and what it was at each boundary.
         self._values = 0
         self._values_at: dict[int, int] = {}
+        # What the sum was right after each entry after which resets or undos came.
+        self.sums_before: dict[int, int] = {}
         self._sum = total["purged_sum"]
         self._count = self._first + sum(
             change for at, (_, change) in self._changes.items() if at < self._first
@@ -75,6 +77,7 @@ class Recomputation:
     def _pass_boundary(self) -> None:
         """Apply the resets and undos that came between this entry and the next."""
         self._values_at[self._id] = self._values
+        self.sums_before[self._id] = self._sum
         sum_change, count_change = self._changes.get(self._id, (0, 0))
         self._sum += sum_change
         self._count += count_change

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 # What each service, and a person who looks, may read and call; PostgreSQL refuses everything else.
 _READS: Final = {
     "tally_adder": "tally.total",
-    "tally_display": "tally.total, tally.entry, tally.correction",
+    "tally_display": "tally.total, tally.entry, tally.correction, tally.move, tally.stretch",
     "tally_reset": "tally.total, tally.reset",
     "tally_operator": "ALL TABLES IN SCHEMA tally",
 }
