@@ -99,7 +99,7 @@ def test_nothing_is_inline_and_nothing_comes_from_elsewhere(name, context):
             assert re.fullmatch(r"(\./.*|#main|)", attributes.get(link) or "")
     assert [script["src"] for script in document.all("script")] == [
         f".{STATIC}{script}?v={pages.static_files()[script].version}"
-        for script in ("live.js", "tally.js")
+        for script in ("live.js", "morph.js", "tally.js")
     ]
 
 
@@ -181,7 +181,7 @@ def test_a_bad_value_is_kept_and_explained():
 
 def test_what_was_added_is_said_exactly():
     page = html("adder", contexts("-1234.000000001")[3][1])
-    assert 'aria-label="-1234.000000001"' in page
+    assert 'aria-label="−1234.000000001"' in page
     assert "Added <data" in page
 
 
@@ -221,6 +221,7 @@ def test_static_files_carry_types_and_tags_of_their_content():
     assert {name: file.content_type.split(";")[0] for name, file in files.items()} == {
         "tally.css": "text/css",
         "live.js": "text/javascript",
+        "morph.js": "text/javascript",
         "tally.js": "text/javascript",
         "favicon.svg": "image/svg+xml",
     }
@@ -237,7 +238,7 @@ def test_static_files_fetch_nothing_and_stay_small():
         assert len(file.body) < 16_384, name
 
 
-@pytest.mark.parametrize("name", ["live.js", "tally.js"])
+@pytest.mark.parametrize("name", ["live.js", "morph.js", "tally.js"])
 def test_no_script_turns_an_amount_into_a_float(name):
     script = pages.static_files()[name].body.decode()
     assert re.findall(r"\b(Number|parseFloat|parseInt|innerHTML|eval)\b", script) == []

@@ -56,6 +56,6 @@ def test_static_files_are_kept_by_browsers(client) -> None:
 def test_what_a_page_links_is_kept(client, path) -> None:
     page = client.get(path, headers={"Accept": "text/html"}).text
     links = re.findall(r'"([^"]*/static/[^"]*)"', page)
-    assert len(links) == 5
+    assert len(links) == 6
     for link in links:
         assert "immutable" in client.get(link).headers["Cache-Control"], link

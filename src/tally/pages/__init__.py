@@ -22,6 +22,7 @@ _CONTENT_TYPES: Final = MappingProxyType(
     {
         "tally.css": "text/css; charset=utf-8",
         "live.js": "text/javascript; charset=utf-8",
+        "morph.js": "text/javascript; charset=utf-8",
         "tally.js": "text/javascript; charset=utf-8",
         "favicon.svg": "image/svg+xml; charset=utf-8",
     }
@@ -91,7 +92,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        amount=text.amount, size=text.size, time=text.time, duration=text.duration
+        amount=text.amount,
+        minus=text.minus,
+        places=text.places,
+        size=text.size,
+        time=text.time,
+        duration=text.duration,
     )
     environment.globals.update(asset=_asset, chart=chart.svg, version=_version)
     return environment

@@ -43,19 +43,25 @@ function amount(number, split) {
   const [, sign, digits, fraction = ""] = /^(-?)(\d+)(\.\d+)?$/.exec(number);
   const whole = digits.match(/\d{1,3}(?=(?:\d{3})*$)/g);
   const parts = fraction.match(/\.?\d{1,3}/g) ?? [];
-  whole[0] = sign + whole[0];
-  if (whole.length === 1 && (parts.length === 0 || (parts.length === 1 && !split))) {
-    return element("data", { class: "amount", value: number }, number);
+  const short = whole.length === 1 && parts.length <= 1;
+  const made = element("data", {
+    class: short ? "amount" : `amount ${size(number)}`, value: number, dir: "ltr", translate: "no",
+  });
+  if (sign || !short || (split && fraction)) {
+    made.setAttribute("role", "img");
+    made.setAttribute("aria-label", minus(number));
   }
-  const grouped = (kind, texts) =>
-    element("span", { class: kind }, ...texts.map((text) => element("span", {}, text)));
-  return element(
-    "data",
-    { class: `amount ${size(number)}`, value: number, role: "img", "aria-label": number },
-    grouped("whole", whole),
-    ...(parts.length > 0 ? [grouped("fraction", parts)] : []),
-  );
+  if (sign) {
+    whole[0] = [element("span", { class: "minus" }, element("span", {}, sign)), whole[0]];
+  }
+  const spans = (kind, texts) =>
+    element("span", { class: kind }, ...texts.map((text) => element("span", {}, ...[text].flat())));
+  if (short && !split) made.append(...[whole[0]].flat(), fraction);
+  else made.append(spans("whole", whole), spans("fraction", parts));
+  return made;
 }
+
+const minus = (number) => number.replace("-", "−");
 
 function size(number) {
   const sizes = [[11, "short"], [18, "medium"], [27, "long"]];
@@ -85,9 +91,7 @@ const refresh = spaced(REFRESH_EVERY_MS, async () => {
     if (!answer.ok) throw new Error(`the page answered ${answer.status}`);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = page.querySelector("[data-refresh]");
-    const focused = past.contains(document.activeElement) && document.activeElement.id;
-    past.replaceChildren(...fresh.childNodes);
-    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    morph(past, fresh);
     shown = fresh.dataset.refresh;
   } catch (problem) {
     console.warn("Tally: the history could not be refreshed,", problem);
