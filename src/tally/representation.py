@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from tally.amount import Amount, format_amount
+from tally.ledger.corrections import Undone
 from tally.ledger.reader import Entry, Total
 from tally.ledger.resets import Reset
 from tally.ledger.writer import Added
@@ -31,6 +32,17 @@ def added(done: Added, value: Amount | None = None) -> Shown:
     return shown
 
 
+def undone(done: Undone) -> Shown:
+    """Write the entry that undid another."""
+    return {
+        "id": done.id,
+        "value": format_amount(done.value),
+        "sum": format_amount(done.sum),
+        "count": done.count,
+        "undoes": done.undoes,
+    }
+
+
 def total(found: Total) -> Shown:
     """Write a total; one that was read from a standby says how old it may be."""
     shown: Shown = {
@@ -50,13 +62,18 @@ def total_json(found: Total) -> bytes:
 
 
 def entry(found: Entry) -> Shown:
-    """Write an entry; its time stays a time."""
-    return {
+    """Write an entry; its time stays a time. Says which entry it undoes, and which undid it."""
+    shown: Shown = {
         "id": found.id,
         "value": format_amount(found.value),
         "sum_after": format_amount(found.sum_after),
         "added_at": found.added_at,
     }
+    if found.undoes is not None:
+        shown["undoes"] = found.undoes
+    if found.undone_by is not None:
+        shown["undone_by"] = found.undone_by
+    return shown
 
 
 def reset(found: Reset) -> Shown:

@@ -176,3 +176,38 @@ async def test_an_audit_changes_nothing_and_needs_a_database(story, owner, conne
         assert (await audit(database)).difference is None
         with pytest.raises(Unavailable):
             await audit(connect("tally_adder", timeout=0.5))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            "UPDATE tally.correction SET value = 3",
+            "the value kept of entry 10 is 3, but must be -7",
+        ),
+        (
+            "UPDATE tally.correction SET entry_id = 8",
+            "the value of entry 10, which undoes entry 8, is -7, but must be -8",
+        ),
+        (
+            "UPDATE tally.correction SET sum = 1",
+            "the sum of the kept answer for entry 10 is 1, but must be 8",
+        ),
+        (
+            "UPDATE tally.correction SET count = 1",
+            "the count of the kept answer for entry 10 is 1, but must be 3",
+        ),
+        (
+            "UPDATE tally.correction SET undone_by = 11",
+            "the range of ids of a kept answer is 11 to 11, but must be in 1 to 10",
+        ),
+    ],
+)
+async def test_drift_of_an_undone_entry_is_found(
+    story, writer, corrections, owner, drift, change, said
+):
+    await writer.add([7 * ONE])  # 9
+    await corrections.undo(9)  # 10
+    assert await drift() is None
+    await owner.execute(change)
+    assert await drift() == said

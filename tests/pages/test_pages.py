@@ -32,7 +32,10 @@ def past(amount="40.5", *, number=3, undone_at=None, undoable=False):
 
 def adder(now, *, text="", several=False, **outcome):
     form = Some(text=text, several=several, comma=None)
-    told = ("added", "asked", "choices", "errors", "review", "unsure")
+    told = (
+        *("added", "asked", "choices", "errors", "refused"),
+        *("review", "undoing", "undone", "unsure"),
+    )
     return "adder", {"total": now, "key": text, "form": form, **dict.fromkeys(told), **outcome}
 
 
@@ -71,6 +74,9 @@ def contexts(amount="40.5", text="some text"):
         adder(now, text=text, several=True, errors=[text]),
         adder(None, text=text, unsure=True),
         adder(None, text=text, asked=text),
+        adder(now, text=text, undone=Some(id=5, value=amount, sum=amount, undoes=3)),
+        adder(None, text=text, undoing=3),
+        adder(now, text=text, refused=text),
         reset(now, resets, text, confirming=True),
         reset(now, resets, text),
         reset(now, resets, text, undoing=past(amount)),

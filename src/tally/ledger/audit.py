@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from tally.ledger.database import Database, Unavailable, is_connection_loss
-from tally.ledger.recomputation import Answers, Drift, Recomputation, check_resets
+from tally.ledger.recomputation import Answers, Drift, Recomputation, check_correction, check_resets
 from tally.ledger.schema import from_numeric
 
 # Rows fetched at a time: about 10 MB, and more make it no faster.
@@ -24,7 +24,19 @@ _ENTRIES: Final = (
     " coalesce(added_at <> lag(added_at) OVER (ORDER BY id), false) AS begins_batch"
     " FROM tally.entry ORDER BY id"
 )
-_ANSWERS: Final = "SELECT first_id, last_id, sum, count FROM tally.answer ORDER BY last_id"
+_ANSWERS: Final = (
+    "SELECT first_id, last_id, sum, count FROM tally.answer UNION ALL"
+    " SELECT undone_by, undone_by, sum, count FROM tally.correction ORDER BY last_id"
+)
+# The first correction whose two entries are not each other's opposite; purged ones are not known.
+_MISMATCH: Final = """
+    SELECT c.entry_id, c.undone_by, c.value, undone.value AS undone, undo.value AS undo
+      FROM tally.correction AS c
+      LEFT JOIN tally.entry AS undone ON undone.id = c.entry_id
+      LEFT JOIN tally.entry AS undo ON undo.id = c.undone_by
+     WHERE undone.value <> -c.value OR undo.value <> c.value
+     ORDER BY c.undone_by LIMIT 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +82,7 @@ async def _audit(connection: Any, progress: Callable[[int, int], None]) -> Repor
     to_check = total["last_id"] - total["purged_through"]
     try:
         check_resets(total, resets)
+        check_correction(await connection.fetchrow(_MISMATCH))
         answers = Answers(connection.cursor(_ANSWERS, prefetch=_PAGE), total)
         await answers.advance()
         # Answers whose entries are gone have nothing to be compared with.

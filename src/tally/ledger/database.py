@@ -47,7 +47,7 @@ _END: Final = """
 """
 # Revisions this code has outgrown. Any other unknown revision is a newer one, which only adds
 # to what this code needs: during a release old services go on under the new schema.
-_OLDER_REVISIONS: Final[frozenset[str]] = frozenset({"0001", "0002"})
+_OLDER_REVISIONS: Final[frozenset[str]] = frozenset({"0001", "0002", "0003", "0004"})
 
 
 class Unavailable(Exception):

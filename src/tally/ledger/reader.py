@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import BigInteger, Float, Row, any_, literal, literal_column, select, text
+from sqlalchemy import BigInteger, Float, any_, literal, literal_column, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tally.amount import Amount
 from tally.ledger.database import Database
-from tally.ledger.schema import entry, total
+from tally.ledger.schema import correction, entry, total
 from tally.ledger.single_flight import SingleFlight
 
 NEWEST: Final = 20
@@ -34,12 +34,17 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One value, and the total right after it."""
+    """One value, and the total right after it.
+
+    `undoes` is the entry of which it is the opposite, and `undone_by` the one that is its own.
+    """
 
     id: int
     value: Amount
     sum_after: Amount
     added_at: datetime
+    undoes: int | None = None
+    undone_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +96,28 @@ async def read_total(connection: AsyncConnection) -> Total:
     return Total(*(await connection.execute(_TOTAL)).one())
 
 
+_undoing, _undone = correction.alias("undoing"), correction.alias("undone")
+_ENTRIES: Final = (
+    select(
+        entry.c.id,
+        entry.c.value,
+        entry.c.sum_after,
+        entry.c.added_at,
+        _undoing.c.entry_id.label("undoes"),
+        _undone.c.undone_by,
+    )
+    .outerjoin(_undoing, _undoing.c.undone_by == entry.c.id)
+    .outerjoin(_undone, _undone.c.entry_id == entry.c.id)
+)
+
+
 async def _read_entries(connection: AsyncConnection, before: int | None, limit: int) -> list[Entry]:
     cleared_through = select(total.c.cleared_through).scalar_subquery()
-    query = select(entry).where(entry.c.id > cleared_through)
+    query = _ENTRIES.where(entry.c.id > cleared_through)
     if before is not None:
         query = query.where(entry.c.id < before)
     rows = await connection.execute(query.order_by(entry.c.id.desc()).limit(limit))
-    return [_entry(row) for row in rows]
+    return [Entry(*row) for row in rows]
 
 
 async def _read_overview(connection: AsyncConnection) -> Overview:
@@ -107,11 +127,9 @@ async def _read_overview(connection: AsyncConnection) -> Overview:
     sampled = _spread(now.last_id - now.count + 1, now.last_id, POINTS)
     rows = await connection.execute(
         # One array, where IN would be a statement with a parameter for each id.
-        select(entry)
-        .where(entry.c.id == any_(literal(sampled, ARRAY(BigInteger))))
-        .order_by(entry.c.id)
+        _ENTRIES.where(entry.c.id == any_(literal(sampled, ARRAY(BigInteger)))).order_by(entry.c.id)
     )
-    return Overview(now, newest, [_entry(row) for row in rows], datetime.now(UTC))
+    return Overview(now, newest, [Entry(*row) for row in rows], datetime.now(UTC))
 
 
 def _spread(first: int, last: int, most: int) -> list[int]:
@@ -120,7 +138,3 @@ def _spread(first: int, last: int, most: int) -> list[int]:
     if steps < 1:
         return [last] if steps == 0 else []
     return [first + (last - first) * step // steps for step in range(steps + 1)]
-
-
-def _entry(row: Row[tuple[object, ...]]) -> Entry:
-    return Entry(row.id, row.value, row.sum_after, row.added_at)

@@ -139,6 +139,23 @@ class Answers:
         await self.advance()
 
 
+def check_correction(mismatch: Any) -> None:  # noqa: ANN401
+    """Raise for a correction whose entries are not each other's opposite, if there is one."""
+    if mismatch is None:
+        return
+    if mismatch["undo"] not in (None, mismatch["value"]):
+        raise Drift(
+            f"the value kept of entry {mismatch['undone_by']}",
+            _text(mismatch["value"]),
+            _text(mismatch["undo"]),
+        )
+    raise Drift(
+        f"the value of entry {mismatch['undone_by']}, which undoes entry {mismatch['entry_id']},",
+        _text(mismatch["value"]),
+        _text(-mismatch["undone"]),
+    )
+
+
 def check_resets(total: Any, resets: list[Any]) -> None:  # noqa: ANN401
     """Check that resets follow each other, and that those not undone clear what is cleared."""
     for number, reset in enumerate(resets, start=1):

@@ -14,12 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 # What each service, and a person who looks, may read and call; PostgreSQL refuses everything else.
 _READS: Final = {
     "tally_adder": "tally.total",
-    "tally_display": "tally.total, tally.entry",
+    "tally_display": "tally.total, tally.entry, tally.correction",
     "tally_reset": "tally.total, tally.reset",
     "tally_operator": "ALL TABLES IN SCHEMA tally",
 }
 _CALLS: Final = {
-    "tally_adder": ("register_writer", "add_batch", "settle_batch", "recall", "free_total"),
+    "tally_adder": (
+        *("register_writer", "add_batch", "settle_batch", "recall", "undo_entry", "free_total"),
+    ),
     "tally_display": (),
     "tally_reset": ("reset_total", "undo_reset", "confirm", "free_total"),
     "tally_operator": (),

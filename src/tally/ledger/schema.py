@@ -22,7 +22,9 @@ from sqlalchemy import (
 from tally.amount import FRACTION_DIGITS, Amount
 
 # The newest migration. Here, and not asked of Alembic, so that a service need not import it.
-REVISION: Final = "0003"
+REVISION: Final = "0005"
+# The greatest that a bigint holds.
+MAX_ID: Final = 2**63 - 1
 metadata = MetaData(
     schema="tally",
     naming_convention={
@@ -151,6 +153,21 @@ empty_reset = Table(
     metadata,
     Column("key", Uuid, primary_key=True),
     _moment("at"),
+)
+
+# Entries that were undone, each by the entry of the opposite value `undone_by`, with the answer to
+# that: undoing the entry again gets it again.
+correction = Table(
+    "correction",
+    metadata,
+    Column("entry_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("undone_by", BigInteger, nullable=False, unique=True),
+    Column("value", AmountType, nullable=False),
+    Column("sum", AmountType, nullable=False),
+    _count("count"),
+    CheckConstraint("0 < entry_id AND entry_id < undone_by", "order"),
+    _value_check("value"),
+    _sum_check("sum"),
 )
 
 # The first answer to each Idempotency-Key, kept for ever. Both key and body are kept as 128-bit

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from tally import representation
 from tally.ledger.add import Added, Key, QueueFull
+from tally.ledger.corrections import Corrections
 from tally.ledger.database import Database, Unavailable
 from tally.ledger.writer import Writer
 from tally.services.adder_page import PATH, AdderPage
@@ -17,7 +18,7 @@ from tally.web import metrics
 from tally.web.auth import Access
 from tally.web.fast_path import JSON_LINES, FastRequest
 from tally.web.hosts import Hosts
-from tally.web.request import is_key, read_body, read_key, require_content_type
+from tally.web.request import is_key, read_body, read_key, require_content_type, require_nothing
 from tally.web.response import JSONResponse
 
 ENTRIES: Final = f"{PATH}/entries"
@@ -34,15 +35,20 @@ class Adder(Service):
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._access = Access("Tally: add", settings.add_token, Hosts(settings.hosts))
+        self._corrections = Corrections(database)
         self._writer = Writer(
             database,
             queue_limit=settings.queue_limit,
             on_commit=metrics.observe_commit,
         )
-        page = AdderPage(database, self._writer, self._access)
+        page = AdderPage(database, self._writer, self._corrections, self._access)
         super().__init__(
             database,
-            {PATH: {"GET": page.get, "POST": page.post}, ENTRIES: {"POST": self._add}},
+            {
+                PATH: {"GET": page.get, "POST": page.post},
+                ENTRIES: {"POST": self._add},
+                f"{ENTRIES}/{{id:id}}/undo": {"POST": self._undo},
+            },
         )
         self.fast["POST", ENTRIES] = self._add_plain
         metrics.queued_values.set_function(lambda: self._writer.queued_values)
@@ -98,4 +104,14 @@ class Adder(Service):
             representation.added(added, None if given.batch else given.values[0]),
             201,
             {"Idempotency-Replayed": "true"} if added.replayed else None,
+        )
+
+    async def _undo(self, request: Request) -> Response:
+        await self._access.authorize(request.headers)
+        require_nothing(request.headers, await read_body(request))
+        undone = await self._corrections.undo(request.path_params["id"])
+        return JSONResponse(
+            representation.undone(undone),
+            200 if undone.replayed else 201,
+            {"Idempotency-Replayed": "true"} if undone.replayed else None,
         )

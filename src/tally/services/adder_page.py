@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from tally import pages, representation
 from tally.amount import Amount
 from tally.ledger.add import Key, KeyReused, QueueFull, SumOutOfRange
+from tally.ledger.corrections import Corrections, EntryNotUndoable
 from tally.ledger.database import Database, Unavailable
 from tally.ledger.reader import Reader
 from tally.ledger.replay import replay_answer
@@ -28,12 +29,16 @@ PATH: Final = path_of("adder")
 # The key that a form was given. Nobody can guess one, so an address tells what such a key added;
 # keys that clients choose can be guessed.
 _FORM_KEY: Final = re.compile(r"form-[A-Za-z0-9_-]{22}")
+_ID: Final = re.compile("[0-9]{1,18}")
 _NOTHING: Final[dict[str, Any]] = {
     "added": None,
     "asked": None,
     "choices": (),
     "errors": (),
+    "refused": None,
     "review": None,
+    "undoing": None,
+    "undone": None,
     "unsure": False,
 }
 
@@ -41,9 +46,12 @@ _NOTHING: Final[dict[str, Any]] = {
 class AdderPage:
     """Answers GET with the page, and POST of its form with what became of it."""
 
-    def __init__(self, database: Database, writer: Writer, access: Access) -> None:
+    def __init__(
+        self, database: Database, writer: Writer, corrections: Corrections, access: Access
+    ) -> None:
         self._database = database
         self._writer = writer
+        self._corrections = corrections
         self._access = access
         self._total = Reader(database).total
 
@@ -70,6 +78,9 @@ class AdderPage:
             await self._access.authorize(request.headers)
         except Problem as refusal:
             return await self._refuse(form, refusal.sentence, refusal=refusal)
+        undo = fields.get("undo", "")
+        if fields.keys() == {"undo"} and _ID.fullmatch(undo):
+            return await self._undo(form, int(undo))
         if not Form.is_complete(fields):
             form = form._replace(key="")
             return await self._refuse(form, "The form was incomplete. Please add again.")
@@ -101,6 +112,17 @@ class AdderPage:
             # With the same key it is not added twice, should it have been added.
             return PageResponse.unavailable(_render(form, None, unsure=True))
         return RedirectResponse(f"{PATH[1:]}?added={quote(form.key)}", 303)
+
+    async def _undo(self, form: Form, entry_id: int) -> Response:
+        """Answer without a redirect: who sends it again, by a reload, undoes it once."""
+        try:
+            undone = await self._corrections.undo(entry_id)
+        except Unavailable:
+            return PageResponse.unavailable(_render(form, None, undoing=entry_id))
+        except (EntryNotUndoable, SumOutOfRange) as error:
+            said = str(error)
+            return await self._show(form, status=409, refused=f"{said[:1].upper()}{said[1:]}.")
+        return await self._show(form, undone=representation.undone(undone))
 
     async def _refuse(
         self, form: Form, *errors: str, refusal: Problem | None = None

@@ -12,8 +12,7 @@ from tally.services.service import Service
 from tally.settings import Settings
 from tally.web.auth import Access
 from tally.web.hosts import Hosts
-from tally.web.problem import refused
-from tally.web.request import read_body, read_json, read_key, read_page, require_content_type
+from tally.web.request import read_body, read_key, read_page, require_nothing
 from tally.web.response import JSONResponse
 
 
@@ -38,11 +37,7 @@ class Resetter(Service):
     async def _reset(self, request: Request) -> Response:
         await self._access.authorize(request.headers)
         key = read_key(request.headers)
-        body = await read_body(request)
-        if body.strip():
-            require_content_type(request.headers, "application/json")
-            if read_json(body) != {}:
-                raise refused("unknown-field", "the body must be empty or {}")
+        require_nothing(request.headers, await read_body(request))
         made, replayed = await self._resets.reset(key)
         headers = {"Idempotency-Replayed": "true"} if replayed else None
         answer = representation.in_json(representation.reset(made))

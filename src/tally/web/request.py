@@ -86,6 +86,14 @@ def require_content_type(headers: Headers, expected: str) -> None:
         raise Problem(415, "the body must not be encoded", rule="content-encoding")
 
 
+def require_nothing(headers: Headers, body: bytes) -> None:
+    """Raise `Problem` unless the body is empty, or JSON's empty object."""
+    if body.strip():
+        require_content_type(headers, "application/json")
+        if read_json(body) != {}:
+            raise refused("unknown-field", "the body must be empty or {}")
+
+
 def is_form(headers: Headers) -> bool:
     """Tell whether a browser's form was sent."""
     return _is_of_type(headers, FORM)

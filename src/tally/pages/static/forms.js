@@ -74,6 +74,8 @@ async function send(form, button, sent, fail) {
     if (page.body.dataset.page === document.body.dataset.page) {
       renew(page, sent);
       if (redirected) history.replaceState(history.state, "", address);
+    } else if (page.getElementById("outcome")) {
+      morph(document.getElementById("outcome"), page.getElementById("outcome"));
     } else if (page.body.dataset.page === "error" && status < 500) {
       tell(page.getElementById("detail").textContent);
     } else {
@@ -89,6 +91,7 @@ async function send(form, button, sent, fail) {
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
+  if (!document.getElementById("outcome")) return;
   event.preventDefault();
   const button = event.submitter ?? form.querySelector("[type=submit]");
   const sent = new URLSearchParams(new FormData(form));
