@@ -37,7 +37,7 @@ function tell(text, attributes = {}) {
 
 // Nobody knows what became of it. The form's key makes a second try harmless.
 function tellUnsure(form) {
-  const check = form.dataset.check && form.dataset.check + form.elements.key.value;
+  const check = form.dataset.added && form.dataset.added + form.elements.key.value;
   const said = navigator.onLine ? form.dataset.unsure : `You are offline. ${form.dataset.unsure}`;
   tell(said, check ? { "data-check": check } : {});
 }
