@@ -10,7 +10,7 @@ from sqlalchemy import text
 from tally.ledger.corrections import Corrections
 from tally.ledger.export import export
 from tally.ledger.reader import Reader
-from tally.ledger.replay import replay_single
+from tally.ledger.replay import replay_answer
 from tally.ledger.resets import Resets
 from tally.ledger.roles import ROLES
 from tally.ledger.schema import metadata
@@ -276,7 +276,7 @@ async def test_the_adder_s_role_suffices_for_the_adder(connect):
     key = Key.of("key", [ONE], batch=False)
     added = await writer.add([ONE], key)
     assert (await writer.add([ONE], key)).replayed
-    assert (await replay_single(database, "key"))[1] == ONE
+    assert (await replay_answer(database, "key"))[1] == ONE
     # A connection ended from outside makes it settle its last batch.
     writer._connection.terminate()
     assert (await writer.add([ONE])).sum == added.sum + ONE

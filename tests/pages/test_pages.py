@@ -26,31 +26,66 @@ def entry(amount="12.5"):
     return Some(id=2, value=amount, sum_after=amount, added_at=AT)
 
 
-def past(amount="40.5", *, undone_at=None, undoable=False):
-    return Some(id=3, sum=amount, count=2, at=AT, undone_at=undone_at, undoable=undoable)
+def past(amount="40.5", *, number=3, undone_at=None, undoable=False):
+    return Some(id=number, sum=amount, count=2, at=AT, undone_at=undone_at, undoable=undoable)
+
+
+def adder(now, *, text="", several=False, **outcome):
+    form = Some(text=text, several=several, comma=None)
+    told = (
+        *("added", "asked", "choices", "errors", "refused"),
+        *("review", "undoing", "undone", "unsure"),
+    )
+    return "adder", {"total": now, "key": text, "form": form, **dict.fromkeys(told), **outcome}
+
+
+def reset(now, resets, key="key", **outcome):
+    told = ("asked", "confirming", "done", "error", "undoing", "undone", "unsure")
+    return "reset", {"total": now, "resets": resets, "key": key, **dict.fromkeys(told), **outcome}
 
 
 def contexts(amount="40.5", text="some text"):
-    """Every page in its fullest states: amounts and free texts as given."""
+    """Every page in each of its states: amounts and free texts as given."""
     now = total(amount)
     added = Some(id=2, value=amount, sum=amount)
-    resets = [past(amount, undoable=True), past(amount, undone_at=AT), past(amount)]
-    resetting = {"key": text, "resets": resets, "done": past(amount), "undone": past(amount)}
+    batch = Some(first_id=2, last_id=4, sum=amount)
+    summary = Some(sum=amount, count=30, first=[amount] * 20)
+    resets = [
+        past(amount, undoable=True),
+        past(amount, number=2, undone_at=AT),
+        past(amount, number=1),
+    ]
     points = [Point(AT, 1, Amount(5))]
     problem = {"status": 503, "title": text, "detail": text, "request_id": text}
     return [
         ("home", {"total": now}),
         ("home", {"total": None}),
-        ("adder", {"total": now, "key": text, "value": text, "error": text, "added": None}),
-        ("adder", {"total": None, "key": text, "value": "", "error": None, "added": added}),
         ("display", {"total": now, "entries": [entry(amount)], "points": points, "behind": 75.5}),
         ("display", {"total": now, "entries": [], "points": [], "behind": None}),
         ("display", {"total": None, "entries": [], "points": [], "behind": None}),
-        ("reset", {"total": now, "confirming": True, "error": text, **resetting}),
-        ("reset", {"total": now, "confirming": False, "error": None, **resetting}),
-        ("reset", {"total": None, "confirming": True, "error": None, **resetting, "resets": []}),
         ("error", {**problem, "retry_after": 5}),
         ("error", {**problem, "retry_after": None}),
+        adder(now, text=text),
+        adder(now, text=text, errors=[text] * 7),
+        adder(now, text=text, added=added),
+        adder(now, text=text, added=batch),
+        adder(now, text=text, choices=[("thousands", summary), ("point", summary)]),
+        adder(now, text=text, several=True, review=summary),
+        adder(now, text=text, several=True, errors=[text]),
+        adder(None, text=text, unsure=True),
+        adder(None, text=text, asked=text),
+        adder(now, text=text, undone=Some(id=5, value=amount, sum=amount, undoes=3)),
+        adder(None, text=text, undoing=3),
+        adder(now, text=text, refused=text),
+        reset(now, resets, text, confirming=True),
+        reset(now, resets, text),
+        reset(now, resets, text, undoing=past(amount)),
+        reset(now, resets, text, done=past(amount, undoable=True)),
+        reset(now, resets, text, undone=past(amount)),
+        reset(now, resets, text, error=text),
+        reset(None, [], text, confirming=True, unsure="reset"),
+        reset(None, [], text, undoing=Some(id=3), unsure="undo"),
+        reset(None, [], text, asked=("done", 3)),
     ]
 
 
@@ -99,7 +134,7 @@ def test_nothing_is_inline_and_nothing_comes_from_elsewhere(name, context):
             assert re.fullmatch(r"(\./.*|#main|)", attributes.get(link) or "")
     assert [script["src"] for script in document.all("script")] == [
         f".{STATIC}{script}?v={pages.static_files()[script].version}"
-        for script in ("live.js", "tally.js")
+        for script in ("live.js", "morph.js", "tally.js", "forms.js")
     ]
 
 
@@ -122,7 +157,7 @@ def test_a_page_has_one_heading_its_landmarks_and_unique_ids(name, context):
 def test_every_visible_field_has_a_label(name, context):
     document = Document(html(name, context))
     labelled = [label["for"] for label in document.all("label")]
-    fields = [field for field in document.all("input") if field["type"] != "hidden"]
+    fields = [field for field in document.all("input", "textarea") if field.get("type") != "hidden"]
     assert [field["id"] for field in fields] == labelled
     assert len(labelled) == (name == "adder")
 
@@ -145,9 +180,8 @@ def test_hostile_text_stays_text(name, context):
     assert "<script>alert" not in page
     assert "<img" not in page
     Document(page)
-    shows_text = name == "error" or context["total"] is not None or context.get("done")
-    assert ("&lt;script&gt;alert(1)" in page) == bool(shows_text or context.get("added"))
-    assert "{{ 7 * 7 }}" in page or not shows_text
+    told = name in ("adder", "error") or context["total"] is not None
+    assert not told or "&lt;script&gt;alert(1)" in page
 
 
 def test_a_hostile_prefix_stays_an_address():
@@ -171,56 +205,73 @@ def test_an_unknown_name_is_refused():
 
 
 def test_a_bad_value_is_kept_and_explained():
-    document = Document(
-        html("adder", {"total": None, "key": "k", "value": "1,5", "error": "No.", "added": None})
-    )
+    document = Document(html(*adder(None, text="1,5,", errors=["No."])))
     field = next(field for field in document.all("input") if field.get("id") == "value")
-    assert (field["value"], field["aria-invalid"]) == ("1,5", "true")
-    assert field["aria-describedby"].split()[0] == "error"
+    assert (field["value"], field["aria-invalid"]) == ("1,5,", "true")
+    assert field["aria-describedby"].split()[0] == "errors"
 
 
 def test_what_was_added_is_said_exactly():
-    page = html("adder", contexts("-1234.000000001")[3][1])
-    assert 'aria-label="-1234.000000001"' in page
+    amount = "-1234.000000001"
+    page = html(*adder(None, added=Some(value=amount, sum=amount)))
+    assert 'aria-label="−1234.000000001"' in page
     assert "Added <data" in page
 
 
 def test_confirming_shows_the_form_that_clears_and_a_way_out():
-    context = {"confirming": True, "key": "once", "resets": [], "done": None, "undone": None}
-    page = html("reset", {**context, "total": total(), "error": None})
+    page = html(*reset(total(), [], "once", confirming=True))
     assert 'name="action" value="reset"' in page
     assert 'name="key" value="once"' in page
     assert '<a class="button quiet" href="./reset_service">Cancel</a>' in page
 
 
-def test_nothing_can_be_cleared_from_an_empty_total():
-    context = {"confirming": True, "key": "once", "resets": [], "done": None, "undone": None}
-    page = html("reset", {**context, "total": total("0", 0), "error": None})
+@pytest.mark.parametrize("confirming", [False, True])
+def test_nothing_can_be_cleared_from_an_empty_total(confirming):
+    page = html(*reset(total("0", 0), [], confirming=confirming))
     shown = {
-        section["data-when"]: "hidden" not in section
-        for section in Document(page).all("section")
-        if "data-when" in section
+        part["data-when"]: "hidden" not in part
+        for part in Document(page).all("div")
+        if "data-when" in part
     }
     assert shown == {"empty": True, "filled": False}
 
 
 def test_only_an_undoable_reset_offers_undo():
-    context = {"confirming": False, "key": "k", "done": None, "undone": None, "error": None}
     resets = [past(undoable=True), past(undone_at=AT), past()]
-    assert html("reset", {**context, "total": total(), "resets": resets}).count('value="undo"') == 1
-    assert 'value="undo"' not in html("reset", {**context, "total": total(), "resets": resets[1:]})
+    assert html(*reset(total(), resets)).count("?undo=3") == 1
+    assert "?undo=" not in html(*reset(total(), resets[1:]))
 
 
-def test_without_scripts_the_display_renews_itself():
-    page = html("display", contexts()[4][1])
-    assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in page
+@pytest.mark.parametrize(
+    ("page", "title"),
+    [
+        (("home", {"total": total("-5")}), "−5 · A shared running total · Tally"),
+        (("home", {"total": None}), "A shared running total · Tally"),
+        (adder(total(), added=Some(value="-2", sum="1")), "Added −2 · Tally"),
+        (adder(total(), added=Some(first_id=2, last_id=4, sum="1")), "Added 3 values · Tally"),
+        (adder(total(), errors=["No."]), "Not added · Tally"),
+        (adder(None, unsure=True), "Added or not? · Tally"),
+        (reset(total(), [], done=past()), "Cleared 2 entries · Tally"),
+        (reset(total(), [], undone=past()), "Undone: 2 entries came back · Tally"),
+        (reset(None, [], unsure="reset"), "Cleared or not? · Tally"),
+    ],
+)
+def test_a_title_says_what_was_done_or_the_total(page, title):
+    assert f">{title}</title>" in html(*page)
+
+
+@pytest.mark.parametrize(("name", "context"), EVERY)
+def test_no_page_moves_by_itself_without_a_script(name, context):
+    assert "http-equiv" not in html(name, context)
 
 
 def test_static_files_carry_types_and_tags_of_their_content():
     files = pages.static_files()
     assert {name: file.content_type.split(";")[0] for name, file in files.items()} == {
         "tally.css": "text/css",
+        "forms.js": "text/javascript",
         "live.js": "text/javascript",
+        "morph.js": "text/javascript",
         "tally.js": "text/javascript",
         "favicon.svg": "image/svg+xml",
     }
@@ -237,7 +288,7 @@ def test_static_files_fetch_nothing_and_stay_small():
         assert len(file.body) < 16_384, name
 
 
-@pytest.mark.parametrize("name", ["live.js", "tally.js"])
+@pytest.mark.parametrize("name", ["forms.js", "live.js", "morph.js", "tally.js"])
 def test_no_script_turns_an_amount_into_a_float(name):
     script = pages.static_files()[name].body.decode()
     assert re.findall(r"\b(Number|parseFloat|parseInt|innerHTML|eval)\b", script) == []

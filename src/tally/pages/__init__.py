@@ -1,5 +1,6 @@
 """What people see: the four pages, the error page, and their static files."""
 
+import gzip
 import hashlib
 from collections.abc import Mapping
 from functools import cache
@@ -21,7 +22,9 @@ _FOLDER: Final = Path(__file__).parent
 _CONTENT_TYPES: Final = MappingProxyType(
     {
         "tally.css": "text/css; charset=utf-8",
+        "forms.js": "text/javascript; charset=utf-8",
         "live.js": "text/javascript; charset=utf-8",
+        "morph.js": "text/javascript; charset=utf-8",
         "tally.js": "text/javascript; charset=utf-8",
         "favicon.svg": "image/svg+xml; charset=utf-8",
     }
@@ -33,6 +36,7 @@ class StaticFile(NamedTuple):
     """A file as it is sent; `etag` carries its quotes, `version` is the same without them."""
 
     body: bytes
+    gzipped: bytes
     content_type: str
     etag: str
 
@@ -77,7 +81,8 @@ def render(
 def _read_static(name: str) -> StaticFile:
     body = (_FOLDER / "static" / name).read_bytes()
     version = hashlib.sha256(body).hexdigest()[:_VERSION_DIGITS]
-    return StaticFile(body, _CONTENT_TYPES[name], f'"{version}"')
+    gzipped = gzip.compress(body, mtime=0)
+    return StaticFile(body, gzipped, _CONTENT_TYPES[name], f'"{version}"')
 
 
 @cache
@@ -91,7 +96,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        amount=text.amount, size=text.size, time=text.time, duration=text.duration
+        amount=text.amount,
+        minus=text.minus,
+        places=text.places,
+        size=text.size,
+        time=text.time,
+        duration=text.duration,
     )
     environment.globals.update(asset=_asset, chart=chart.svg, version=_version)
     return environment

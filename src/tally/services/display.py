@@ -1,14 +1,14 @@
 """The display: shows the values and their sum. Its role can only read."""
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive
 
 from tally import pages, representation
-from tally.ledger.database import Database
+from tally.ledger.database import Database, Unavailable
 from tally.ledger.export import export
 from tally.ledger.reader import Overview, Reader, Total
 from tally.ledger.single_flight import SingleFlight
@@ -34,6 +34,8 @@ _EXPORT_HEADERS: Final = {
     "content-type": "text/csv; charset=utf-8",
     "content-disposition": 'attachment; filename="tally.csv"',
 }
+# The page while the database is away.
+_UNKNOWN: Final[dict[str, Any]] = {"total": None, "entries": (), "points": (), "behind": None}
 
 
 class Display(Service):
@@ -84,7 +86,13 @@ class Display(Service):
         return Response(body, media_type="application/json")
 
     async def _page(self, request: Request) -> Response:
-        return PageResponse(await self._page_html())
+        try:
+            return PageResponse(await self._page_html())
+        except Unavailable:
+            # Its script fills it as soon as it can.
+            return PageResponse.unavailable(
+                pages.render("display", static=static_of("display"), **_UNKNOWN)
+            )
 
     async def _read_page(self) -> bytes:
         overview = await self._reader.overview()
