@@ -3,6 +3,7 @@
 Amounts are exact text. Times stay times, for a page to format, until `in_json`.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
 from typing import Final
@@ -11,8 +12,10 @@ import msgspec
 
 from tally.amount import Amount, format_amount
 from tally.ledger.corrections import Undone
-from tally.ledger.reader import Entry, Total
+from tally.ledger.history import History, Point
+from tally.ledger.reader import Total
 from tally.ledger.resets import Reset
+from tally.ledger.rows import Earlier, Entry, Move, Row
 from tally.ledger.writer import Added
 
 Shown = dict[str, object]
@@ -74,6 +77,56 @@ def entry(found: Entry) -> Shown:
     if found.undone_by is not None:
         shown["undone_by"] = found.undone_by
     return shown
+
+
+def move(found: Move) -> Shown:
+    """Write a reset or an undo as it moved the total; its times stay times."""
+    shown: Shown = {
+        "id": found.reset_id,
+        "after_id": found.after_id,
+        "count": found.count,
+        "value": format_amount(found.value),
+        "sum_after": format_amount(found.sum_after),
+        "at": found.at,
+    }
+    return shown if found.undo else shown | {"undone_at": found.undone_at}
+
+
+def row(found: Row, cleared_through: int) -> Shown:
+    """Write a row of the list; `kind` says of what."""
+    match found:
+        case Entry():
+            return {"kind": "entry", **entry(found), "cleared": found.id <= cleared_through}
+        case Move():
+            return {"kind": "undo" if found.undo else "reset", **move(found)}
+        case Earlier():
+            return {
+                "kind": "earlier",
+                "after_id": found.after_id,
+                "value": format_amount(found.value),
+                "sum_after": format_amount(found.sum_after),
+            }
+
+
+def history(found: History, moves: Iterable[Move]) -> Shown:
+    """Write a history; its times are text already."""
+    known = found.known
+    points = [_point(point) for point in found.points]
+    shown = {
+        "from": found.since,
+        "to": found.until,
+        "start": format_amount(found.before if found.start is None else found.start.sum),
+    }
+    return in_json(shown) | {
+        "lowest": _point(min(known, key=lambda point: point.sum)) if known else None,
+        "highest": _point(max(known, key=lambda point: point.sum)) if known else None,
+        "points": points,
+        "moves": [in_json(row(move, 0)) for move in moves],
+    }
+
+
+def _point(point: Point) -> Shown:
+    return in_json({"at": point.at, "after_id": point.id, "sum": format_amount(point.sum)})
 
 
 def reset(found: Reset) -> Shown:

@@ -24,11 +24,14 @@ _NDJSON: Final = f"""
 
 
 async def export(
-    database: Database, form: FileFormat, write: Callable[[bytes], Awaitable[None]]
+    database: Database,
+    form: FileFormat,
+    write: Callable[[bytes], Awaitable[None]],
+    bounds: tuple[int, int] | None = None,
 ) -> None:
-    """Write every current entry, oldest first, as of one moment.
+    """Write every current entry, or those after one id up to another; oldest first.
 
-    Entries never change and their ids have no gaps, so those up to the last id of that moment are
+    Entries never change and their ids have no gaps, so those up to the last id of one moment are
     the moment's entries, whenever they are read: each page is a statement of its own, and a reader
     that takes hours keeps no snapshot open. Memory stays bounded by a page. Raises `Unavailable`,
     which after the first write means that the rest is missing, and whatever `write` raises.
@@ -36,7 +39,7 @@ async def export(
     query, copied_as = (_ENTRIES, "csv") if form == "csv" else (_NDJSON, "text")
     connection = await _read(database.connect())
     try:
-        after, last = await _read(
+        after, last = bounds or await _read(
             connection.fetchrow("SELECT cleared_through, last_id FROM tally.total")
         )
         if form == "csv":

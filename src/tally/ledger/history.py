@@ -55,8 +55,10 @@ class History:
 
     @property
     def known(self) -> Sequence[Point]:
-        """The point at the start, and those that came."""
-        return self.points if self.start is None else [self.start, *self.points]
+        """What the total was at the start, and each point since."""
+        if self.start is None:
+            return self.points
+        return [self.start._replace(at=self.since), *self.points]
 
 
 def thin(points: Iterable[Point], width: timedelta) -> list[Point]:
@@ -86,6 +88,48 @@ def width_of(since: datetime, until: datetime) -> timedelta:
     """Choose the width of intervals for a range: a power of two microseconds, so that they join."""
     least = -(-(until - since) // INTERVALS // MICROSECOND)
     return (1 << (max(least, 1) - 1).bit_length()) * MICROSECOND
+
+
+async def read_history(connection: AsyncConnection, since: datetime, until: datetime) -> History:
+    """Read the history of any range of time."""
+    ledger = (await connection.execute(_LEDGER)).one()
+    begin = Point(ledger.purged_through, 0, LONG_AGO, ledger.purged_sum)
+    width = width_of(max(since, ledger.first_at or since), max(since, until))
+    start, points = await read_points(connection, begin, ledger.last_id, since, until, width)
+    if since == LONG_AGO and points:
+        since = points[0].at
+    return History(since, until, ledger.purged_sum, start, points)
+
+
+async def read_step(connection: AsyncConnection, at: datetime) -> Point | None:
+    """Read the last step there was at a time."""
+    if at >= FAR_AHEAD:
+        at = FAR_AHEAD - MICROSECOND
+    return (await read_history(connection, at + MICROSECOND, at + MICROSECOND)).start
+
+
+async def read_bounds(
+    connection: AsyncConnection, since: datetime | None, until: datetime | None
+) -> tuple[int, int]:
+    """Read which entries a range of time has: those after the first id, up to the second."""
+    before = None
+    if since is not None and since > LONG_AGO:
+        before = await read_step(connection, since - MICROSECOND)
+    last = await read_step(connection, until or FAR_AHEAD)
+    purged = (await connection.execute(_LEDGER)).one().purged_through
+    return before.id if before else purged, last.id if last else purged
+
+
+_LEDGER: Final = text(
+    """
+    SELECT purged_through, purged_sum, last_id,
+           coalesce((SELECT m.at FROM tally.move AS m WHERE m.after_id = purged_through
+                      ORDER BY m.id LIMIT 1),
+                    (SELECT e.added_at FROM tally.entry AS e WHERE e.id = purged_through + 1)
+           ) AS first_at
+      FROM tally.total
+    """
+).columns(purged_sum=AmountType)
 
 
 async def read_points(  # noqa: PLR0917 - a range and where it is known

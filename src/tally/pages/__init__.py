@@ -11,10 +11,11 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
+from tally.amount import format_amount
 from tally.pages import chart, text
-from tally.pages.chart import Point
+from tally.pages.chart import Chart, Mark, Point, extremes
 
-__all__ = ["PageName", "Point", "StaticFile", "render", "static_files"]
+__all__ = ["Chart", "Mark", "PageName", "Point", "StaticFile", "extremes", "render", "static_files"]
 
 PageName = Literal["home", "adder", "display", "reset", "error"]
 
@@ -22,9 +23,12 @@ _FOLDER: Final = Path(__file__).parent
 _CONTENT_TYPES: Final = MappingProxyType(
     {
         "tally.css": "text/css; charset=utf-8",
+        "history.css": "text/css; charset=utf-8",
+        "chart.js": "text/javascript; charset=utf-8",
         "forms.js": "text/javascript; charset=utf-8",
         "live.js": "text/javascript; charset=utf-8",
         "morph.js": "text/javascript; charset=utf-8",
+        "times.js": "text/javascript; charset=utf-8",
         "tally.js": "text/javascript; charset=utf-8",
         "favicon.svg": "image/svg+xml; charset=utf-8",
     }
@@ -102,8 +106,10 @@ def _environment() -> Environment:
         size=text.size,
         time=text.time,
         duration=text.duration,
+        units=format_amount,
+        opposite=text.opposite,
     )
-    environment.globals.update(asset=_asset, chart=chart.svg, version=_version)
+    environment.globals.update(asset=_asset, draw=chart.svg, version=_version)
     return environment
 
 

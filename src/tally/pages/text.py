@@ -61,6 +61,11 @@ def minus(number: str) -> str:
     return number.replace("-", "\N{MINUS SIGN}", 1)
 
 
+def opposite(number: str) -> str:
+    """Write a number with the other sign."""
+    return number[1:] if number.startswith("-") else number if number == "0" else f"-{number}"
+
+
 def places(numbers: Iterable[str]) -> str:
     """Name the class of a table whose split numbers align at the point."""
     most = max((len(number.partition(".")[2]) for number in numbers), default=0)

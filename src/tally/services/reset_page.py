@@ -16,7 +16,15 @@ from tally.ledger.writer import SumOutOfRange
 from tally.services.service import path_of, static_of
 from tally.web.auth import Access
 from tally.web.problem import Problem
-from tally.web.request import FORM, is_form, is_key, read_body, read_form, require_content_type
+from tally.web.request import (
+    FORM,
+    is_form,
+    is_key,
+    read_body,
+    read_form,
+    read_number,
+    require_content_type,
+)
 from tally.web.response import PageResponse
 
 PATH: Final = path_of("reset")
@@ -24,6 +32,7 @@ _SHOWN: Final = 50
 _ID: Final = re.compile("[0-9]{1,18}")
 _NOTHING: Final[dict[str, Any]] = {
     "asked": None,
+    "before": None,
     "confirming": False,
     "done": None,
     "error": None,
@@ -46,7 +55,10 @@ class ResetPage:
 
     async def get(self, request: Request) -> Response:
         query = request.query_params
-        shown: dict[str, Any] = {"confirming": "confirm" in query}
+        shown: dict[str, Any] = {
+            "confirming": "confirm" in query,
+            "before": read_number(query, "before"),
+        }
         named = next((name for name in _OUTCOMES if _ID.fullmatch(query.get(name, ""))), None)
         if named is not None:
             shown |= await self._named(named, int(query[named]))
@@ -104,13 +116,15 @@ class ResetPage:
         self,
         *,
         status: int = 200,
+        before: int | None = None,
         **shown: Any,  # noqa: ANN401 - of `_NOTHING`
     ) -> PageResponse:
         try:
             total = representation.total(await self._read_total())
-            past = await self._resets.past(limit=_SHOWN)
+            past = await self._resets.past(before, _SHOWN + 1)
         except Unavailable:
             return PageResponse(_render(**shown), status)
+        shown["before"] = before
         return PageResponse(_render(total, past, **shown), status)
 
 
@@ -121,7 +135,8 @@ def _render(
 ) -> bytes:
     context = {
         "total": total,
-        "resets": [_for_page(made) for made in past],
+        "resets": [_for_page(made) for made in past[:_SHOWN]],
+        "older": past[_SHOWN - 1].id if len(past) > _SHOWN else None,
         "key": secrets.token_urlsafe(16),
     }
     return pages.render("reset", static=static_of("reset"), **context | _NOTHING | shown)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -173,8 +173,8 @@ def is_key(key: str) -> bool:
     return _KEY.fullmatch(key) is not None
 
 
-def read_page(query: bytes, *, most: int, usual: int) -> tuple[int | None, int]:
-    """Read `before` and `limit` of a keyset page; raise `Problem` for anything else."""
+def read_query(query: bytes, names: Collection[str]) -> dict[str, str]:
+    """Read the parameters of a query; raise `Problem` for one of another name."""
     try:
         pairs = parse_qsl(
             query.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS
@@ -183,14 +183,20 @@ def read_page(query: bytes, *, most: int, usual: int) -> tuple[int | None, int]:
         raise refused("invalid-query", "the query can't be read") from None
     parameters = _unique(pairs)
     for name in parameters:
-        if name not in ("before", "limit"):
+        if name not in names:
             raise unknown("parameter", name)
-    before = _whole_number(parameters, "before", _MAX_ID)
-    limit = _whole_number(parameters, "limit", most)
-    return before, usual if limit is None else limit
+    return parameters
 
 
-def _whole_number(parameters: Mapping[str, str], name: str, most: int) -> int | None:
+def read_page(query: bytes, *, most: int, usual: int) -> tuple[int | None, int]:
+    """Read `before` and `limit` of a keyset page; raise `Problem` for anything else."""
+    parameters = read_query(query, ("before", "limit"))
+    limit = read_number(parameters, "limit", most)
+    return read_number(parameters, "before"), usual if limit is None else limit
+
+
+def read_number(parameters: Mapping[str, str], name: str, most: int = _MAX_ID) -> int | None:
+    """Read a whole number from 1 on, None where none is given; raise `Problem`."""
     text = parameters.get(name)
     if text is None:
         return None

@@ -20,6 +20,7 @@ async function load(address, options) {
 function renew(page, sent) {
   const untouched = [...main.querySelectorAll("input, textarea")].filter(
     ({ name, value, defaultValue }) => value === defaultValue || value === sent?.get(name));
+  localize(page);
   keepLive(page);
   morph(main, page.getElementById("main"));
   morph(document.querySelector("title"), page.querySelector("title"));
@@ -91,7 +92,7 @@ async function send(form, button, sent, fail) {
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (!document.getElementById("outcome")) return;
+  if (form.method !== "post" || !document.getElementById("outcome")) return;
   event.preventDefault();
   const button = event.submitter ?? form.querySelector("[type=submit]");
   const sent = new URLSearchParams(new FormData(form));

@@ -97,10 +97,11 @@ function retitle() {
 const refresh = spaced(REFRESH_EVERY_MS, async () => {
   if (document.hidden) return;
   try {
-    const answer = await fetch(location.pathname, { headers: { Accept: "text/html" } });
+    const answer = await fetch(location.pathname + location.search, { headers: { Accept: "text/html" } });
     if (!answer.ok) throw new Error(`the page answered ${answer.status}`);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = page.querySelector("[data-refresh]");
+    localize(fresh);
     morph(past, fresh);
     shown = fresh.dataset.refresh;
     if (!shown) setTimeout(refresh, RETRY_AFTER_MS);
@@ -129,7 +130,7 @@ function show(total) {
   }
   retitle();
   if (moved) announce();
-  if (past && shown !== `${total.sum}/${total.count}/${total.last_id}`) refresh();
+  if (past && shown !== "fixed" && shown !== `${total.sum}/${total.count}/${total.last_id}`) refresh();
 }
 
 // Before the page is renewed: where the total is live, it knows better than an answer on its way.
