@@ -1,62 +1,19 @@
 """What people do with Tally, in a real browser."""
 
 import re
-from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
+pytestmark = pytest.mark.usefixtures("_empty")
 PAGES = {
     "home": "/",
     "adder": "/adder_service",
     "display": "/display_service",
     "reset": "/reset_service",
 }
-
-
-@pytest.fixture(scope="module")
-def tally(tally_up: Callable):
-    return tally_up()
-
-
-@pytest.fixture(autouse=True)
-def _empty(tally) -> None:
-    """Each test begins with nothing to show, but with history behind it."""
-    httpx.post(f"{tally.url}/reset_service/resets").raise_for_status()
-
-
-@pytest.fixture
-def open_page(browser: Browser, tally) -> Iterator[Callable[..., Page]]:
-    """Open windows; whatever a page logs as an error, or asks of another host, fails the test."""
-    contexts: list[BrowserContext] = []
-    wrong: list[str] = []
-
-    def opened(path: str, **options) -> Page:
-        context = browser.new_context(base_url=tally.url, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(5000)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda request: note_request(request.url))
-        page.on("console", lambda said: said.type == "error" and note_console(said.text))
-        page.goto(path)
-        return page
-
-    def note_request(url: str) -> None:
-        if not url.startswith(tally.url):
-            wrong.append(f"asked {url}")
-
-    def note_console(text: str) -> None:
-        # A refusal that the page shows is also logged by the browser itself.
-        if "status of 4" not in text:
-            wrong.append(text)
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert not wrong
 
 
 def add(page: Page, value: str) -> None:

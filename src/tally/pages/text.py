@@ -42,14 +42,14 @@ def amount(number: str | int, *, split: bool = False) -> Markup:
     plain = str(number)
     whole, fraction = groups(plain)
     first = _MINUS + whole[0][1:] if plain.startswith("-") else whole[0]
-    short = len(whole) == 1 and len(fraction) <= 1
-    if short and not split:
+    simple = len(whole) == 1 and len(fraction) <= 1
+    if simple and not split:
         content = Markup("{}{}").format(first, "".join(fraction))
     else:
         content = _spans("whole", [first, *whole[1:]]) + _spans("fraction", fraction)
-    in_parts = plain.startswith("-") or not short or (split and fraction)
+    in_parts = plain.startswith("-") or not simple or (split and fraction)
     return Markup('<data class="amount{}" value="{}" dir="ltr" translate="no"{}>{}</data>').format(
-        "" if short else f" {size(plain)}",
+        "" if simple else f" {size(plain)}",
         plain,
         Markup(' role="img" aria-label="{}"').format(minus(plain)) if in_parts else "",
         content,

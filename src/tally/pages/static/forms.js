@@ -51,12 +51,14 @@ let sending = false;
 function occupy(button) {
   sending = true;
   const shown = [...button.childNodes];
+  button.style.minInlineSize = `${button.offsetWidth}px`;
   if (button.dataset.busy) button.replaceChildren(button.dataset.busy);
   button.setAttribute("aria-disabled", "true");
   return () => {
     sending = false;
     if (button.dataset.busy) button.replaceChildren(...shown);
     button.removeAttribute("aria-disabled");
+    button.removeAttribute("style");
   };
 }
 

@@ -42,11 +42,11 @@ function amount(number, split) {
   const [, sign, digits, fraction = ""] = /^(-?)(\d+)(\.\d+)?$/.exec(number);
   const whole = digits.match(/\d{1,3}(?=(?:\d{3})*$)/g);
   const parts = fraction.match(/\.?\d{1,3}/g) ?? [];
-  const short = whole.length === 1 && parts.length <= 1;
+  const simple = whole.length === 1 && parts.length <= 1;
   const made = element("data", {
-    class: short ? "amount" : `amount ${size(number)}`, value: number, dir: "ltr", translate: "no",
+    class: simple ? "amount" : `amount ${size(number)}`, value: number, dir: "ltr", translate: "no",
   });
-  if (sign || !short || (split && fraction)) {
+  if (sign || !simple || (split && fraction)) {
     made.setAttribute("role", "img");
     made.setAttribute("aria-label", minus(number));
   }
@@ -55,7 +55,7 @@ function amount(number, split) {
   }
   const spans = (kind, texts) =>
     element("span", { class: kind }, ...texts.map((text) => element("span", {}, ...[text].flat())));
-  if (short && !split) made.append(...[whole[0]].flat(), fraction);
+  if (simple && !split) made.append(...[whole[0], fraction].flat().filter(Boolean));
   else made.append(spans("whole", whole), spans("fraction", parts));
   return made;
 }
