@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import pairwise
 
 import asyncpg
 import pytest
@@ -23,6 +24,7 @@ from tally.ledger.database import Database
 from tally.ledger.purge import purge
 from tally.ledger.reader import Reader, Total
 from tally.ledger.resets import NotUndoable, Resets
+from tally.ledger.rows import Entry
 from tally.ledger.writer import Added, Key, KeyReused, Writer
 from tests.support.postgres import PATIENCE
 
@@ -130,7 +132,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.owner = await asyncpg.connect(self.ledger.owner_url)
         await self.owner.execute(
             "TRUNCATE tally.entry, tally.reset, tally.empty_reset, tally.answer, tally.writer,"
-            " tally.correction, tally.total;"
+            " tally.correction,"
+            " tally.move, tally.stretch, tally.total;"
             "INSERT INTO tally.total DEFAULT VALUES"
         )
         roles = ("postgres", "tally_adder", "tally_display", "tally_reset")
@@ -275,6 +278,13 @@ class LedgerMachine(RuleBasedStateMachine):
         assert [(row.undoes, row.undone_by) for row in shown] == [
             (undoes.get(row.id), undone_by.get(row.id)) for row in shown
         ]
+        total, page = await self.reader.changes(None, 1000)
+        assert [row.id for row in page.rows if isinstance(row, Entry)] == [
+            row[0] for row in model.kept()[::-1]
+        ]
+        assert (page.rows[0].sum_after if page.rows else 0) == total.sum
+        for above, below in pairwise(page.rows):
+            assert above.sum_after == below.sum_after + above.value
         kept = await self.owner.fetch("SELECT id FROM tally.entry ORDER BY id")
         assert [row["id"] for row in kept] == [row[0] for row in model.kept()]
         past = await self.resets.past()

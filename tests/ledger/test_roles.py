@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from tally.ledger.corrections import Corrections
 from tally.ledger.export import export
-from tally.ledger.reader import Reader
+from tally.ledger.reader import TOP, Range, Reader
 from tally.ledger.replay import replay_answer
 from tally.ledger.resets import Resets
 from tally.ledger.roles import ROLES
@@ -291,7 +291,7 @@ async def test_the_display_s_role_suffices_for_the_display(connect, writer):
     await database.check()
     reader = Reader(database)
     assert (await reader.total()).sum == ONE
-    assert len((await reader.overview()).history) == 1
+    assert len((await reader.overview(Range(), TOP, 20)).history.points) == 1
     assert len(await reader.entries(None, 10)) == 1
     written = []
 

@@ -10,7 +10,7 @@ import pytest
 
 from tally import pages
 from tally.amount import Amount
-from tally.pages import Point
+from tally.pages import Chart, Mark, Point
 
 AT = datetime(2026, 11, 24, 9, 58, 12, tzinfo=UTC)
 STATIC = "/adder_service/static/"
@@ -22,8 +22,58 @@ def total(amount="40.5", count=2):
     return Some(sum=amount, count=count, last_id=count)
 
 
-def entry(amount="12.5"):
-    return Some(id=2, value=amount, sum_after=amount, added_at=AT)
+def entry(amount="12.5", **more):
+    shown = {"id": 2, "value": amount, "sum_after": amount, "added_at": AT, "cleared": False}
+    return {"kind": "entry", **shown, "undoable": False, **more}
+
+
+def moved(amount, kind, **more):
+    shown = {"id": 1, "after_id": 2, "count": 2, "value": amount, "sum_after": amount, "at": AT}
+    return {"kind": kind, **shown, **more}
+
+
+class View(Some):
+    """What is asked of the display."""
+
+    def query(self, **more):
+        return "?" + "&".join(f"{name}={value}" for name, value in more.items())
+
+
+def display(now, *, view=None, **shown):
+    told = ("asked", "behind", "chart", "extremes", "here", "last_reset")
+    nothing = {"ended": True, "links": dict.fromkeys(("top", "newer", "older")), "rows": []}
+    view = view or View(fixed=False, table=False, range_query={}, wanted=Some(span="all"))
+    ranges = [("hour", "?range=hour"), ("all", "")]
+    context = {"total": now, "view": view, "ranges": ranges, **dict.fromkeys(told), **nothing}
+    return "display", {**context, **shown}
+
+
+def history(amount):
+    """The display's page with everything on it."""
+    low, high = Point(AT, 1, Amount(-5)), Point(AT, 2, Amount(5))
+    rows = [
+        entry(amount, id=4, undoable=True),
+        entry(amount, id=3, undoes=2),
+        moved(amount, "undo"),
+        {"kind": "earlier", "after_id": 2, "value": amount, "sum_after": amount},
+        moved(amount, "reset", undone_at=AT),
+        entry(amount, cleared=True, undone_by=3),
+        moved(amount, "reset", id=2, undone_at=None),
+    ]
+    own = View(
+        fixed=True, table=True, range_query={"from": "a", "to": "b"}, wanted=Some(span="all")
+    )
+    return {
+        "view": own,
+        "behind": 75.5,
+        "chart": Chart(AT, AT, Amount(0), [low, high], [Mark(AT, 1, undo=False)]),
+        "extremes": (low, high),
+        "rows": rows,
+        "links": {"top": "", "newer": "?before=9", "older": "?before=2"},
+        "last_reset": moved(amount, "reset", undone_at=AT),
+        "asked": {"at": AT, "after_id": 2, "move": False, "sum": amount},
+        "here": 2,
+    }
 
 
 def past(amount="40.5", *, number=3, undone_at=None, undoable=False):
@@ -41,7 +91,9 @@ def adder(now, *, text="", several=False, **outcome):
 
 def reset(now, resets, key="key", **outcome):
     told = ("asked", "confirming", "done", "error", "undoing", "undone", "unsure")
-    return "reset", {"total": now, "resets": resets, "key": key, **dict.fromkeys(told), **outcome}
+    paging = {"before": 60, "older": 9}
+    context = {"total": now, "resets": resets, "key": key, **paging, **dict.fromkeys(told)}
+    return "reset", {**context, **outcome}
 
 
 def contexts(amount="40.5", text="some text"):
@@ -55,14 +107,20 @@ def contexts(amount="40.5", text="some text"):
         past(amount, number=2, undone_at=AT),
         past(amount, number=1),
     ]
-    points = [Point(AT, 1, Amount(5))]
     problem = {"status": 503, "title": text, "detail": text, "request_id": text}
     return [
         ("home", {"total": now}),
         ("home", {"total": None}),
-        ("display", {"total": now, "entries": [entry(amount)], "points": points, "behind": 75.5}),
-        ("display", {"total": now, "entries": [], "points": [], "behind": None}),
-        ("display", {"total": None, "entries": [], "points": [], "behind": None}),
+        display(now, **history(amount)),
+        display(
+            now,
+            chart=Chart(AT, AT, Amount(0), []),
+            last_reset=moved(amount, "reset", undone_at=None),
+            asked={"at": AT, "after_id": None, "move": False, "sum": None},
+            here=7,
+        ),
+        display(now, ended=False),
+        display(None),
         ("error", {**problem, "retry_after": 5}),
         ("error", {**problem, "retry_after": None}),
         adder(now, text=text),
@@ -134,7 +192,9 @@ def test_nothing_is_inline_and_nothing_comes_from_elsewhere(name, context):
             assert re.fullmatch(r"(\./.*|#main|)", attributes.get(link) or "")
     assert [script["src"] for script in document.all("script")] == [
         f".{STATIC}{script}?v={pages.static_files()[script].version}"
-        for script in ("live.js", "morph.js", "tally.js", "forms.js")
+        for script in ("live.js", "morph.js", "tally.js", "times.js", "forms.js", "chart.js")[
+            : 6 if name == "display" else 5
+        ]
     ]
 
 
@@ -159,14 +219,17 @@ def test_every_visible_field_has_a_label(name, context):
     labelled = [label["for"] for label in document.all("label")]
     fields = [field for field in document.all("input", "textarea") if field.get("type") != "hidden"]
     assert [field["id"] for field in fields] == labelled
-    assert len(labelled) == (name == "adder")
+    shows_list = name == "display" and context["chart"] is not None
+    assert len(labelled) == (2 if shows_list else name == "adder")
 
 
 @pytest.mark.parametrize("name", ["home", "adder", "display", "reset"])
 def test_the_navigation_marks_the_page_one_is_on(name):
     context = next(context for page, context in contexts() if page == name)
     marked = [
-        link["href"] for link in Document(html(name, context)).all("a") if "aria-current" in link
+        link["href"]
+        for link in Document(html(name, context)).all("a")
+        if link.get("aria-current") == "page"
     ]
     assert marked == ["./" if name == "home" else f"./{name}_service"]
 
@@ -269,10 +332,13 @@ def test_static_files_carry_types_and_tags_of_their_content():
     files = pages.static_files()
     assert {name: file.content_type.split(";")[0] for name, file in files.items()} == {
         "tally.css": "text/css",
+        "history.css": "text/css",
+        "chart.js": "text/javascript",
         "forms.js": "text/javascript",
         "live.js": "text/javascript",
         "morph.js": "text/javascript",
         "tally.js": "text/javascript",
+        "times.js": "text/javascript",
         "favicon.svg": "image/svg+xml",
     }
     assert len({file.etag for file in files.values()}) == len(files)
@@ -288,7 +354,9 @@ def test_static_files_fetch_nothing_and_stay_small():
         assert len(file.body) < 16_384, name
 
 
-@pytest.mark.parametrize("name", ["forms.js", "live.js", "morph.js", "tally.js"])
+@pytest.mark.parametrize(
+    "name", ["chart.js", "forms.js", "live.js", "morph.js", "tally.js", "times.js"]
+)
 def test_no_script_turns_an_amount_into_a_float(name):
     script = pages.static_files()[name].body.decode()
     assert re.findall(r"\b(Number|parseFloat|parseInt|innerHTML|eval)\b", script) == []

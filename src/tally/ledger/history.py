@@ -96,8 +96,8 @@ async def read_history(connection: AsyncConnection, since: datetime, until: date
     begin = Point(ledger.purged_through, 0, LONG_AGO, ledger.purged_sum)
     width = width_of(max(since, ledger.first_at or since), max(since, until))
     start, points = await read_points(connection, begin, ledger.last_id, since, until, width)
-    if since == LONG_AGO and points:
-        since = points[0].at
+    if since == LONG_AGO:
+        since = points[0].at if points else until
     return History(since, until, ledger.purged_sum, start, points)
 
 

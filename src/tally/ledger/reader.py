@@ -184,7 +184,8 @@ class Reader:
 
     async def _history(self, connection: AsyncConnection, wanted: Range, now: datetime) -> History:
         if wanted.since is not None or wanted.until is not None:
-            return await read_history(connection, wanted.since or LONG_AGO, wanted.until or now)
+            since = wanted.since or LONG_AGO
+            return await read_history(connection, since, wanted.until or max(since, now))
         recent, lock = self._recent[wanted.span]
         async with lock:
             return await recent.read(connection, now)

@@ -99,10 +99,8 @@ def svg(chart: Chart, *, name: str = "chart") -> Markup:
     levels = _levels(min(sums), max(sums))
     heights = _Range(levels[0], levels[-1])
     moments = _moments(times, chart.points)
-    corners = [
-        (times.scaled(moment), _SCALE - heights.scaled(total))
-        for moment, total in zip([times.low, *moments], sums, strict=True)
-    ]
+    places = [0, *map(times.scaled, moments)]
+    corners = [(x, _SCALE - heights.scaled(total)) for x, total in zip(places, sums, strict=True)]
     gutter = _gutter(levels)
     body = Markup("").join(
         [

@@ -1,7 +1,7 @@
 """The display's page: the total over time, and the list of what moved it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from tally import pages, representation
 from tally.amount import format_amount
 from tally.ledger.database import Unavailable
-from tally.ledger.history import History
+from tally.ledger.history import LONG_AGO, MICROSECOND, History
 from tally.ledger.reader import NO_RANGE, TOP, Overview, Place, Range, Reader
 from tally.ledger.recent import SPANS
 from tally.ledger.rows import Entry, Move, Rows
@@ -105,7 +105,8 @@ def chart_of(history: History, moves: Sequence[Move]) -> Chart:
     since = history.since
     before = history.before
     if history.start is None:
-        since -= max((history.until - since) // _LEAD, timedelta(microseconds=1))
+        lead = max((history.until - since) // _LEAD, MICROSECOND)
+        since -= min(lead, since - LONG_AGO)
     else:
         before = history.start.sum
     return Chart(

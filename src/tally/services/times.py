@@ -40,7 +40,7 @@ def read_range(parameters: Mapping[str, str]) -> Range:
     if span is not None and span not in SPANS:
         raise refused("out-of-range", f"range must be one of {', '.join(SPANS)}", "range")
     if span is not None and (since or until):
-        raise refused("unknown-field", "give either range, or from and to", "range")
+        raise refused("invalid-range", "give either range, or from and to", "range")
     if since is not None and until is not None and since >= until:
-        raise refused("out-of-range", "from must be before to", "from")
+        raise refused("invalid-range", "from must be before to", "from")
     return Range(span or "all", since, until)
