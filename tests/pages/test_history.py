@@ -49,8 +49,8 @@ def tally(tally_up):
                 f"UPDATE tally.entry SET added_at = '{NOON}'::timestamptz + at * interval '1 h'"
                 f" FROM (VALUES {values}) AS t (n, at) WHERE id = n",
                 f"UPDATE tally.move SET at = '{NOON}'::timestamptz + (4 + 2 * id) * interval '1 h'",
-                "UPDATE tally.reset SET at = r.at, undone_at = u.at FROM tally.move AS r, tally.move AS u"
-                " WHERE NOT r.undo AND u.undo",
+                "UPDATE tally.reset SET at = r.at, undone_at = u.at"
+                " FROM tally.move AS r, tally.move AS u WHERE NOT r.undo AND u.undo",
             ).result()
         yield running
         running.stop()

@@ -21,7 +21,7 @@ from tally.amount import Amount
 from tally.ledger.schema import AmountType
 
 # At most so many intervals a range, and more than half of it; up to four points of each.
-INTERVALS: Final = 128
+INTERVALS: Final = 96
 LONG_AGO: Final = datetime(1, 1, 1, tzinfo=UTC)
 FAR_AHEAD: Final = datetime(9999, 12, 31, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
@@ -44,7 +44,8 @@ class History:
     """The total from one time to another, both included.
 
     `start` is the last step before; without one, nothing had been added, or all of it was purged,
-    and the total was `before`. `points` are in order.
+    and the total was `before`. `points` are in order. `last_move` is the newest move of all, 0
+    before the first.
     """
 
     since: datetime
@@ -52,6 +53,7 @@ class History:
     before: Amount
     start: Point | None
     points: Sequence[Point]
+    last_move: int
 
     @property
     def known(self) -> Sequence[Point]:
@@ -98,7 +100,7 @@ async def read_history(connection: AsyncConnection, since: datetime, until: date
     start, points = await read_points(connection, begin, ledger.last_id, since, until, width)
     if since == LONG_AGO:
         since = points[0].at if points else until
-    return History(since, until, ledger.purged_sum, start, points)
+    return History(since, until, ledger.purged_sum, start, points, ledger.last_move)
 
 
 async def read_step(connection: AsyncConnection, at: datetime) -> Point | None:
@@ -123,6 +125,7 @@ async def read_bounds(
 _LEDGER: Final = text(
     """
     SELECT purged_through, purged_sum, last_id,
+           coalesce((SELECT max(m.id) FROM tally.move AS m), 0) AS last_move,
            coalesce((SELECT m.at FROM tally.move AS m WHERE m.after_id = purged_through
                       ORDER BY m.id LIMIT 1),
                     (SELECT e.added_at FROM tally.entry AS e WHERE e.id = purged_through + 1)

@@ -176,8 +176,8 @@ class Reader:
             now,
             history,
             await _moves_of(connection, history),
-            await read_rows(connection, through, limit),
-            await read_last_reset(connection),
+            await read_rows(connection, through, limit, moved=history.last_move > 0),
+            await read_last_reset(connection) if history.last_move else None,
             asked,
             at,
         )
@@ -205,7 +205,7 @@ async def _of_one_moment(connection: AsyncConnection) -> None:
 
 
 async def _moves_of(connection: AsyncConnection, history: History) -> list[Move]:
-    if not history.points:
+    if not history.points or not history.last_move:
         return []
     moves = await read_moves(connection, history.points[0].id, history.points[-1].id, MARKS)
     return [move for move in moves if history.since <= move.at <= history.until]

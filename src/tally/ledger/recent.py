@@ -101,7 +101,8 @@ class Recent:
         self._mark = bounds.newest
         if self._points:
             until = max(until, self._points[-1].at)
-        return History(since, until, bounds.purged_sum, self._start, tuple(self._points))
+        points = tuple(self._points)
+        return History(since, until, bounds.purged_sum, self._start, points, bounds.last_move)
 
     async def _new_steps(
         self, connection: AsyncConnection, newest: Point, since: datetime

@@ -107,8 +107,10 @@ _LAST_RESET: Final = text(
 ).columns(value=AmountType, sum_after=AmountType)
 
 
-async def read_rows(connection: AsyncConnection, through: int, limit: int) -> Rows:
-    """Read `limit` entries from `through` down, and the moves right after each of them."""
+async def read_rows(
+    connection: AsyncConnection, through: int, limit: int, *, moved: bool = True
+) -> Rows:
+    """Read `limit` entries from `through` down, with the moves after each where any `moved`."""
     found = await connection.execute(
         ENTRIES.where(entry.c.id <= through).order_by(entry.c.id.desc()).limit(limit + 1)
     )
@@ -118,7 +120,7 @@ async def read_rows(connection: AsyncConnection, through: int, limit: int) -> Ro
     first = entries[-1].id - (not older) if entries else through
     moves = defaultdict(list)
     given = {"first": first, "last": through, "most": MOVES + 1}
-    for row in await connection.execute(_MOVES, given):
+    for row in await connection.execute(_MOVES, given) if moved else ():
         moves[row.after_id].append(Move(*row))
     rows: list[Row] = []
     for one in entries:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
@@ -55,14 +55,24 @@ class View(NamedTuple):
     @property
     def range_query(self) -> dict[str, str]:
         """The parameters of its range alone."""
-        named = {"from": self.wanted.since, "to": self.wanted.until}
-        query = {name: _text(at) for name, at in named.items() if at is not None}
-        return query or ({} if self.wanted.span == "all" else {"range": self.wanted.span})
+        return _parameters(self.wanted)
 
-    def query(self, **more: int | str) -> str:
+    def query(self, **more: int) -> str:
         """Write a query for its range and more."""
-        given = urlencode(self.range_query | more)
-        return f"?{given}" if given else ""
+        given = [_encoded(self.wanted), *(f"{name}={value}" for name, value in more.items())]
+        return "?" + "&".join(filter(None, given)) if any(given) else ""
+
+
+def _parameters(wanted: Range) -> dict[str, str]:
+    named = {"from": wanted.since, "to": wanted.until}
+    query = {name: _text(at) for name, at in named.items() if at is not None}
+    return query or ({} if wanted.span == "all" else {"range": wanted.span})
+
+
+@lru_cache(maxsize=64)
+def _encoded(wanted: Range) -> str:
+    """Write the parameters of a range, which each row of a page links with."""
+    return urlencode(_parameters(wanted))
 
 
 class DisplayPage:
