@@ -146,14 +146,8 @@ let known = { total: null, currentAt: performance.timeOrigin, lostAt: null };
 // What the browser says, until a stream knows better: it may lead to this very machine.
 let offline = !navigator.onLine;
 let asleep = document.hidden;
-// Somebody wants the page to stand still; for as long as the tab lives.
+// Somebody wants the page to stand still.
 let paused = false;
-let kept = null;
-try {
-  kept = sessionStorage;
-} catch {
-  // Where the browser keeps nothing, each page begins live.
-}
 let sleepAfter = SLEEP_AFTER_MS;
 let heardAt;
 
@@ -267,20 +261,17 @@ if (readout) {
     if (!paused) wake();
   });
   const pausing = document.querySelector("[data-pause]");
-  const setPaused = (now) => {
-    paused = now;
-    kept?.setItem("paused", now ? "yes" : "");
-    pausing.textContent = now ? "Resume updates" : "Pause updates";
-    if (now) {
-      showLink("paused");
-      link.tell();
-    } else {
-      wake();
-    }
-  };
   pausing.hidden = false;
-  pausing.addEventListener("click", () => setPaused(!paused));
-  if (kept?.getItem("paused")) setPaused(true);
+  pausing.addEventListener("click", () => {
+    paused = !paused;
+    pausing.textContent = paused ? "Resume updates" : "Pause updates";
+    if (!paused) {
+      wake();
+      return;
+    }
+    showLink("paused");
+    link.tell();
+  });
   addEventListener("offline", () => {
     offline = true;
     showWhetherLive();
