@@ -44,7 +44,7 @@ function amount(number, split) {
   const parts = fraction.match(/\.?\d{1,3}/g) ?? [];
   const simple = whole.length === 1 && parts.length <= 1;
   const made = element("data", {
-    class: simple ? "amount" : `amount ${size(number)}`, value: number, dir: "ltr", translate: "no",
+    class: simple ? "amount" : `amount ${size(number)}`, value: number, translate: "no",
   });
   if (sign || !simple || (split && fraction)) {
     made.setAttribute("role", "img");
