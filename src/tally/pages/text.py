@@ -35,8 +35,9 @@ def groups(number: str) -> tuple[list[str], list[str]]:
 def amount(number: str | int, *, split: bool = False) -> Markup:
     """Write a number with its digits in threes, which only CSS sets apart.
 
-    No separators, and a hyphen that CSS shows as a minus, so a copy is exact. Screen readers announce several parts as one number. `split` sets the
-    fraction apart even in a number too short for groups, and where there is none.
+    No separators, and a hyphen that CSS shows as a minus, so a copy is exact. Screen readers
+    announce several parts as one number. `split` sets the fraction apart even in a number too short
+    for groups, and where there is none.
     """
     plain = str(number)
     whole, fraction = groups(plain)
