@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
+
+from tally import database_url
 
 LogFormat = Literal["auto", "json", "text"]
 
@@ -103,10 +105,9 @@ def _given(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _with_password(url: str, password: str) -> str:
     """Give the URL the password, unless it has one."""
-    parts = urlsplit(url)
-    if parts.password is not None:
+    if "password" in database_url.parse(url).parameters:
         return url
-    return f"{url}{'&' if parts.query else '?'}password={quote(password, safe='')}"
+    return f"{url}{'&' if '?' in url else '?'}password={quote(password, safe='')}"
 
 
 def _refuse(name: str, rule: str) -> InvalidSetting:
@@ -124,11 +125,9 @@ def _path(name: str, value: str) -> Path:
 def _url(name: str, value: str) -> str:
     # The value is not repeated: it may hold a password.
     try:
-        scheme = urlsplit(value).scheme
-    except ValueError:
-        scheme = ""
-    if scheme not in ("postgresql", "postgres"):
-        raise _refuse(name, "must be a URL such as postgresql://user@host:5432/tally")
+        database_url.parse(value)
+    except database_url.InvalidDatabaseUrl as error:
+        raise _refuse(name, str(error)) from None
     return value
 
 

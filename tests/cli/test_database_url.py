@@ -15,7 +15,7 @@ from tests.support.command import refusal, result, run
     [
         ("mysql://root:secret@localhost/x", 2, "TALLY_DATABASE_URL must be a URL"),
         ("postgresql://me:secret@127.0.0.1:1/tally", 3, "start the server or correct the URL"),
-        ("postgresql://me:secret@127.0.0.1:notaport/tally", 3, "correct the URL"),
+        ("postgresql://me:secret@127.0.0.1:notaport/tally", 2, "TALLY_DATABASE_URL must be a URL"),
     ],
 )
 def test_broken_url_is_one_line_without_the_password(command, url, status, said) -> None:

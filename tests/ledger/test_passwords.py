@@ -15,6 +15,7 @@ from tally.embedded import postgres
 from tally.ledger import scram
 from tally.ledger.roles import ROLES
 from tally.settings import PASSWORD_ROLES
+from tests.support.postgres import with_database
 
 
 @pytest.fixture(scope="module")
@@ -70,19 +71,43 @@ async def test_a_role_that_no_password_is_given_for_keeps_its_own(strict_server)
     assert await may_log_in(strict_server, "tally_reset", "new")
 
 
-async def test_the_server_is_never_told_the_password(strict_server):
+@pytest.fixture
+async def talkative(strict_server):
+    """Lets the server log all that it can; gives a user's URL who owns the ledger and no role."""
+    settings = {
+        "log_statement": "all",
+        "log_min_duration_statement": "0",
+        "log_error_verbosity": "verbose",
+        "log_parameter_max_length_on_error": "-1",
+        "log_min_messages": "debug1",
+    }
     owner = await asyncpg.connect(strict_server.admin_url)
-    await owner.execute("ALTER SYSTEM SET log_statement = 'all'")
+    for name, value in settings.items():
+        await owner.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+    await owner.execute("CREATE ROLE weak LOGIN PASSWORD 'weak'")
+    await owner.execute("CREATE DATABASE weak OWNER weak")
     await owner.execute("SELECT pg_reload_conf()")
-    try:
-        assert migrate(strict_server, TALLY_ADDER_PASSWORD="whisper").returncode == 0
-    finally:
-        await owner.execute("ALTER SYSTEM RESET log_statement")
-        await owner.execute("SELECT pg_reload_conf()")
-        await owner.close()
+    yield with_database(strict_server.url("weak"), "weak") + "&password=weak"
+    for name in settings:
+        await owner.execute(f"ALTER SYSTEM RESET {name}")
+    await owner.execute("DROP DATABASE weak WITH (FORCE)")
+    await owner.execute("DROP ROLE weak")
+    await owner.execute("SELECT pg_reload_conf()")
+    await owner.close()
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_nobody_is_shown_a_password_or_its_verifier(strict_server, talkative, allowed):
+    migrate(strict_server)  # there are the roles, for one who may not make them
+    url = {} if allowed else {"TALLY_DATABASE_URL": talkative}
+    done = migrate(strict_server, TALLY_ADDER_PASSWORD="whisper", **url)
+    assert done.returncode == (0 if allowed else 3), done.stderr
     log = (strict_server.directory / "cluster" / "postgres.log").read_text()
-    assert "ALTER ROLE tally_adder PASSWORD 'SCRAM-SHA-256$" in log
-    assert "whisper" not in log
+    assert ("the password of tally_adder can't be set" in done.stderr) is not allowed
+    assert "EXECUTE format('ALTER ROLE" in log, "what was sent is logged"
+    for shown in (log, done.stdout, done.stderr):
+        assert "whisper" not in shown
+        assert "SCRAM-SHA-256$" not in shown
 
 
 def test_a_password_that_breaks_the_rule_is_refused_and_not_shown(strict_server):

@@ -10,6 +10,9 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
+# What must come at last comes within it on any machine.
+PATIENCE_MS = 30_000
+
 
 @pytest.fixture(scope="module")
 def tally(tally_up: Callable):
@@ -32,7 +35,7 @@ def open_page(browser: "Browser", tally) -> Iterator[Callable[..., "Page"]]:
         context = browser.new_context(base_url=tally.url, **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(5000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("request", lambda request: note_request(request.url))
         page.on("console", lambda said: said.type == "error" and note_console(said.text))

@@ -142,6 +142,37 @@ def test_a_pasted_column_is_several_values(open_page, tally) -> None:
     shows(page, "1003", 3)
 
 
+@pytest.mark.parametrize("how", ["chosen", "dropped"])
+def test_a_file_is_several_values(open_page, tally, tmp_path, how) -> None:
+    file = tmp_path / "prices.txt"
+    file.write_text("1\n2,5\n1 000\n", encoding="utf-8")
+    page = open_page("/adder_service?several")
+    if how == "chosen":
+        page.get_by_label("Or a file").set_input_files(file)
+    else:
+        page.evaluate(
+            """text => {
+                const dataTransfer = new DataTransfer();
+                dataTransfer.items.add(new File([text], "prices.txt"));
+                document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));
+            }""",
+            file.read_text(encoding="utf-8"),
+        )
+    expect(page.get_by_text("3 values with the sum 1003.5")).to_be_visible()
+    assert count(tally) == 0
+    page.get_by_role("button", name="Add 3 values").click()
+    expect(page.get_by_text("Added 3 values.")).to_be_visible()
+    shows(page, "1003.5", 3)
+
+
+def test_a_file_that_is_too_large_is_refused_with_the_remedy(open_page, tmp_path) -> None:
+    file = tmp_path / "many.txt"
+    file.write_text("1\n" * 300_000, encoding="utf-8")
+    page = open_page("/adder_service?several")
+    page.get_by_label("Or a file").set_input_files(file)
+    expect(page.locator("#outcome")).to_contain_text("many.txt has more than 512 KiB.")
+
+
 def test_without_script_a_phone_shows_a_keyboard_that_has_a_point_and_a_minus(open_page) -> None:
     page = open_page("/adder_service", java_script_enabled=False)
     assert page.get_by_label("Value").get_attribute("inputmode") is None

@@ -96,7 +96,14 @@ def _template(postgres_server: "Server") -> None:
 def ledger(postgres_server: "Server", _template: None) -> Iterator[Ledger]:
     """An empty, migrated ledger in a database of its own."""
     name = next(_names)
-    execute(postgres_server.admin_url, f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+    execute(
+        postgres_server.admin_url,
+        f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}",
+        # No copy of a template's.
+        f"REVOKE ALL ON DATABASE {name} FROM PUBLIC",
+        f"GRANT CONNECT ON DATABASE {name} TO tally_adder, tally_display, tally_reset,"
+        " tally_operator",
+    )
     yield Ledger(
         lambda role: with_database(
             postgres_server.admin_url if role == "postgres" else postgres_server.url(role), name

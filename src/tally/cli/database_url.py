@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 import asyncpg
 
+from tally.database_url import parse
 from tally.embedded import postgres
 from tally.settings import Settings
 
@@ -40,13 +40,14 @@ def checked(url: str) -> Iterator[None]:
         raise _unusable(url, str(error), "correct the user or the password") from None
     except asyncpg.InsufficientPrivilegeError as error:
         raise _unusable(url, str(error), "use a user that owns the database") from None
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+    except (
+        *(OSError, ValueError, asyncpg.PostgresError),
+        *(asyncpg.InterfaceError, asyncpg.InternalClientError),
+    ) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise _unusable(url, reason, "start the server or correct the URL") from None
 
 
 def _unusable(url: str, reason: str, remedy: str) -> UnusableDatabase:
-    parts = urlsplit(url)
-    # Host, port and database, without user and password.
-    shown = f"{parts.netloc.rpartition('@')[2] or 'local socket'}{parts.path}"
+    shown = parse(url).shown if url else "local socket"
     return UnusableDatabase(f"TALLY_DATABASE_URL ({shown}) can't be used: {reason}; {remedy}")

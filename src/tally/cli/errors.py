@@ -37,7 +37,7 @@ def explained() -> Iterator[None]:
     """Turn what may go wrong in any command into one line."""
     from tally.cli.database_url import UnusableDatabase
     from tally.embedded.error import EmbeddedError
-    from tally.ledger.database import SchemaOutdated, Unavailable
+    from tally.ledger.failures import SchemaOutdated, Unavailable
     from tally.ledger.migrate import SchemaNewer
 
     try:
@@ -48,5 +48,8 @@ def explained() -> Iterator[None]:
         raise Refused(f"{error}: run `tally migrate` first") from error
     except SchemaNewer as error:
         raise Refused(str(error)) from error
-    except (EmbeddedError, UnusableDatabase, Unavailable) as error:
+    except Unavailable as error:
+        detail = f": {error.detail}" if error.detail else ""
+        raise NotAvailable(f"{error}{detail}") from error
+    except (EmbeddedError, UnusableDatabase) as error:
         raise NotAvailable(str(error)) from error

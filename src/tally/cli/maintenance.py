@@ -47,17 +47,30 @@ def migrate(as_json: bool) -> None:
 @click.command(epilog=example("tally audit --json"))
 @json_option
 def audit(as_json: bool) -> None:
-    """Recompute every total from the entries and compare; exit status 1 on drift."""
+    """Recompute every total from the entries and compare; look for rights beyond the roles'.
+
+    Exit status 1 on drift, or where anybody may do more than is given to him.
+    """
     from tally.ledger.audit import audit as run
+    from tally.ledger.roles import rights_beyond
 
-    async def work(database: "Database") -> "Report":
+    async def work(database: "Database") -> "tuple[Report, list[str]]":
+        rights = [str(right) for right in await database.run(rights_beyond)]
         with progress_bar("Auditing") as progress:
-            return await run(database, progress)
+            return await run(database, progress), rights
 
-    report = on_ledger(work)
-    clean = report.difference is None
-    fields = {"clean": clean, "checked": report.checked, "difference": report.difference}
-    print_result(as_json, fields, report.difference or f"clean: {report.checked} entries checked")
+    report, rights = on_ledger(work)
+    clean = report.difference is None and not rights
+    fields = {
+        "clean": clean,
+        "checked": report.checked,
+        "difference": report.difference,
+        "rights": rights,
+    }
+    said = [f"{right}, which `tally migrate` takes away" for right in rights]
+    if report.difference is not None:
+        said.insert(0, report.difference)
+    print_result(as_json, fields, "\n".join(said) or f"clean: {report.checked} entries checked")
     if not clean:
         raise click.exceptions.Exit(Refused.exit_code)
 

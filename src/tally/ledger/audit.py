@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from tally.ledger.database import Database, Unavailable, is_connection_loss
+from tally.ledger.database import Database
+from tally.ledger.failures import unavailable_if_lost
 from tally.ledger.history_audit import Stretches, check_moves
 from tally.ledger.recomputation import Answers, Drift, Recomputation, check_correction, check_resets
 from tally.ledger.schema import from_numeric
@@ -60,17 +61,14 @@ async def audit(
     """
     connection = None
     try:
-        connection = await database.connect()
-        # Each numeric comes as text, from which units are made faster than from a Decimal.
-        await connection.set_type_codec(
-            "numeric", schema="pg_catalog", encoder=str, decoder=_units, format="text"
-        )
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            return await _audit(connection, progress)
-    except Exception as error:
-        if is_connection_loss(error):
-            raise Unavailable("the database went away") from error
-        raise
+        with unavailable_if_lost():
+            connection = await database.connect()
+            # Each numeric comes as text, from which units are made faster than from a Decimal.
+            await connection.set_type_codec(
+                "numeric", schema="pg_catalog", encoder=str, decoder=_units, format="text"
+            )
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                return await _audit(connection, progress)
     finally:
         if connection is not None:
             connection.terminate()

@@ -1,18 +1,35 @@
-"""Connections to PostgreSQL, and the errors that say why there are none."""
+"""One PostgreSQL database: work is tried again while it is away, up to a deadline."""
 
 import asyncio
 import random
-import uuid
-from collections.abc import Awaitable, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 
-import asyncpg
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from tally import database_url
+from tally.ledger.failures import (
+    SchemaOutdated,
+    Unavailable,
+    is_connection_loss,
+    refusal,
+    was_undone,
+)
 from tally.ledger.schema import REVISION
+from tally.ledger.session import Sessions
+
+__all__ = [
+    "GRACE",
+    "Database",
+    "SchemaOutdated",
+    "Unavailable",
+    "current_revision",
+    "is_connection_loss",
+    "pauses_between_tries",
+]
 
 T = TypeVar("T")
 
@@ -20,55 +37,13 @@ T = TypeVar("T")
 _FIRST_PAUSE: Final = 0.1
 # Of the time that a request waits, the longest pause: each meets a few tries.
 _LONGEST_PAUSE: Final = 0.25
-# Sent when a session begins, so that they count more than what the role set for itself: any role
-# may do that, for good, and with these it could keep a session from beginning or from changing.
-_SETTINGS: Final = {
-    "timezone": "UTC",
-    # Every total is one indexed row: compiling a query never pays.
-    "jit": "off",
-    "default_transaction_read_only": "off",
-    "local_preload_libraries": "",
-    "search_path": "pg_catalog",
-    "statement_timeout": "0",
-    "idle_session_timeout": "0",
-    # Longer than anything of Tally's pauses within a transaction.
-    "idle_in_transaction_session_timeout": "60s",
-}
-# PostgreSQL 17 and later; older ones refuse a session that names it.
-_SETTINGS_17: Final = {"transaction_timeout": "0"}
-# Whatever else the role set for itself: back to PostgreSQL's own default.
-_FORGET: Final = """
-    SELECT pg_catalog.set_config(name, boot_val, false) FROM pg_catalog.pg_settings
-     WHERE source IN ('user', 'database user') AND context = 'user'
-"""
-_END: Final = """
-    SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
-     WHERE usename = current_user AND application_name = ANY($1::text[])
-"""
+# Seconds for which a try that began just before a deadline may go on: its outcome is known then.
+GRACE: Final = 0.5
+# Seconds for which a change that failed keeps a service from being ready, unless one succeeds.
+_REMEMBERED: Final = 10.0
 # Revisions this code has outgrown. Any other unknown revision is a newer one, which only adds
 # to what this code needs: during a release old services go on under the new schema.
 _OLDER_REVISIONS: Final[frozenset[str]] = frozenset({"0001", "0002", "0003", "0004"})
-
-
-class Unavailable(Exception):
-    """The database can't be reached, or did not answer in time.
-
-    `outcome_known` is true where the request certainly changed nothing. That of a request with a
-    key, which is `keyed`, may be a repeat: whether an earlier try changed something is open.
-    """
-
-    def __init__(self, reason: str, *, outcome_known: bool = True, keyed: bool = False) -> None:
-        super().__init__(reason)
-        self.outcome_known = outcome_known
-        self.keyed = keyed
-
-    def under_key(self) -> "Unavailable":
-        """Say the same of a request with a key."""
-        return Unavailable(str(self), outcome_known=self.outcome_known, keyed=True)
-
-
-class SchemaOutdated(Exception):
-    """The database lacks migrations that this code needs."""
 
 
 def pauses_between_tries(timeout: float) -> Iterator[float]:
@@ -77,27 +52,6 @@ def pauses_between_tries(timeout: float) -> Iterator[float]:
     while True:
         yield pause * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
         pause = max(_FIRST_PAUSE, min(2 * pause, _LONGEST_PAUSE * timeout))
-
-
-def is_connection_loss(error: BaseException | None) -> bool:
-    """Tell whether an error means that the connection, and not the request, is at fault."""
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated or is_connection_loss(error.orig or error.__cause__)
-    if isinstance(error, asyncpg.PostgresError):
-        return isinstance(
-            error,
-            asyncpg.PostgresConnectionError
-            | asyncpg.OperatorInterventionError
-            | asyncpg.InsufficientResourcesError
-            | asyncpg.PostgresSystemError,
-        )
-    # asyncpg's internal error is what a request meets on a connection that was ended while idle.
-    if isinstance(
-        error,
-        OSError | PoolTimeout | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError,
-    ):
-        return True
-    return error is not None and is_connection_loss(error.__cause__)
 
 
 class Database:
@@ -118,10 +72,10 @@ class Database:
         """
         self.url = url
         self.timeout = timeout
+        self._sessions = Sessions(database_url.parse(url), timeout)
         self._on_connection = on_connection
         self._lost = False
-        # Connections by their names, until their backends are known to have ended.
-        self._opened: dict[str, Any] = {}
+        self._change_failed_at = float("-inf")
         # How often PostgreSQL warned that a commit may be durable on no standby, as somebody
         # cancelled its wait: to the client it looks like any other.
         self.ended_waits = 0
@@ -132,38 +86,16 @@ class Database:
             max_overflow=0,
             pool_timeout=timeout,
             pool_use_lifo=True,
+            # An error is shown and logged.
+            hide_parameters=True,
         )
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def connect(self) -> Any:  # noqa: ANN401 - asyncpg is untyped
-        """Open a connection of asyncpg's own, and end the backends of those that were given up."""
-        # A name of its own, by which its backend can be found.
-        name = f"tally {uuid.uuid4()}"
-        settings = _SETTINGS | {"application_name": name}
-        try:
-            connection = await self._open(settings | _SETTINGS_17)
-        except asyncpg.UndefinedObjectError:
-            connection = await self._open(settings)
-        try:
-            await connection.execute(_FORGET, timeout=self.timeout)
-            await self._end_abandoned(connection)
-        except BaseException:
-            connection.terminate()
-            raise
+        """Open a connection of asyncpg's own."""
+        connection = await self._sessions.open()
         connection.add_log_listener(self._note_warning)
-        self._opened[name] = connection
         return connection
-
-    async def _end_abandoned(self, connection: Any) -> None:  # noqa: ANN401
-        """End backends that may still wait for a lock or a standby, and are told by nobody else.
-
-        So whatever hangs, a service holds no more of the server's connections than it uses.
-        """
-        closed = [name for name, other in self._opened.items() if other.is_closed()]
-        if closed:
-            await connection.execute(_END, closed, timeout=self.timeout)
-            for name in closed:
-                self._opened.pop(name, None)  # two may connect at once
 
     def _note_warning(self, connection: Any, message: Any) -> None:  # noqa: ANN401
         # By the place in PostgreSQL's source, since messages are translated.
@@ -174,17 +106,18 @@ class Database:
         if self.ended_waits != ended_waits:
             raise ConnectionError("a commit's wait for its standby was ended")
 
-    async def _open(self, settings: dict[str, str]) -> Any:  # noqa: ANN401 - asyncpg is untyped
-        return await asyncpg.connect(self.url, timeout=self.timeout, server_settings=settings)
-
-    def note_lost(self, error: Exception) -> None:
-        """Report the database lost, once until it is back."""
+    def note_lost(self, error: BaseException, *, change: bool = False) -> None:
+        """Report the database lost, once until it is back; `change` if that kept one from it."""
+        if change:
+            self._change_failed_at = time.monotonic()
         if not self._lost:
             self._lost = True
             self._on_connection(False, f"{type(error).__name__}: {error}")
 
-    def note_reached(self) -> None:
+    def note_reached(self, *, change: bool = False) -> None:
         """Report the database back if it was lost."""
+        if change:
+            self._change_failed_at = float("-inf")
         if self._lost:
             self._lost = False
             self._on_connection(True, "")
@@ -203,44 +136,89 @@ class Database:
         `one_statement` is a transaction by itself, and saves the round trips around it.
         """
         engine = self._autocommit if one_statement else self.engine
-        begun = False
+        begun = unsure = False
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self.timeout
         pauses = pauses_between_tries(self.timeout)
-        try:
-            async with asyncio.timeout(self.timeout):
-                while True:
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline) as limit:
+                while (now := clock()) < deadline:
+                    limit.reschedule(max(deadline, now + GRACE))
                     ended_waits = self.ended_waits
                     try:
-                        async with engine.begin() as connection:
+                        async with _transaction(engine) as connection:
                             if changes:
                                 # A connection that was lost while idle shows here, before the
                                 # change begins.
                                 await connection.execute(text("SELECT 1"))
-                            begun = True
+                            begun = changes
                             result = await work(connection)
                         if changes:
                             # The next try finds it done, and waits.
                             self.require_waited(ended_waits)
                     except Exception as error:
-                        if not is_connection_loss(error):
-                            raise
-                        self.note_lost(error)
+                        unsure |= begun and not was_undone(error)
+                        self._note_failure(error, change=begun, outcome_known=not unsure)
+                        begun = False
                     else:
-                        self.note_reached()
+                        self.note_reached(change=changes)
                         return result
                     await asyncio.sleep(next(pauses))
-        except TimeoutError:
-            raise Unavailable(
-                "the database did not answer in time", outcome_known=not (changes and begun)
-            ) from None
+        raise Unavailable(
+            "the database did not answer in time", outcome_known=not (begun or unsure)
+        )
+
+    def _note_failure(self, error: Exception, *, change: bool, outcome_known: bool) -> None:
+        """Note that the database was lost, to be tried again, or raise what that can't mend."""
+        refused = refusal(error)
+        if refused is None and not is_connection_loss(error):
+            raise error
+        self.note_lost(error, change=change)
+        if refused is not None:
+            refused.outcome_known = outcome_known
+            raise refused from error
 
     async def check(self) -> None:
-        """Raise `Unavailable` or `SchemaOutdated` unless services can work with the database."""
+        """Raise `Unavailable` or `SchemaOutdated` unless services can work with the database.
+
+        A change that failed a moment ago for the database's sake will fail again.
+        """
         revision = await self.run(current_revision)
         if revision is None or revision in _OLDER_REVISIONS:
             raise SchemaOutdated(f"the schema is at {revision}, this release needs {REVISION}")
+        if time.monotonic() - self._change_failed_at < _REMEMBERED:
+            raise Unavailable("the database took no change a moment ago")
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+@asynccontextmanager
+async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Begin and commit; a connection that is no good, or may be, does not get back to the pool."""
+    async with engine.connect() as connection:
+        try:
+            async with connection.begin():
+                try:
+                    yield connection
+                except BaseException as error:
+                    await _give_up(connection, error)
+                    raise
+        except BaseException as error:
+            await _give_up(connection, error)
+            raise
+
+
+async def _give_up(connection: AsyncConnection, error: BaseException) -> None:
+    if connection.invalidated or (
+        isinstance(error, Exception) and not is_connection_loss(error) and refusal(error) is None
+    ):
+        return
+    # Not by a farewell, for which a server that hangs would be waited for.
+    raw = await connection.get_raw_connection()
+    if raw.driver_connection is not None:
+        raw.driver_connection.terminate()
+    await connection.invalidate()
 
 
 async def current_revision(connection: AsyncConnection) -> str | None:

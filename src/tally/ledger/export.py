@@ -3,7 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Literal
 
-from tally.ledger.database import Database, Unavailable, is_connection_loss
+from tally.ledger.database import Database
+from tally.ledger.failures import Unavailable, unavailable_if_lost
 
 FileFormat = Literal["csv", "ndjson"]
 
@@ -65,9 +66,5 @@ async def export(
 
 
 async def _read(reading: Awaitable[Any]) -> Any:  # noqa: ANN401 - asyncpg is untyped
-    try:
+    with unavailable_if_lost():
         return await reading
-    except Exception as error:
-        if is_connection_loss(error):
-            raise Unavailable("the database went away") from error
-        raise

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tally.ledger import scram
 from tally.ledger.database import Database, current_revision
+from tally.ledger.failures import unavailable_if_lost
 from tally.ledger.roles import ROLES, ensure_roles
 from tally.ledger.schema import REVISION
 
@@ -37,17 +38,19 @@ async def migrate(
 
     Safe to run twice and at the same time: the second waits for the first, then finds its work
     done. `passwords` are set for the roles they name; the others keep theirs. `notice` gets a line
-    for what the owner of the database was not allowed to do. Raises `SchemaNewer`.
+    for what the owner of the database was not allowed to do. Raises `SchemaNewer`
+    and `Unavailable`.
     """
-    async with database.engine.connect() as connection, _unblocked(database, connection):
-        await _lock(connection)
-        before = await current_revision(connection)
-        if before != REVISION:
-            await connection.run_sync(upgrade)
-        for undone in await ensure_roles(connection):
-            notice(f"not allowed to this owner, and left to the server's: {undone}")
-        await _set_passwords(connection, passwords or {})
-        await connection.commit()
+    with unavailable_if_lost():
+        async with database.engine.connect() as connection, _unblocked(database, connection):
+            await _lock(connection)
+            before = await current_revision(connection)
+            if before != REVISION:
+                await connection.run_sync(upgrade)
+            for undone in await ensure_roles(connection):
+                notice(f"not allowed to this owner, and left to the server's: {undone}")
+            await _set_passwords(connection, passwords or {})
+            await connection.commit()
     return before != REVISION
 
 
@@ -115,9 +118,32 @@ def upgrade(connection: Connection, revision: str = "head") -> None:
         ) from error
 
 
+# Nothing of a verifier stands in a statement, a parameter, or an error's context: each may be
+# logged. What is copied is not. A second error of its own says what the first one did.
+_SET_PASSWORDS: Final = """
+    DO $$
+    DECLARE
+        given record;
+    BEGIN
+        FOR given IN SELECT role, verifier FROM tally.password LOOP
+            EXECUTE format('ALTER ROLE %I PASSWORD %L', given.role, given.verifier);
+        END LOOP;
+    EXCEPTION WHEN OTHERS THEN
+        RAISE EXCEPTION USING ERRCODE = SQLSTATE,
+            MESSAGE = format('the password of %s can''t be set: %s', given.role, SQLERRM);
+    END $$
+"""
+
+
 async def _set_passwords(connection: AsyncConnection, passwords: Mapping[str, str]) -> None:
     """Let each role log in with its password, and with no older one."""
-    for role, password in passwords.items():
-        # Only a verifier is sent: statements like this one end up in a server's log.
-        verifier = scram.verifier(password)
-        await connection.exec_driver_sql(f"ALTER ROLE {role} PASSWORD '{verifier}'")
+    if not passwords:
+        return
+    # Only verifiers are sent, and seen by nobody else: the table is gone before this is committed.
+    verifiers = [(role, scram.verifier(password)) for role, password in passwords.items()]
+    await connection.execute(text("CREATE TABLE tally.password (role text, verifier text)"))
+    raw = (await connection.get_raw_connection()).driver_connection
+    assert raw is not None  # noqa: S101 - for types
+    await raw.copy_records_to_table("password", schema_name="tally", records=verifiers)
+    await connection.execute(text(_SET_PASSWORDS))
+    await connection.execute(text("DROP TABLE tally.password"))

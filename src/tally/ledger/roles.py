@@ -5,20 +5,24 @@ its own settings, for a session or for good, so they are reset here, and session
 theirs when they connect (`Database.connect`).
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tally.ledger import rights
+from tally.ledger.schema import metadata
+
 # What each service, and a person who looks, may read and call; PostgreSQL refuses everything else.
-_READS: Final = {
+READS: Final = {
     "tally_adder": "tally.total",
     "tally_display": "tally.total, tally.entry, tally.correction, tally.move, tally.stretch",
     "tally_reset": "tally.total, tally.reset",
-    "tally_operator": "ALL TABLES IN SCHEMA tally",
+    "tally_operator": ", ".join(f"tally.{table.name}" for table in metadata.tables.values()),
 }
-_CALLS: Final = {
+CALLS: Final = {
     "tally_adder": (
         *("register_writer", "add_batch", "settle_batch", "recall", "undo_entry", "free_total"),
     ),
@@ -26,7 +30,7 @@ _CALLS: Final = {
     "tally_reset": ("reset_total", "undo_reset", "confirm", "free_total"),
     "tally_operator": (),
 }
-ROLES: Final = tuple(_READS)
+ROLES: Final = tuple(READS)
 
 # For sessions that choose nothing themselves, as a person's psql.
 _SETTINGS: Final = {"idle_in_transaction_session_timeout": "60s"}
@@ -50,11 +54,11 @@ async def ensure_roles(connection: AsyncConnection) -> list[str]:
 
     Returns what could not be done, in words: an owner who is no superuser may not do all.
     """
-    superuser, may_create, version = (
+    superuser, may_create, version, database = (
         await connection.execute(
             text(
                 "SELECT rolsuper, rolsuper OR rolcreaterole,"
-                " current_setting('server_version_num')::int"
+                " current_setting('server_version_num')::int, quote_ident(current_database())"
                 " FROM pg_roles WHERE rolname = current_user"
             )
         )
@@ -70,10 +74,10 @@ async def ensure_roles(connection: AsyncConnection) -> list[str]:
     statements: list[str] = []
     for role in sorted(present):
         for grant in (
+            f"CONNECT ON DATABASE {database}",
             "USAGE ON SCHEMA tally",
-            f"SELECT ON {_READS[role]}",
-            "SELECT ON tally.alembic_version",
-            *(f"EXECUTE ON FUNCTION tally.{function}" for function in _CALLS[role]),
+            f"SELECT ON {READS[role]}, tally.alembic_version",
+            *(f"EXECUTE ON FUNCTION tally.{function}" for function in CALLS[role]),
         ):
             await connection.execute(text(f"GRANT {grant} TO {role}"))
         statements += await _settle(connection, role, settings)
@@ -82,8 +86,26 @@ async def ensure_roles(connection: AsyncConnection) -> list[str]:
             how = " WITH INHERIT TRUE, SET FALSE" if version >= _POSTGRESQL_16 else ""
             statements.append(f"GRANT {role} TO CURRENT_USER{how}")
     undone = [statement for statement in statements if not await _allowed(connection, statement)]
+    for _ in range(2):  # who owned the schema is seen to have more once he does not
+        for right in await rights_beyond(connection):
+            await _allowed(connection, right.undo)
+    undone += [right.undo for right in await rights_beyond(connection)]
     await _close_to_public(connection, superuser=superuser)
     return undone + await _open_to_public(connection)
+
+
+async def rights_beyond(connection: AsyncConnection) -> list[rights.Right]:
+    """Find what anybody may do to the ledger that is not listed here."""
+    return await rights.beyond(connection, ROLES, [it for role in ROLES for it in _listed(role)])
+
+
+def _listed(role: str) -> Iterator[str]:
+    yield f"{role} DATABASE database CONNECT"
+    yield f"{role} SCHEMA tally USAGE"
+    for table in (*READS[role].split(", "), "tally.alembic_version"):
+        yield f"{role} TABLE {table.removeprefix('tally.')} SELECT"
+    for function in CALLS[role]:
+        yield f"{role} ROUTINE {function} EXECUTE"
 
 
 async def _create_roles(connection: AsyncConnection) -> None:
@@ -148,9 +170,8 @@ async def _allowed(connection: AsyncConnection, statement: str) -> bool:
 
 async def _close_to_public(connection: AsyncConnection, *, superuser: bool) -> None:
     """Take from everybody what Tally's roles must not have: PostgreSQL can't take it from one."""
-    database = await connection.scalar(text("SELECT quote_ident(current_database())"))
-    # Of what is not the owner's own, these revoke nothing, and warn.
-    revocations = [f"TEMPORARY ON DATABASE {database}", "CREATE ON SCHEMA public"]
+    # Of what is not the owner's own, this revokes nothing, and warns.
+    revocations = ["CREATE ON SCHEMA public"]
     if superuser:
         revocations += [
             f"EXECUTE ON FUNCTION {function}"
@@ -181,41 +202,17 @@ _OTHER_DATABASES: Final = """
 
 async def _open_to_public(connection: AsyncConnection) -> list[str]:
     """Say what everybody may still do, and so a stolen role."""
-    temporary, create = (
-        await connection.execute(
-            text(
-                "SELECT has_database_privilege('public', current_database(), 'TEMPORARY'),"
-                " has_schema_privilege('public', 'public', 'CREATE')"
-            )
-        )
-    ).one()
+    create = await connection.scalar(
+        text("SELECT has_schema_privilege('public', 'public', 'CREATE')")
+    )
     functions = (await connection.scalars(text(_SHARED))).all()
     databases = (await connection.scalars(text(_OTHER_DATABASES))).all()
     return [
         said
         for said, still in (
-            ("REVOKE TEMPORARY ON DATABASE, for temporary tables", temporary),
             ("REVOKE CREATE ON SCHEMA public", create),
             (f"REVOKE CONNECT ON DATABASE {', '.join(databases)}", databases),
             ("REVOKE EXECUTE ON FUNCTION, for advisory locks and large objects", functions),
         )
         if still
     ]
-
-
-async def powers_beyond(connection: AsyncConnection, role: str) -> tuple[str, list[str]]:
-    """Tell who this session is, and what of the ledger he may change that `role` may not."""
-    name, owner, functions = (
-        await connection.execute(
-            text(
-                "SELECT current_user,"
-                " (SELECT pg_has_role(nspowner, 'USAGE')"
-                " FROM pg_namespace WHERE nspname = 'tally'),"
-                " ARRAY(SELECT proname::text FROM pg_proc"
-                " WHERE pronamespace = to_regnamespace('tally')"
-                " AND has_function_privilege(oid, 'EXECUTE') ORDER BY 1)"
-            )
-        )
-    ).one()
-    beyond = [function for function in functions if function not in _CALLS[role]]
-    return name, ["everything, as the owner"] if owner else beyond

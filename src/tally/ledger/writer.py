@@ -16,12 +16,8 @@ import asyncpg
 
 from tally.amount import Amount
 from tally.ledger.add import Added, Finish, Key, KeyReused, QueueFull, Request, SumOutOfRange
-from tally.ledger.database import (
-    Database,
-    Unavailable,
-    is_connection_loss,
-    pauses_between_tries,
-)
+from tally.ledger.database import GRACE, Database, pauses_between_tries
+from tally.ledger.failures import Unavailable, is_connection_loss, refusal, was_undone
 from tally.ledger.queue import Queue
 from tally.ledger.replay import replay
 from tally.ledger.schema import array_literal, from_numeric
@@ -60,6 +56,7 @@ class Writer:
         self._queue = Queue(queue_limit)
         self._batch: list[Request] = []
         self._batch_sent = False
+        self._sent_at = 0.0
         self._one_by_one = False
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -68,6 +65,7 @@ class Writer:
         self._closed = False
         self._id = uuid.uuid4()
         self._batch_number = 0
+        self._pauses = pauses_between_tries(database.timeout)
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -137,8 +135,9 @@ class Writer:
                 except Exception as error:
                     self._lose_connection(error)
                     if not is_connection_loss(error):
-                        # A bug, or a database without a ledger: all that wait on it must know.
-                        self._fail_batch(error)
+                        # A refusal or a bug: all that wait on it must know.
+                        self._fail_batch(refusal(error) or error)
+                    await asyncio.sleep(next(self._pauses))
                 self._batch = [request for request in self._batch if not request.finished]
             if not self._queue:
                 self._wake.clear()
@@ -172,6 +171,8 @@ class Writer:
             self._one_by_one = True
         else:
             if before is not None:
+                self._database.note_reached(change=True)
+                self._pauses = pauses_between_tries(self._database.timeout)
                 size = sum(len(request.values) for request in requests)
                 self._on_commit(len(requests), size, time.monotonic() - started)
                 # Claimed now, answered only in the loop's next turn: the next batch is on its way
@@ -183,7 +184,7 @@ class Writer:
     async def _store(self, requests: list[Request]) -> Any:  # noqa: ANN401
         """Store requests; return the total before them, or None where they were not stored."""
         connection = await self._connected()
-        self._batch_sent = True
+        self._batch_sent, self._sent_at = True, time.monotonic()
         ended_waits = self._database.ended_waits
         try:
             before = await self._add_batch(connection, requests)
@@ -195,12 +196,14 @@ class Writer:
                 self._begin_anew()
                 self._lose_connection(ConnectionError("the database was replaced"))
         except Exception as error:
-            if is_connection_loss(error):
-                self._lose_connection(error)
-                before = await self._outcome()
-            else:
+            if was_undone(error) or not is_connection_loss(error):
                 self._batch_sent = False
                 raise
+            self._lose_connection(error)
+            before = await self._outcome()
+            if before is None:
+                self._batch_sent = False
+                await asyncio.sleep(next(self._pauses))
         self._batch_sent = False
         return before
 
@@ -269,13 +272,16 @@ class Writer:
                     continue
                 row = None
             if row is None:
-                # Another database, or one restored from before this writer began: whether the
-                # batch is in it can't be known, so nobody may be told that it is not.
+                # Another database, or one restored from before this writer began, or one that
+                # refuses: whether the batch is in it can't be known, so nobody may be told that it
+                # is not.
                 self._begin_anew()
                 self._fail_batch(Unavailable("the database was replaced", outcome_known=False))
                 return None
+            stored = row["before_id"] is not None
+            self._database.note_reached(change=stored)
             self._batch_number += 1
-            return row if row["before_id"] is not None else None
+            return row if stored else None
 
     def _begin_anew(self) -> None:
         """Become another writer, so that no batch of the old one's is taken for one of this."""
@@ -288,10 +294,6 @@ class Writer:
             try:
                 # Kept at once, so that whatever fails now, the connection is closed.
                 self._connection = connection = await self._database.connect()
-                await connection.execute(
-                    "SELECT set_config('synchronous_commit', 'on', false)"
-                    " WHERE current_setting('synchronous_commit') IN ('off', 'local')"
-                )
                 await connection.fetch(_REGISTER, self._id, timeout=self._database.timeout)
                 await connection.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
             except Exception as error:
@@ -299,15 +301,13 @@ class Writer:
                     raise
                 self._lose_connection(error)
                 await asyncio.sleep(next(pauses))
-                continue
-            self._database.note_reached()
         return self._connection
 
     def _lose_connection(self, error: Exception) -> None:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
-        self._database.note_lost(error)
+        self._database.note_lost(error, change=True)
 
     def _fail_batch(self, error: Exception) -> None:
         for request in self._batch:
@@ -326,8 +326,9 @@ class Writer:
         committed.
         """
         # Both are in order of deadlines.
+        sent_just_now = self._batch_sent and now - self._sent_at < GRACE
         for request in self._batch:
-            if request.deadline > now:
+            if request.deadline > now or sent_just_now:
                 break
             if not request.finished:
                 request.settle(

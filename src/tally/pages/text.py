@@ -35,9 +35,9 @@ def groups(number: str) -> tuple[list[str], list[str]]:
 def amount(number: str | int, *, split: bool = False) -> Markup:
     """Write a number with its digits in threes, which only CSS sets apart.
 
-    No separators, and a hyphen that CSS shows as a minus, so a copy is exact. It runs from left to
-    right in any language. Screen readers announce several parts as one number. `split` sets the
-    fraction apart even in a number too short for groups, and where there is none.
+    No separators, and a hyphen that CSS shows as a minus, so a copy is exact. Screen readers
+    announce several parts as one number. `split` sets the fraction apart even in a number too short
+    for groups, and where there is none.
     """
     plain = str(number)
     whole, fraction = groups(plain)
@@ -48,7 +48,7 @@ def amount(number: str | int, *, split: bool = False) -> Markup:
     else:
         content = _spans("whole", [first, *whole[1:]]) + _spans("fraction", fraction)
     in_parts = plain.startswith("-") or not simple or (split and fraction)
-    return Markup('<data class="amount{}" value="{}" dir="ltr" translate="no"{}>{}</data>').format(
+    return Markup('<data class="amount{}" value="{}" translate="no"{}>{}</data>').format(
         "" if simple else f" {size(plain)}",
         plain,
         Markup(' role="img" aria-label="{}"').format(minus(plain)) if in_parts else "",

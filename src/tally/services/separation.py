@@ -1,15 +1,23 @@
 """Says at the start where PostgreSQL's roles do not keep the services apart."""
 
+import asyncio
 from collections.abc import Sequence
+from typing import Final
 
-from tally.ledger.database import Unavailable
-from tally.ledger.roles import powers_beyond
+from tally.ledger.failures import Unavailable, UnusableServer
+from tally.ledger.privileges import powers_beyond
 from tally.services.service import Service
 from tally.web.log import Log
 
+# Seconds before a database that is away, or refuses, is asked again.
+_PAUSE: Final = 1.0
+
 
 async def warn_unless_separated(services: Sequence[Service], log: Log) -> None:
-    """Log whether a service may change what is not its own; waits for the database."""
+    """Log whether a service may change what is not its own; waits for the database.
+
+    Raises `UnusableServer`.
+    """
     roles, found = {}, {}
     for service in services:
         roles[service.name], beyond = await _powers_beyond(service)
@@ -26,5 +34,7 @@ async def _powers_beyond(service: Service) -> tuple[str, list[str]]:
     while True:
         try:
             return await service.database.run(lambda connection: powers_beyond(connection, role))
+        except UnusableServer:
+            raise
         except Unavailable:
-            continue  # having waited as long as a request does
+            await asyncio.sleep(_PAUSE)

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from tally import __version__, pages
 from tally.ledger.database import Database
+from tally.ledger.failures import UnusableServer
 from tally.services.adder import Adder
 from tally.services.display import Display
 from tally.services.errors import error_page, problem_of
@@ -79,9 +80,22 @@ async def _serve(
         for (method, path), handle in service.fast.items()
     }
 
+    unusable: UnusableServer | None = None
+
+    async def check_database() -> None:
+        nonlocal unusable
+        try:
+            await warn_unless_separated(services, log)
+        except UnusableServer as error:
+            unusable = error
+            log.write("error", "database unusable", reason=error.detail)
+            server.should_exit = True
+            for service in services:
+                service.stopping()
+
     def stopping(signal: str) -> None:
         log.write("info", "stopping", signal=signal)
-        warning.cancel()
+        checking.cancel()
         for service in services:
             service.stopping()
 
@@ -95,9 +109,11 @@ async def _serve(
     )
     listening()
     log.write("info", "start", services=names, address=url, version=__version__)
-    warning = asyncio.create_task(warn_unless_separated(services, log))
+    checking = asyncio.create_task(check_database())
     await server.serve([listener])
     log.write("info", "stop", services=names)
+    if unusable is not None:
+        raise StartError(f"{unusable}: {unusable.detail}")
 
 
 def _compose(database_urls: Mapping[str, str], settings: Settings, log: Log) -> list[Service]:

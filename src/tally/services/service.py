@@ -12,7 +12,8 @@ from starlette.types import Receive, Scope, Send
 
 from tally import pages, representation
 from tally.ledger.database import Database, Unavailable
-from tally.ledger.reader import Total
+from tally.ledger.privileges import require
+from tally.ledger.reader import Total, read_total
 from tally.web.compression import accepts_gzip
 from tally.web.fast_path import Handler
 from tally.web.response import JSONResponse
@@ -102,6 +103,8 @@ class Service:
 
     async def _readyz(self, request: Request) -> Response:
         await self.database.check()
+        await self.database.run(lambda connection: require(connection, f"tally_{self.name}"))
+        await self.database.run(read_total, one_statement=True)
         return JSONResponse({"status": "ready"})
 
 

@@ -5,8 +5,8 @@
 
 const SUBMIT_AGAIN_AFTER_MS = 10000;
 const COPIED_MS = 2000;
-// As the server's MAX_BODY.
-const MAX_FILE_BYTES = 1048576;
+// More than 10,000 values have, which are the most at once; as a form, less than the server's MAX_BODY.
+const MAX_FILE_BYTES = 524288;
 
 const main = document.getElementById("main");
 
@@ -48,23 +48,23 @@ function tellUnsure(form) {
 let sending = false;
 
 // Says what the pressed button does, and returns what ends that. It keeps the focus.
-function occupy(button) {
+function occupy(button, busy) {
   sending = true;
   const shown = [...button.childNodes];
   button.style.minInlineSize = `${button.offsetWidth}px`;
-  if (button.dataset.busy) button.replaceChildren(button.dataset.busy);
+  button.replaceChildren(busy);
   button.setAttribute("aria-disabled", "true");
   return () => {
     sending = false;
-    if (button.dataset.busy) button.replaceChildren(...shown);
+    button.replaceChildren(...shown);
     button.removeAttribute("aria-disabled");
     button.removeAttribute("style");
   };
 }
 
-async function send(form, button, sent, fail) {
+async function send(form, button, sent, fail, busy = button.dataset.busy) {
   if (sending) return;
-  const release = occupy(button);
+  const release = occupy(button, busy);
   const late = setTimeout(() => {
     release();
     fail();
@@ -105,11 +105,24 @@ document.addEventListener("submit", (event) => {
 // ---- several values: a column that is pasted, a file that is dropped or chosen ----
 
 // They are shown before they are added, so nothing is lost if that fails.
-function review(text, more = {}) {
+function review(text) {
   const form = document.getElementById("add");
-  const sent = new URLSearchParams({ key: form.elements.key.value, values: text, ...more });
+  const sent = new URLSearchParams({ key: form.elements.key.value, values: text });
   const button = form.querySelector("[type=submit]");
-  send(form, button, sent, () => tell("Tally can’t be reached right now. Nothing was added."));
+  const fail = () => tell("Tally can’t be reached right now. Nothing was added.");
+  send(form, button, sent, fail, "Checking…");
+}
+
+async function reviewFile(file) {
+  if (file.size > MAX_FILE_BYTES) {
+    tell(`${file.name} has more than 512 KiB. The command tally add --file takes any size.`);
+    return;
+  }
+  try {
+    review(await file.text());
+  } catch {
+    tell(`${file.name} can’t be read.`);
+  }
 }
 
 document.addEventListener("paste", (event) => {
@@ -118,6 +131,20 @@ document.addEventListener("paste", (event) => {
   event.preventDefault();
   review(text);
 });
+
+document.addEventListener("change", ({ target }) => {
+  if (target.type !== "file" || target.files.length === 0) return;
+  reviewFile(target.files[0]);
+  target.value = "";
+});
+
+for (const kind of ["dragover", "drop"]) {
+  document.addEventListener(kind, (event) => {
+    if (!document.getElementById("add") || !event.dataTransfer.types.includes("Files")) return;
+    event.preventDefault();
+    if (kind === "drop") reviewFile(event.dataTransfer.files[0]);
+  });
+}
 
 // ---- what was not known ----
 
@@ -157,7 +184,7 @@ addEventListener("online", ask);
 // Many phones' number pads have no minus. Without this script the page asks for a full keyboard.
 function equip() {
   for (const field of every("[data-amount]")) field.inputMode = "decimal";
-  for (const button of every("[data-sign]")) button.hidden = false;
+  for (const part of every("[data-script]")) part.hidden = false;
 }
 
 // Browsers let only safe pages copy.

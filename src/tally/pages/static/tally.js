@@ -44,7 +44,7 @@ function amount(number, split) {
   const parts = fraction.match(/\.?\d{1,3}/g) ?? [];
   const simple = whole.length === 1 && parts.length <= 1;
   const made = element("data", {
-    class: simple ? "amount" : `amount ${size(number)}`, value: number, dir: "ltr", translate: "no",
+    class: simple ? "amount" : `amount ${size(number)}`, value: number, translate: "no",
   });
   if (sign || !simple || (split && fraction)) {
     made.setAttribute("role", "img");
@@ -147,14 +147,8 @@ let known = { total: null, currentAt: performance.timeOrigin, lostAt: null };
 // What the browser says, until a stream knows better: it may lead to this very machine.
 let offline = !navigator.onLine;
 let asleep = document.hidden;
-// Somebody wants the page to stand still; for as long as the tab lives.
+// Somebody wants the page to stand still.
 let paused = false;
-let kept = null;
-try {
-  kept = sessionStorage;
-} catch {
-  // Where the browser keeps nothing, each page begins live.
-}
 let sleepAfter = SLEEP_AFTER_MS;
 let heardAt;
 
@@ -268,20 +262,17 @@ if (readout) {
     if (!paused) wake();
   });
   const pausing = document.querySelector("[data-pause]");
-  const setPaused = (now) => {
-    paused = now;
-    kept?.setItem("paused", now ? "yes" : "");
-    pausing.textContent = now ? "Resume updates" : "Pause updates";
-    if (now) {
-      showLink("paused");
-      link.tell();
-    } else {
-      wake();
-    }
-  };
   pausing.hidden = false;
-  pausing.addEventListener("click", () => setPaused(!paused));
-  if (kept?.getItem("paused")) setPaused(true);
+  pausing.addEventListener("click", () => {
+    paused = !paused;
+    pausing.textContent = paused ? "Resume updates" : "Pause updates";
+    if (!paused) {
+      wake();
+      return;
+    }
+    showLink("paused");
+    link.tell();
+  });
   addEventListener("offline", () => {
     offline = true;
     showWhetherLive();
