@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 from tally import representation
 from tally.ledger.corrections import Undone
+from tally.ledger.listing import Entry
 from tally.ledger.reader import Total
 from tally.ledger.resets import Reset
-from tally.ledger.rows import Entry
 from tally.ledger.writer import Added
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -13,9 +13,9 @@ import msgspec
 from tally.amount import Amount, format_amount
 from tally.ledger.corrections import Undone
 from tally.ledger.history import History, Point
+from tally.ledger.listing import Earlier, Entry, Move, Row
 from tally.ledger.reader import Total
 from tally.ledger.resets import Reset
-from tally.ledger.rows import Earlier, Entry, Move, Row
 from tally.ledger.writer import Added
 
 Shown = dict[str, object]

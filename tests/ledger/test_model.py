@@ -21,10 +21,10 @@ from hypothesis.stateful import (
 from tally.ledger.audit import audit
 from tally.ledger.corrections import Corrections, EntryNotUndoable
 from tally.ledger.database import Database
+from tally.ledger.listing import Entry
 from tally.ledger.purge import purge
 from tally.ledger.reader import Reader, Total
 from tally.ledger.resets import NotUndoable, Resets
-from tally.ledger.rows import Entry
 from tally.ledger.writer import Added, Key, KeyReused, Writer
 from tests.support.postgres import PATIENCE
 

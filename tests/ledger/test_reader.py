@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 
 from tally.ledger.database import Unavailable
+from tally.ledger.listing import Earlier, Entry
 from tally.ledger.purge import purge
-from tally.ledger.reader import TOP, Place, Range, Total
-from tally.ledger.rows import Earlier, Entry
+from tally.ledger.reader import TOP, Position, Range, Total
 from tests.support.postgres import PATIENCE
 
 ONE = 10**9
@@ -201,11 +201,11 @@ async def test_a_place_is_found_by_entry_and_by_time(reader, writer, owner):
     )
     noon = datetime(2026, 1, 1, 5, 30, tzinfo=UTC)
     for place, through, asked in (
-        (Place(before=4), 3, None),
-        (Place(around=5), 7, None),
-        (Place(around=99), 9, None),
-        (Place(at=noon), 5, (5, 0)),
-        (Place(at=noon - timedelta(days=1)), 0, None),
+        (Position(before=4), 3, None),
+        (Position(around=5), 7, None),
+        (Position(around=99), 9, None),
+        (Position(at=noon), 5, (5, 0)),
+        (Position(at=noon - timedelta(days=1)), 0, None),
     ):
         overview = await reader.overview(Range(), place, 4)
         assert overview.rows.through == through

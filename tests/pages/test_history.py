@@ -28,7 +28,7 @@ ENTRIES = ((100, -30), (200, -20), (50, -10), (1_000_000, -1), (-1_000_000, 1), 
 
 @pytest.fixture(scope="module")
 def tally(tally_up):
-    """Five entries, of which the last one takes back the fourth; a reset; one more; its undo."""
+    """Five entries, the last one the opposite of the fourth; a reset; one more; its undo."""
     folder = Path(tempfile.mkdtemp(prefix="tally-history-"))
     folder.chmod(0o755)
     with postgres.start(folder / "data") as server:

@@ -208,13 +208,13 @@ _POINTS: Final = (
          WHERE part.size > 256 AND part.first_at <= :until AND part.last_at >= :since
            AND (part.last_at - part.first_at > :width
                 OR part.first_at < :since OR part.last_at > :until)
-    ), judged AS (
+    ), examined AS (
         SELECT *, first_at <= :until AND last_at >= :since
                   AND (last_at - first_at > :width
                        OR first_at < :since OR last_at > :until) AS split
           FROM part
     ), leaf AS (
-        SELECT last_id - 256 AS before_id, last_id, first_at AS latest FROM judged
+        SELECT last_id - 256 AS before_id, last_id, first_at AS latest FROM examined
          WHERE split AND size = 256
         UNION ALL
         SELECT CAST(:after AS bigint),
@@ -240,7 +240,7 @@ _POINTS: Final = (
     ), point AS MATERIALIZED (
         SELECT id, move, at, sum FROM step
         UNION ALL
-        SELECT p.* FROM judged CROSS JOIN LATERAL (VALUES
+        SELECT p.* FROM examined CROSS JOIN LATERAL (VALUES
             (first_after, first_move, first_at, first_sum), (low_after, low_move, low_at, low_sum),
             (high_after, high_move, high_at, high_sum), (last_id, 0, last_at, last_sum)
           ) AS p (id, move, at, sum) WHERE NOT split

@@ -19,8 +19,7 @@ from tally.ledger.history import (
     read_history,
     read_step,
 )
-from tally.ledger.recent import SPANS, Recent
-from tally.ledger.rows import (
+from tally.ledger.listing import (
     ENTRIES,
     Entry,
     Move,
@@ -29,6 +28,7 @@ from tally.ledger.rows import (
     read_moves,
     read_rows,
 )
+from tally.ledger.recent import SPANS, Recent
 from tally.ledger.schema import entry, total
 from tally.ledger.single_flight import SingleFlight
 
@@ -68,7 +68,7 @@ NO_RANGE: Final = Range()
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """Where a page of the list begins: below an entry, around one, or at a time; or at the top."""
 
     before: int | None = None
@@ -76,7 +76,7 @@ class Place:
     at: datetime | None = None
 
 
-TOP: Final = Place()
+TOP: Final = Position()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Reader:
         self.total = SingleFlight(lambda: database.run(read_total, one_statement=True))
         self._recent = {name: (Recent(span), asyncio.Lock()) for name, span in SPANS.items()}
 
-    async def overview(self, wanted: Range, place: Place, limit: int) -> Overview:
+    async def overview(self, wanted: Range, place: Position, limit: int) -> Overview:
         """Read what the page shows; `limit` is in entries."""
 
         async def work(connection: AsyncConnection) -> Overview:
@@ -161,7 +161,7 @@ class Reader:
         )
 
     async def _overview(
-        self, connection: AsyncConnection, wanted: Range, place: Place, limit: int
+        self, connection: AsyncConnection, wanted: Range, place: Position, limit: int
     ) -> Overview:
         at = datetime.now(UTC)
         now = await read_total(connection)

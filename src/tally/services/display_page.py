@@ -13,9 +13,9 @@ from tally import pages, representation
 from tally.amount import format_amount
 from tally.ledger.database import Unavailable
 from tally.ledger.history import LONG_AGO, MICROSECOND, History
-from tally.ledger.reader import NO_RANGE, TOP, Overview, Place, Range, Reader
+from tally.ledger.listing import Entry, Move, Rows
+from tally.ledger.reader import NO_RANGE, TOP, Overview, Position, Range, Reader
 from tally.ledger.recent import SPANS
-from tally.ledger.rows import Entry, Move, Rows
 from tally.ledger.single_flight import SingleFlight
 from tally.pages.chart import Chart, Mark, Point
 from tally.services.service import path_of, static_of
@@ -34,13 +34,13 @@ class View(NamedTuple):
     """What of history and of the list is asked for; `table` with the points as a table."""
 
     wanted: Range = NO_RANGE
-    place: Place = TOP
+    place: Position = TOP
     table: bool = False
 
     @classmethod
     def of(cls, parameters: Mapping[str, str]) -> "View":
         """Read a query; raise `Problem`. What the page does not know it ignores."""
-        place = Place(
+        place = Position(
             read_number(parameters, "before"),
             read_number(parameters, "entry"),
             read_time(parameters, "at"),
