@@ -106,6 +106,7 @@ def _environment() -> Environment:
         size=text.size,
         time=text.time,
         duration=text.duration,
+        age=text.age,
         units=format_amount,
         opposite=text.opposite,
     )

@@ -93,6 +93,20 @@ function retitle() {
   document.title = `${minus(latest.sum)} · ${document.title.replace(/^[−\d.]+ · /, "")}`;
 }
 
+// As the server writes it.
+function showAge(behind) {
+  const place = document.querySelector("[data-behind]");
+  place.hidden = behind === undefined;
+  if (place.hidden) return;
+  const unitOf = (seconds) =>
+    [[3600, "hour"], [60, "minute"], [1, "second"]].find(([size]) => seconds >= size) ?? [1, ""];
+  const most = Math.ceil(behind / unitOf(behind)[0]) * unitOf(behind)[0];
+  const [size, unit] = unitOf(most);
+  const count = Math.floor(most / size);
+  const old = `up to ${count} ${unit}${count === 1 ? "" : "s"} behind`;
+  place.textContent = `Read from a standby, which is ${behind < 1 ? "up to date" : old}.`;
+}
+
 // Refreshes the chart and the table from the page itself, so only the server draws them.
 const refresh = spaced(REFRESH_EVERY_MS, async () => {
   if (document.hidden) return;
@@ -162,6 +176,7 @@ function hear(state) {
     if (state.currentAt !== known.currentAt) offline = false;
     if (state.total !== known.total) show(JSON.parse(state.total));
     known = state;
+    showAge(known.behind);
   }
   showWhetherLive();
 }
