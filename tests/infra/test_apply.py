@@ -146,6 +146,23 @@ def test_it_prints_an_https_address(deployments: dict[str, Deployment]) -> None:
     assert addresses["production"].endswith(".cloudfront.net")
 
 
+def test_a_domain_comes_and_goes_with_one_apply_each(lifecycles: dict[str, Lifecycle]) -> None:
+    given, taken = lifecycles["production"].ways_in
+    assert given.address == "https://tally.example.com"
+    assert taken.address.endswith(".cloudfront.net")
+    # Not replaced, which its own deletion protection would refuse.
+    assert given.balancer == taken.balancer
+
+
+def test_the_new_way_in_is_there_before_the_old_one_goes(lifecycles: dict[str, Lifecycle]) -> None:
+    for way_in in lifecycles["production"].ways_in:
+        switched = way_in.calls.index("UpdateDistribution")
+        for made in ("AuthorizeSecurityGroupIngress", "CreateListener", "CreateVpcOrigin"):
+            assert way_in.calls.index(made) < switched
+        for removed in ("DeleteVpcOrigin", "DeleteListener", "RevokeSecurityGroupIngress"):
+            assert way_in.calls.index(removed) > switched
+
+
 def test_no_secret_is_in_the_state(deployment: Deployment) -> None:
     secrets = deployment.client("secretsmanager")
     passwords = {
