@@ -39,6 +39,7 @@ PUBLIC_KEY = (
     "AAAAC3NzaC1lZDI1NTE5AAAAIHKW1rbBv6zdlXLp/fwz705O74dmEyvDXWkLOPSy+7Q0 operator@example.com"
 )
 REPOSITORY = "example/tally"
+REPOSITORY_ID = "1296269"
 DOMAIN = "tally.example.com"
 
 
@@ -214,6 +215,7 @@ class Deployment:
             f"-state={self.folder / 'bootstrap.tfstate'}",
             f"-var=name={self.name}",
             f"-var=github_repository={REPOSITORY}",
+            f"-var=github_repository_id={REPOSITORY_ID}",
             phase=phase,
         )
 
