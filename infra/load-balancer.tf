@@ -135,27 +135,3 @@ resource "aws_lb_listener_rule" "old_tls" {
     create_before_destroy = true
   }
 }
-
-module "access_logs" {
-  source = "./modules/private-bucket"
-
-  name          = "${var.name}-access-logs-${local.account_id}"
-  expire_days   = local.sizes.log_days
-  force_destroy = !var.protect
-  policy        = data.aws_iam_policy_document.access_logs.json
-  # S3's own encryption: load balancers can't deliver with another key.
-}
-
-data "aws_iam_policy_document" "access_logs" {
-  statement {
-    sid       = "LoadBalancerDelivers"
-    actions   = ["s3:PutObject"]
-    resources = ["arn:aws:s3:::${var.name}-access-logs-${local.account_id}/AWSLogs/${local.account_id}/*"]
-
-    # Another account's load balancers write under that account's number.
-    principals {
-      type        = "Service"
-      identifiers = ["logdelivery.elasticloadbalancing.amazonaws.com"]
-    }
-  }
-}

@@ -14,10 +14,10 @@ from tests.support.lifecycle import ROLES, Lifecycle, passwords
 # What a second plan may still want to change, because the emulator does not keep it: resource and
 # attribute, with the reason. AWS keeps all of these.
 NOT_KEPT = {
-    ("aws_cloudfront_distribution.main[0]", "default_cache_behavior"): (
+    ("aws_cloudfront_distribution.main", "default_cache_behavior"): (
         "forwarded values are given back where a policy stands in their place"
     ),
-    ("aws_cloudfront_distribution.main[0]", "viewer_certificate"): (
+    ("aws_cloudfront_distribution.main", "viewer_certificate"): (
         "a way to tell names apart is given back for CloudFront's own certificate"
     ),
     ("aws_db_parameter_group.main", "parameter"): "parameters that an engine has by default",

@@ -102,7 +102,8 @@ def live(deployment: Deployment) -> Lifecycle:
 
 def calls(deployment: Deployment) -> list[str]:
     """The actions that were called so far, oldest first."""
-    return [json.loads(line)["action"] for line in deployment.emulator.calls.open()]
+    lines = deployment.emulator.calls.read_text().splitlines()
+    return [json.loads(line)["action"] for line in lines]
 
 
 def passwords(deployment: Deployment) -> dict[str, str]:

@@ -39,13 +39,14 @@ def _released(account: Deployment) -> None:
 
 
 @pytest.fixture(scope="module")
-def before(runner: Make) -> Done:
-    """What the run of a morning does before anything is deployed."""
-    return runner(WORKFLOW, **SCHEDULED).run("plan")
+def before(runner: Make) -> tuple[Done, str]:
+    """Where nothing is deployed: the run of a morning, and a refusal to plan no release."""
+    scheduled = runner(WORKFLOW, **SCHEDULED).run("plan")
+    return scheduled, refusal(runner(WORKFLOW, **{"inputs.release": ""}), "plan")
 
 
 @pytest.fixture(scope="module")
-def first(runner: Make, before: Done) -> tuple[Runner, Done, Done]:
+def first(runner: Make, before: object) -> tuple[Runner, Done, Done]:
     """A first release: planned, approved, applied."""
     machine = runner(WORKFLOW, **{"inputs.release": FIRST})
     return machine, machine.run("plan"), machine.run("apply")
@@ -277,22 +278,11 @@ def test_an_unknown_release_is_refused(runner: Make) -> None:
     assert "'main' is not a release" in refusal(machine, "plan")
 
 
-def test_where_nothing_is_deployed_nothing_has_drifted(before: Done) -> None:
-    assert before.outputs == {"deployed": "false", "changes": "", "facts": ""}
-    assert "Nothing is deployed" in before.page
-
-
-def test_without_a_release_nothing_is_planned_where_nothing_is_deployed(
-    runner: Make, account: Deployment
-) -> None:
-    s3 = account.client("s3")
-    place = {"Bucket": f"{NAME}-state-{ACCOUNT}", "Key": "tally.tfstate"}
-    state = s3.get_object(**place)["Body"].read()
-    s3.delete_object(**place)
-    try:
-        assert "choose a release" in refusal(runner(WORKFLOW, **{"inputs.release": ""}), "plan")
-    finally:
-        s3.put_object(**place, Body=state)
+def test_where_nothing_is_deployed_nothing_has_drifted(before: tuple[Done, str]) -> None:
+    scheduled, refused = before
+    assert scheduled.outputs == {"deployed": "false", "changes": "", "facts": ""}
+    assert "Nothing is deployed" in scheduled.page
+    assert "choose a release" in refused
 
 
 def test_the_scheduled_plan_is_of_what_runs_and_is_empty(runner: Make, first: object) -> None:
