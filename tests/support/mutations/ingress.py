@@ -109,6 +109,13 @@ breaks(
     stop_access_logs=lambda cloud: cloud.set_balancer("access_logs.s3.enabled", "false"),
 )
 
+
+@breaks("ingress-visitors")
+def stop_logging_visitors(cloud: Cloud) -> None:
+    (delivery,) = cloud.logs.describe_deliveries()["deliveries"]
+    cloud.logs.delete_delivery(id=delivery["id"])
+
+
 breaks(
     "ingress-deletion-protection",
     unprotect_the_load_balancer=lambda cloud: cloud.set_balancer(

@@ -159,6 +159,13 @@ def _log_bucket(aws: Inventory, attributes: Resource) -> Verdict:
     return verdict("bucket", attributes.get("access_logs.s3.bucket"), one_of(aws.s3.buckets))
 
 
+@requires("ingress-visitors", "Every visitor's request is logged to S3, with his address")
+def _visitors(aws: Inventory) -> Iterator[Evidence]:
+    distribution = aws.cloudfront.distribution
+    kinds = [it["deliveryDestinationType"] for it in aws.logs.deliveries(distribution["ARN"])]
+    yield hold(distribution["Id"], "access logs to", kinds, includes({"S3"}))
+
+
 requires("ingress-zones", "The load balancer stands in at least two zones", "ELB.13").field(
     _balancer, "AvailabilityZones[].ZoneName", at_least(2), "zones"
 )
