@@ -37,6 +37,6 @@ for command in (
     *(values.add, values.export),
     *(resets.reset, resets.undo),
     *(maintenance.migrate, maintenance.audit, maintenance.purge),
-    aws.check,
+    *(aws.preflight, aws.check),
 ):
     main.add_command(command)
