@@ -12,7 +12,7 @@ _VERSION: Final = re.compile(r"(\d+)\.(\d+)")
 # How each says its version, the oldest that will do, and what goes without it.
 PROGRAMS: Final = {
     ("terraform", "version"): ((1, 11), ""),
-    ("aws", "--version"): ((2, 0), ""),
+    ("aws", "--version"): ((1, 40), ""),
     ("git", "--version"): ((2, 0), ""),
     ("make", "--version"): ((3, 0), ""),
     ("gh", "--version"): ((2, 0), "GitHub's workflows"),
