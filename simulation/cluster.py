@@ -16,7 +16,7 @@ from simulation.standby import Record
 from simulation.state import TOTAL, Key
 
 # Which statements a disturbance waits for; the empty name is in every one.
-STATEMENTS: Final = ("add_batch", "settle_batch", "recall", "register_writer", "")
+STATEMENTS: Final = ("add_batch", "settle_batch", "recall", "register_writer", "COMMIT", "")
 
 
 class Disturbance:
