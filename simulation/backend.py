@@ -180,7 +180,8 @@ class Backend:
             self.server.reached(self, "commit")
             await confirmation
             await self.goes_on()
-        except asyncpg.PostgresError as interrupt:
+        except asyncpg.PostgresError as error:
+            interrupt: Exception = error
             return interrupt
         finally:
             self.waits_for = self._wait = None

@@ -9,6 +9,7 @@ from simulation.backend import Backend
 from simulation.cluster import STATEMENTS, Disturbance
 from simulation.connection import Connection
 from simulation.operator import USER as OPERATOR
+from simulation.standby import Standby
 
 if TYPE_CHECKING:
     from simulation.world import World
@@ -20,7 +21,11 @@ def standby_stalls(world: "World", adder: int, seconds: float, random: Random) -
     """The standby receives nothing for a while."""
     standby = world.cluster.leader.standby
     standby.stall()
-    world.later(seconds, lambda: world.cluster.leader.standby is standby and standby.go_on())
+    world.later(seconds, lambda: standby.go_on() if _leads(world, standby) else None)
+
+
+def _leads(world: "World", standby: Standby) -> bool:
+    return world.cluster.leader.standby is standby
 
 
 def statement_is_disturbed(world: "World", adder: int, seconds: float, random: Random) -> None:
