@@ -187,7 +187,7 @@ class World:
         self._clients.append(client)
         return await client.attempt(adder)
 
-    # The judgement
+    # The check
 
     def _check(self) -> None:
         history = History()
