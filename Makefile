@@ -12,7 +12,7 @@ ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),help)),)
 $(shell scripts/environment)
 endif
 
-.PHONY: help run check test bench faults mutants lint lint-files format pin release screenshots clean
+.PHONY: help run check test bench faults mutants simulate lint lint-files format pin release screenshots clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
@@ -24,7 +24,7 @@ run: .venv/installed-local ## Run everything at http://127.0.0.1:8080 (PORT=9000
 
 ##@ Change
 check: .venv/installed-check lint-files ## Lint, check types and run the fast tests: a minute
-	$(BIN)/mypy src faults
+	$(BIN)/mypy src faults simulation
 	@TALLY_TEST_STRICT="$(STRICT)" $(BIN)/python -m tests fast
 
 # Whole tiers run side by side. Chosen tests run in one pytest, with its own output.
@@ -64,6 +64,11 @@ faults: .venv/installed-dev ## Inject faults under load and check every answer (
 
 mutants: .venv/installed-dev ## Make small faults, which tests must notice, in changed lines (ARGS=--all, or files)
 	@$(BIN)/python -m mutants $(ARGS)
+
+# Without SEED another each time; REPLAY= with what a finding printed runs that schedule again.
+simulate: .venv/installed-check ## Search schedules on virtual time for a broken promise (SECONDS=600, SEED=, REPLAY=)
+	@$(BIN)/python -m simulation --seconds "$(SECONDS)" $(if $(SEED),--seed "$(SEED)") \
+	    $(if $(REPLAY),--replay "$(REPLAY)") $(ARGS)
 
 ##@ Build
 release: .venv/installed-dev ## Build the adder's release, dist/tally.pex, and print its sha256

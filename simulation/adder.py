@@ -60,7 +60,7 @@ class SilentLog(Log):
         if level == "error":
             self._failed(f"{event}: {fields}")
 
-    def write_request(self, **fields: object) -> None:  # type: ignore[override]
+    def write_request(self, **fields: object) -> None:
         pass
 
 
@@ -109,7 +109,7 @@ class Process:
         headers = {b"host": _HOST, b"content-type": b"application/json"} | key
         headers[b"x-request-id"] = call.id.encode()
         body = _body(call)
-        request = FastRequest(_Answering(self, call), self._fast, headers, body)  # type: ignore[arg-type]
+        request = FastRequest(_Answering(self, call), self._fast, headers, body)
         if not self._fast.handle(request):
             asyncio.get_running_loop().create_task(self._through_asgi(call, headers, body))
 

@@ -88,22 +88,28 @@ class Backend:
     def _signal(self, interrupt: Exception) -> None:
         if not isinstance(self._interrupt, asyncpg.AdminShutdownError):
             self._interrupt = interrupt
+        self._deliver()
+
+    def _deliver(self) -> None:
+        """Let it learn of what it was sent, once it goes on."""
         if self.is_stopped():
-            return  # it learns of it once it goes on
-        if self._wait is not None and not self._wait.done():
+            asyncio.get_running_loop().call_later(self._until() - self.server.now(), self._deliver)
+        elif self._interrupt is not None and self._wait is not None and not self._wait.done():
             self._wait.set_exception(self._interrupt)
             self._interrupt = None
-        elif self.busy is None and isinstance(interrupt, asyncpg.AdminShutdownError):
+        elif self.busy is None and isinstance(self._interrupt, asyncpg.AdminShutdownError):
             self.end()
 
+    def _until(self) -> float:
+        return max(self._stopped_until, self.server.stopped_until)
+
     def is_stopped(self) -> bool:
-        return self.server.now() < max(self._stopped_until, self.server.stopped_until)
+        return self.server.now() < self._until()
 
     async def goes_on(self) -> None:
         """Wait while it is stopped, then raise what it was sent meanwhile."""
         while self.is_stopped():
-            until = max(self._stopped_until, self.server.stopped_until)
-            await asyncio.sleep(until - self.server.now())
+            await asyncio.sleep(self._until() - self.server.now())
         if not self.alive:
             raise refused(asyncpg.AdminShutdownError, "the session has ended")
         interrupt, self._interrupt = self._interrupt, None
@@ -174,7 +180,8 @@ class Backend:
             self.server.reached(self, "commit")
             await confirmation
             await self.goes_on()
-        except asyncpg.PostgresError as interrupt:
+        except asyncpg.PostgresError as error:
+            interrupt: Exception = error
             return interrupt
         finally:
             self.waits_for = self._wait = None

@@ -1,6 +1,7 @@
 """The database as adders reach it: a leader, its standby, and leaders that were and don't know."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from random import Random
 from typing import Any, Final
@@ -16,7 +17,7 @@ from simulation.standby import Record
 from simulation.state import TOTAL, Key
 
 # Which statements a disturbance waits for; the empty name is in every one.
-STATEMENTS: Final = ("add_batch", "settle_batch", "recall", "register_writer", "")
+STATEMENTS: Final = ("add_batch", "settle_batch", "recall", "register_writer", "COMMIT", "")
 
 
 class Disturbance:
@@ -54,7 +55,7 @@ class Cluster:
         """Draw how long a message takes, in seconds: mostly a millisecond, sometimes much more."""
         if self._random is None:
             return 0.001
-        return 0.0005 / (1 - self._random.random()) ** 0.5
+        return 0.0005 / math.sqrt(1 - self._random.random())
 
     async def connect(
         self,

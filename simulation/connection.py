@@ -37,7 +37,8 @@ class Connection:
             raise asyncpg.InterfaceError("connection is closed")
         if self._reply is not None:
             raise asyncpg.InterfaceError("another operation is in progress")
-        reply = self._reply = self._loop.create_future()
+        reply: asyncio.Future[list[Row]] = self._loop.create_future()
+        self._reply = reply
         timer = None
         if timeout is not None:
             timer = self._loop.call_later(timeout, self._time_out)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from simulation.backend import Backend
 from simulation.cluster import STATEMENTS, Disturbance
 from simulation.connection import Connection
+from simulation.operator import USER as OPERATOR
+from simulation.standby import Standby
 
 if TYPE_CHECKING:
     from simulation.world import World
@@ -19,15 +21,20 @@ def standby_stalls(world: "World", adder: int, seconds: float, random: Random) -
     """The standby receives nothing for a while."""
     standby = world.cluster.leader.standby
     standby.stall()
-    world.later(seconds, lambda: world.cluster.leader.standby is standby and standby.go_on())
+    world.later(seconds, lambda: standby.go_on() if _leads(world, standby) else None)
+
+
+def _leads(world: "World", standby: Standby) -> bool:
+    return world.cluster.leader.standby is standby
 
 
 def statement_is_disturbed(world: "World", adder: int, seconds: float, random: Random) -> None:
-    """Something happens to an adder's next statement of a kind, at some moment of it."""
+    """Something happens to a service's next statement of a kind, at some moment of it."""
+    statement = random.choice(STATEMENTS)
     world.cluster.disturbances.append(
         Disturbance(
-            world.name_of(adder),
-            random.choice(STATEMENTS),
+            OPERATOR if statement == "COMMIT" else world.name_of(adder),
+            statement,
             random.choice(("request", "commit", "commit", "answer")),
             _act(random.choice(_ACTS), seconds),
         )
@@ -35,10 +42,11 @@ def statement_is_disturbed(world: "World", adder: int, seconds: float, random: R
 
 
 def sessions_are_ended(world: "World", adder: int, seconds: float, random: Random) -> None:
-    """pg_terminate_backend or pg_cancel_backend for all sessions of an adder."""
+    """pg_terminate_backend or pg_cancel_backend for all sessions of a service."""
     how = random.choice((Backend.terminate, Backend.cancel))
+    user = random.choice((world.name_of(adder), world.name_of(adder), OPERATOR))
     for backend in list(world.cluster.leader.backends):
-        if backend.user == world.name_of(adder):
+        if backend.user == user:
             how(backend)
 
 

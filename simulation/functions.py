@@ -141,7 +141,7 @@ class Functions:
 
     async def settle_batch(self, tx: Transaction, writer: str, batch: int) -> list[Row]:
         if not await self._move_writer(tx, writer, batch, None):
-            self.confirm(tx)
+            tx.confirms = True
         row: Writer | None = tx.read(("writer", writer))
         if row is None or row.batch != batch:
             return []
@@ -154,7 +154,7 @@ class Functions:
             if (answer := tx.read(("answer", key))) is not None
         ]
         if found:
-            self.confirm(tx)
+            tx.confirms = True
         return found
 
     @staticmethod
@@ -164,18 +164,19 @@ class Functions:
         body = {"body": uuid.UUID(answer.body)}
         return {"key": uuid.UUID(key)} | answer._asdict() | body | {"value": value}
 
-    def confirm(self, tx: Transaction) -> None:
+    async def confirm(self, tx: Transaction) -> list[Row]:
         tx.confirms = True
+        return [{"confirm": None}]
 
     async def reset_total(self, tx: Transaction, key: str) -> list[Row]:
         await tx.lock(TOTAL)
         was: Total = tx.read(TOTAL)
         for number, made in resets(tx):
             if made.key == key:
-                self.confirm(tx)
+                tx.confirms = True
                 return [reset_row(number, made) | {"replayed": True}]
         if (empty := tx.read(("empty_reset", key))) is not None:
-            self.confirm(tx)
+            tx.confirms = True
             return [_empty_row(empty, replayed=True)]
         now = tx.now()
         if was.count == 0:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from simulation.world import World
 
 SERVICE: Final = "reset-1"
+# Under which the database knows it.
+USER: Final = "reset"
 OK: Final = 200
 _CONFLICT: Final = 409
 _REFUSED: Final = 422
@@ -29,7 +31,7 @@ class Operator:
         self.attempts: list[Attempt] = []
         self._world = world
         self._number = number
-        self._database = Database(f"postgresql://{SERVICE}-{number}@database/", timeout=timeout)
+        self._database = Database(f"postgresql://{USER}@database/", timeout=timeout)
         self._resets = Resets(self._database)
 
     async def run(self) -> None:
@@ -37,7 +39,8 @@ class Operator:
         key = f"reset-{self._number}"
         while (made := await self._reset(key)) is None:
             await asyncio.sleep(_PAUSE)
-        if self.order.undo and made.id:
+        if self.order.undo is not None and made.id:
+            await asyncio.sleep(self.order.undo)
             while await self._undo(made.id) == UNAVAILABLE:
                 await asyncio.sleep(_PAUSE)
         await self._database.close()

@@ -42,10 +42,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A reset that an operator orders, and whether it is then undone."""
+    """A reset that an operator orders, and after how many seconds it is undone, if it is."""
 
     at: float
-    undo: bool
+    undo: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +121,8 @@ def _ask(adders: int) -> Ask | None:
 
 
 def _order() -> Order | None:
-    there = choice((False, False, False, False, False, True))
-    order = Order(at=_moment(), undo=choice((False, True)))
+    there = choice((False, False, False, True))
+    order = Order(at=_moment(), undo=choice((None, 0.0, 0.5, 1.0)))
     return order if there else None
 
 

@@ -187,11 +187,11 @@ class World:
         self._clients.append(client)
         return await client.attempt(adder)
 
-    # The judgement
+    # The check
 
     def _check(self) -> None:
         history = History()
-        asked = (*self._clients, *self._operators)
+        asked: list[Client | Operator] = [*self._clients, *self._operators]
         attempts = [attempt for one in asked for attempt in one.attempts]
         for attempt in sorted(attempts, key=lambda it: it.ended):
             history.add(self._remembered(attempt))

@@ -10,7 +10,7 @@ from simulation.search import Finding, lines, replay, schedule, search
 from tests.support.paths import ROOT
 
 # About a minute of them.
-SCHEDULES = 6000
+SCHEDULES = 4000
 SEED = 1
 
 
