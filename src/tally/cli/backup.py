@@ -11,7 +11,6 @@ import click
 from tally.cli.errors import Refused, Unusable, explained
 from tally.cli.ledger import on_ledger
 from tally.cli.options import example, json_option, print_result
-from tally.cli.output import written
 from tally.cli.streams import note
 
 if TYPE_CHECKING:
@@ -41,6 +40,7 @@ def backup(file: str, programs: Path | None, as_json: bool) -> None:
     PostgreSQL whose programs are on this machine.
     """
     from tally.amount import format_amount
+    from tally.cli.output import written
     from tally.embedded.programs import client_programs
     from tally.ledger.backup import BackupFailed, server_version
     from tally.ledger.backup import backup as run

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from tally import database_url
@@ -87,7 +88,8 @@ async def _dump(
             await write(block)
         status = await process.wait()
     except BaseException:
-        process.kill()
+        with suppress(ProcessLookupError):  # it may be done
+            process.kill()
         await process.wait()
         raise
     finally:
