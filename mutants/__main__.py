@@ -62,7 +62,8 @@ def _try_out(wanted: Wanted, workers: int) -> list[Trial]:
     trials = []
     with tempfile.TemporaryDirectory(prefix="tally-mutants-") as folder:
         _say("running the tests with the code as it is, to see which lines each runs")
-        covering = record(sorted({it for file in wanted for it in tests_of(file)}), Path(folder))
+        tests = sorted({it for file in wanted for it in tests_of(file)})
+        covering = record(tests, Path(folder), workers)
     mutants = (it for file, lines in wanted.items() for it in mutants_of(file, lines))
     for trial in try_out_all(mutants, covering, workers):
         trials.append(trial)

@@ -4,22 +4,23 @@ import json
 import os
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from mutants.mutant import ROOT, SOURCES, Mutant
+from mutants.mutant import LONG, ROOT, SOURCES, Mutant
 
-# What only a longer test would kill, a table should.
+# As in `LONG`, on this machine.
 _LONGEST: Final = 10.0
 # Tests of processes are not followed into them: so many seconds are taken for each.
 _IN_PROCESSES: Final = 5.0
 
 
-# Without what spreads tests, or looks at what was run before.
-PLAIN: Final = ("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:schemathesis")
+# Without what looks at what was run before, or takes long to load.
+PLAIN: Final = ("-p", "no:cacheprovider", "-p", "no:schemathesis")
 
 
 class TestsFail(Exception):
@@ -59,23 +60,41 @@ class Covering:
         return (it for it in self.seconds if it.startswith("tests/docs/"))
 
 
-def record(tests: Iterable[str], folder: Path, sources: Path = SOURCES) -> Covering:
+def record(tests: Iterable[str], folder: Path, workers: int, sources: Path = SOURCES) -> Covering:
     """Run tests with the code as it is; raise `TestsFail`."""
-    file = folder / "covering.json"
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-p", "mutants.recording", "-q", "--tb=short"),
-            *(*PLAIN, *tests),
+            *(*PLAIN, "-n", str(workers), "--dist=loadfile", "--no-loadscope-reorder"),
+            *(f"--deselect={test}" for test in LONG),
+            *tests,
         ],
         cwd=ROOT,
-        env=environment(sources) | {"MUTANTS_RECORD": str(file), "MUTANTS_SOURCES": str(sources)},
+        env=environment(sources)
+        | {"MUTANTS_RECORDS": str(folder), "MUTANTS_SOURCES": str(sources)},
         check=False,
         capture_output=True,
         text=True,
     )
     if done.returncode:
         raise TestsFail(done.stdout + done.stderr)
-    return Covering(**json.loads(file.read_text()))
+    return _merged(json.loads(file.read_text()) for file in folder.iterdir())
+
+
+def _merged(records: Iterable[dict[str, Any]]) -> Covering:
+    """Put together what each process recorded."""
+    seconds: dict[str, float] = {}
+    in_processes: set[str] = set()
+    lines: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    modules: dict[str, None] = {}
+    for record in records:
+        seconds |= record["seconds"]
+        in_processes |= {*record["in_processes"]}
+        modules |= dict.fromkeys(record["modules"])
+        for file, of_lines in record["lines"].items():
+            for line, tests in of_lines.items():
+                lines[file][line] += tests
+    return Covering(seconds, sorted(in_processes), lines, list(modules))
 
 
 def environment(sources: Path) -> dict[str, str]:

@@ -12,6 +12,16 @@ _TESTS: Final = {
     "web": ["tests/web", "tests/docs/test_security.py"],  # a page with each limit
     "ledger": ["tests/ledger"],
 }
+# Those of all that take longest, and are not asked: what only they would kill, a table should.
+LONG: Final = (
+    "tests/ledger/test_concurrency.py",
+    "tests/ledger/test_hangs.py",
+    "tests/ledger/test_model.py",
+    "tests/ledger/test_poolers.py",
+    "tests/ledger/test_stolen_roles.py::test_every_setting_that_a_role_leaves_behind_is_harmless",
+    "tests/ledger/test_writer.py::test_exactly_once_when_answers_get_lost",
+    "tests/ledger/test_writer.py::test_exactly_once_when_backends_are_killed",
+)
 ARROW: Final = "  ->  "
 
 

@@ -64,5 +64,7 @@ class Recording:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Begin before anything of Tally is imported."""
-    recording = Recording(Path(os.environ["MUTANTS_RECORD"]), Path(os.environ["MUTANTS_SOURCES"]))
-    config.pluginmanager.register(recording)
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is not None:  # the process that spreads the tests runs none
+        file = Path(os.environ["MUTANTS_RECORDS"]) / f"{worker}.json"
+        config.pluginmanager.register(Recording(file, Path(os.environ["MUTANTS_SOURCES"])))

@@ -143,7 +143,18 @@ def _lend(stack: ExitStack) -> "Lender":
 
 def _pytest(sources: Path, results: int) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-p", "mutants.forking", "-xsq", "--tb=no", *PLAIN],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "mutants.forking",
+            "-xsq",
+            "--tb=no",
+            "-p",
+            "no:xdist",
+            *PLAIN,
+        ],
         cwd=ROOT,
         # No mutant's bytecode is kept: it would be taken for the next one's.
         env=environment(sources)

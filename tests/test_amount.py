@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tally.amount import InvalidAmount, format_amount, parse_number, parse_text
+from tally import strict_json
+from tally.amount import InvalidAmount, format_amount, parse_json, parse_number, parse_text
 
 UNITS = 10**9
 LARGEST = 10**27 - 1
@@ -162,6 +163,23 @@ def test_a_number_that_breaks_a_rule_is_refused_with_the_rule_s_name(text, rule)
 )
 def test_an_amount_is_written_in_canonical_notation(units, text):
     assert format_amount(units) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        ("1e3", 1000 * UNITS),
+        ('"1.5"', 1_500_000_000),
+        ('"1e3"', "not-a-number"),
+        ("1e18", "too-large"),
+        *((it, "wrong-type") for it in ("true", "null", "[]", "{}")),
+    ],
+)
+def test_a_value_of_json_is_read_as_a_number_or_as_a_text(text, outcome):
+    try:
+        assert parse_json(strict_json.read_text(text)) == outcome
+    except InvalidAmount as refusal:
+        assert refusal.rule == outcome  # noqa: PT017
 
 
 @given(sums)

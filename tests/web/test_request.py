@@ -8,6 +8,7 @@ import pytest
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
+from tally import strict_json
 from tally.web import request
 from tally.web.problem import Problem
 from tally.web.request import (
@@ -201,7 +202,7 @@ def test_a_long_name_is_shown_in_part() -> None:
 def test_a_number_of_json_stays_as_it_was_written() -> None:
     numbers = read_json(b"[1.10, 1e3, -0]")
     assert numbers == ["1.10", "1e3", "-0"]
-    assert all(isinstance(it, request.Number) for it in numbers)
+    assert all(isinstance(it, strict_json.Number) for it in numbers)
 
 
 @pytest.mark.parametrize(
