@@ -12,7 +12,7 @@ ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),help)),)
 $(shell scripts/environment)
 endif
 
-.PHONY: help run check test bench faults lint lint-files format pin release screenshots clean
+.PHONY: help run check test bench faults mutants lint lint-files format pin release screenshots clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
@@ -61,6 +61,9 @@ bench: .venv/installed-bench ## Measure Tally beside its peers (QUICK=1: two min
 
 faults: .venv/installed-dev ## Inject faults under load and check every answer (SECONDS=600, SEED=)
 	@$(BIN)/python -m faults --seconds "$(SECONDS)" $(if $(SEED),--seed "$(SEED)") $(ARGS)
+
+mutants: .venv/installed-dev ## Make small faults, which tests must notice, in changed lines (ARGS=--all, or files)
+	@$(BIN)/python -m mutants $(ARGS)
 
 ##@ Build
 release: .venv/installed-dev ## Build the adder's release, dist/tally.pex, and print its sha256

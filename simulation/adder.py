@@ -34,7 +34,7 @@ class Reply:
 
 @dataclass(slots=True)
 class Call:
-    """A request under way; `reply` is done once it is answered, or None once it can't be any more."""
+    """A request under way; `reply` is done once it is answered, None once it can't be."""
 
     id: str
     values: tuple[str, ...]

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 # client_connection_check_interval, as sessions set it.
 _LOOKS_EVERY: Final = 1.0
 _FATAL: Final = {"severity": "FATAL", "severity_en": "FATAL"}
-# What PostgreSQL names in its warning when a commit's wait for its standby is cancelled.
-CANCELLED_WAIT: Final = "SyncRepWaitForLSN"
+# What PostgreSQL names in its warning when a commit's wait for its standby is ended.
+ENDED_WAIT: Final = "SyncRepWaitForLSN"
 
 
 class Backend:
@@ -163,10 +163,10 @@ class Backend:
         interrupt = await self._wait_for_standby(confirmation)
         self.server.rows.update(tx.writes)
         tx.end()
+        if interrupt is not None:
+            self.warn(ENDED_WAIT)
         if isinstance(interrupt, asyncpg.AdminShutdownError):
             raise interrupt
-        if interrupt is not None:
-            self.warn(CANCELLED_WAIT)
 
     async def _wait_for_standby(self, confirmation: asyncio.Future[None]) -> Exception | None:
         self.waits_for, self._wait = "SyncRep", confirmation

@@ -1,4 +1,4 @@
-"""A client: sends an add, waits as long as it likes, and repeats with its key what it was not told."""
+"""A client: sends an add, waits as long as it likes, and repeats it with its key if it has to."""
 
 import asyncio
 from typing import TYPE_CHECKING, Any, Final

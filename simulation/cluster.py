@@ -1,4 +1,4 @@
-"""The database as adders reach it: a leader, its standby, and leaders that do not know they were."""
+"""The database as adders reach it: a leader, its standby, and leaders that were and don't know."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,9 +11,9 @@ import asyncpg
 from simulation.backend import Backend
 from simulation.connection import Connection
 from simulation.functions import Functions
-from simulation.rows import TOTAL, Key
 from simulation.server import Server, Trace
 from simulation.standby import Record
+from simulation.state import TOTAL, Key
 
 # Which statements a disturbance waits for; the empty name is in every one.
 STATEMENTS: Final = ("add_batch", "settle_batch", "recall", "register_writer", "")
@@ -51,7 +51,7 @@ class Cluster:
         self.old_leaders: list[Server] = []
 
     def delay(self) -> float:
-        """Draw how long a message takes, in seconds: mostly a millisecond, now and then much more."""
+        """Draw how long a message takes, in seconds: mostly a millisecond, sometimes much more."""
         if self._random is None:
             return 0.001
         return 0.0005 / (1 - self._random.random()) ** 0.5
@@ -112,7 +112,7 @@ class Cluster:
 
     # What survives
 
-    def durable(self, key: Key) -> Any:  # noqa: ANN401 - rows of any table
+    def durable(self, key: Key) -> Any:
         return self.leader.standby.rows.get(key)
 
     # What happens to it
@@ -133,7 +133,7 @@ class Cluster:
         self.leader.restart()
 
     def fail_over(self, seconds: float, *, old: str, demoted_after: float) -> None:
-        """Make a leader of the standby; the old one is `killed`, `stopped` or goes `on` for a while."""
+        """Make a leader of the standby; the old one is `killed`, `stopped` or goes `on` a while."""
         was = self.leader
         was.standby.stall()
         self.leader = self._serve(was.log[: was.standby.received])

@@ -32,7 +32,7 @@ class Connection:
 
     # What asyncpg offers
 
-    async def fetch(self, query: str, *arguments: Any, timeout: float | None = None) -> list[Row]:  # noqa: ANN401, ASYNC109 - asyncpg's own
+    async def fetch(self, query: str, *arguments: Any, timeout: float | None = None) -> list[Row]:  # noqa: ASYNC109 - asyncpg's own
         if self._closed:
             raise asyncpg.InterfaceError("connection is closed")
         if self._reply is not None:
@@ -61,11 +61,11 @@ class Connection:
         rows = await self.fetch(query, *arguments, timeout=timeout)
         return rows[0] if rows else None
 
-    async def fetchval(self, query: str, *arguments: Any, timeout: float | None = None) -> Any:  # noqa: ANN401, ASYNC109
+    async def fetchval(self, query: str, *arguments: Any, timeout: float | None = None) -> Any:  # noqa: ASYNC109
         row = await self.fetchrow(query, *arguments, timeout=timeout)
         return None if row is None else next(iter(row.values()))
 
-    async def execute(self, query: str, *arguments: Any, timeout: float | None = None) -> None:  # noqa: ANN401, ASYNC109
+    async def execute(self, query: str, *arguments: Any, timeout: float | None = None) -> None:  # noqa: ASYNC109
         await self.fetch(query, *arguments, timeout=timeout)
 
     def get_server_pid(self) -> int:
@@ -130,7 +130,6 @@ class Connection:
         self, reply: asyncio.Future[list[Row]], query: str, arguments: tuple[Any, ...]
     ) -> None:
         backend = self._backend
-        answer: Callable[[], None]
         try:
             rows = await backend.run(query, arguments)
         except Exception as error:

@@ -1,4 +1,4 @@
-"""What goes wrong. Each fault gets the world, an adder's number, a length and a seed for its details."""
+"""What goes wrong. A fault gets the world, an adder's number, a length and a seed for details."""
 
 import asyncio
 from collections.abc import Callable

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from simulation.rows import (
+from simulation.state import (
     TOTAL,
     Answer,
     EmptyReset,
@@ -42,16 +42,20 @@ def refused(kind: type[Exception], message: str, **fields: str) -> Exception:
 class Functions:
     """Each takes a transaction and the function's arguments, and returns its rows.
 
-    `max_sum` is where sums leave their range: less than PostgreSQL's, so that a schedule gets there.
+    `max_sum` is where sums leave their range: below PostgreSQL's, so that a schedule gets there.
     """
 
     def __init__(self, max_sum: Decimal = MAX_SUM) -> None:
         self._max_sum = max_sum
 
     async def register_writer(self, tx: Transaction, writer: str) -> list[Row]:
-        await tx.lock(("writer", writer))
-        if tx.read(("writer", writer)) is None:
-            tx.write(("writer", writer), Writer())
+        key = ("writer", writer)
+        if tx.read(key) is None:
+            await tx.lock(key)
+            if tx.read(key) is None:  # looked at again, once nobody else was at it
+                tx.write(key, Writer())
+            else:
+                tx.unlock(key)
         return [{"register_writer": None}]
 
     async def add_batch(  # noqa: PLR0917 - as declared
@@ -91,10 +95,12 @@ class Functions:
         """The fence: update the writer's row if this batch is its next."""
         if not self._is_next(tx, writer, batch):
             return False
-        await tx.lock(("writer", writer))
+        key = ("writer", writer)
+        await tx.lock(key)
         if not self._is_next(tx, writer, batch):  # looked at again, once the row was free
+            tx.unlock(key)
             return False
-        tx.write(("writer", writer), Writer(batch, before))
+        tx.write(key, Writer(batch, before))
         return True
 
     def _is_next(self, tx: Transaction, writer: str, batch: int) -> bool:
@@ -104,25 +110,33 @@ class Functions:
     def _keep_answers(
         self, tx: Transaction, was: Total, size: int, given: Sequence[list[str]]
     ) -> None:
-        end = 0
-        if len({len(one) for one in given}) > 1:
-            raise _unfitting()
-        for key, body, first, last in zip(*given, strict=True):
-            if not end < int(first) <= int(last) <= size:
-                raise _unfitting()
+        kept, previous = 0, 0
+        for key, body, first, last in zip(*given, strict=False):
+            fits = previous < int(first) <= int(last) <= size
+            previous = int(last)
+            if not fits:
+                continue
             if tx.read(("answer", key)) is not None:
                 raise refused(
                     asyncpg.UniqueViolationError,
                     "duplicate key value violates unique constraint",
                     constraint_name="answer_pkey",
                 )
-            end = int(last)
-            sum_after = tx.read(("entry", was.last_id + end)).sum_after
+            kept += 1
             tx.write(
                 ("answer", key),
                 Answer(
-                    body, was.last_id + int(first), was.last_id + end, sum_after, was.count + end
+                    body,
+                    was.last_id + int(first),
+                    was.last_id + previous,
+                    tx.read(("entry", was.last_id + previous)).sum_after,
+                    was.count + previous,
                 ),
+            )
+        if kept != max(map(len, given)):
+            raise refused(
+                asyncpg.InvalidParameterValueError,
+                "each key has a body and a range of the batch after that of the key before",
             )
 
     async def settle_batch(self, tx: Transaction, writer: str, batch: int) -> list[Row]:
@@ -147,8 +161,8 @@ class Functions:
     def _recalled(tx: Transaction, key: str, answer: Answer) -> Row:
         entry = tx.read(("entry", answer.first_id))
         value = None if entry is None else entry.value
-        ids = {"key": uuid.UUID(key), "body": uuid.UUID(answer.body)}
-        return answer._asdict() | ids | {"value": value}
+        body = {"body": uuid.UUID(answer.body)}
+        return {"key": uuid.UUID(key)} | answer._asdict() | body | {"value": value}
 
     def confirm(self, tx: Transaction) -> None:
         tx.confirms = True
@@ -209,13 +223,6 @@ def resets(tx: Transaction) -> list[tuple[int, Reset]]:
     while (made := tx.read(("reset", len(found) + 1))) is not None:
         found.append((len(found) + 1, made))
     return found
-
-
-def _unfitting() -> Exception:
-    return refused(
-        asyncpg.InvalidParameterValueError,
-        "each key has a body and a range of the batch after that of the key before",
-    )
 
 
 def _before(was: Total | None) -> Row:

@@ -65,7 +65,7 @@ class Operator:
         self._answered(noted, OK, undone, replayed=False)
         return OK
 
-    def _sent(self, kind: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401
+    def _sent(self, kind: str, **more: Any) -> dict[str, Any]:
         self._world.trace(SERVICE, kind, more)
         now = self._world.now()
         return {"client": -self._number, "kind": kind, "service": SERVICE, "sent": now, **more}

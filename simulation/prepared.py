@@ -25,7 +25,7 @@ class Prepared:
             for name in columns_of(self._query)
         ]
 
-    async def fetch(self, *arguments: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401
+    async def fetch(self, *arguments: Any) -> list[tuple[Any, ...]]:
         rows = await self._connection.fetch(self._query, *arguments)
         return [tuple(row.values()) for row in rows]
 

@@ -1,11 +1,11 @@
-"""What must hold at every moment, seen with the model's eyes; `faults.checkers` judge the history."""
+"""What must hold at every moment, as the model sees it; `faults.checkers` check the history."""
 
 from typing import TYPE_CHECKING, Final
 
 from faults.history import Attempt
 from faults.timeline import amount
 from simulation.adder import REQUEST_TIMEOUT
-from simulation.rows import Entry, Reset
+from simulation.state import Entry, Reset
 from tally.ledger.database import GRACE
 
 if TYPE_CHECKING:

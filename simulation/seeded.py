@@ -12,7 +12,7 @@ import asyncpg
 
 
 @contextmanager
-def seeded(clock: Any, connect: Any) -> Iterator[None]:  # noqa: ANN401 - a clock and a coroutine function
+def seeded(clock: Any, connect: Any) -> Iterator[None]:
     """Let all of it follow from the seed of `random`, and connections lead to `connect`.
 
     The only place where a schedule reaches into what it runs.

@@ -1,4 +1,4 @@
-"""One PostgreSQL server: its rows, its log, its sessions, and the standby that its commits wait for."""
+"""One PostgreSQL server: rows, log, sessions, and the standby that its commits wait for."""
 
 import asyncio
 import itertools
@@ -8,8 +8,8 @@ from typing import Any
 
 from simulation.backend import Backend
 from simulation.functions import Functions
-from simulation.rows import TOTAL, Key, Total
 from simulation.standby import Record, Standby
+from simulation.state import TOTAL, Key, Total
 from simulation.transaction import Locks
 
 # Told of a session that reached a moment: `request`, `commit` or `answer`.

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from simulation.rows import Key
+from simulation.state import Key
 
 Record = dict[Key, Any]
 

@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from simulation.functions import Row, moment, reset_row
-from simulation.rows import TOTAL
+from simulation.state import TOTAL
 from simulation.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ async def tell_pid(backend: "Backend", tx: Transaction) -> list[Row]:
 
 
 async def free_total(backend: "Backend", tx: Transaction) -> list[Row]:
-    """End the sessions of services that keep the total, and neither wait for it nor for a standby."""
+    """End the sessions of services that keep the total and wait for neither it nor a standby."""
     ended = 0
     for other in list(backend.server.backends):
         if (
@@ -86,7 +86,7 @@ async def free_total(backend: "Backend", tx: Transaction) -> list[Row]:
     return [{"free_total": ended}]
 
 
-async def read_reset(backend: "Backend", tx: Transaction, *arguments: Any) -> list[Row]:  # noqa: ANN401
+async def read_reset(backend: "Backend", tx: Transaction, *arguments: Any) -> list[Row]:
     number = arguments[-1]
     made = tx.read(("reset", number))
     if made is None:
@@ -130,7 +130,7 @@ async def roll_back_to_savepoint(backend: "Backend", tx: Transaction) -> list[Ro
 
 
 def _function(name: str) -> Callable[..., Awaitable[list[Row]]]:
-    async def run(backend: "Backend", tx: Transaction, *arguments: Any) -> list[Row]:  # noqa: ANN401
+    async def run(backend: "Backend", tx: Transaction, *arguments: Any) -> list[Row]:
         rows: list[Row] = await getattr(backend.server.functions, name)(tx, *arguments)
         return rows
 
@@ -164,7 +164,7 @@ def columns_of(query: str) -> tuple[str, ...]:
 
 
 def _setting(value: object) -> Callable[..., Awaitable[list[Row]]]:
-    async def run(backend: "Backend", tx: Transaction, *arguments: Any) -> list[Row]:  # noqa: ANN401
+    async def run(backend: "Backend", tx: Transaction, *arguments: Any) -> list[Row]:
         return [{"value": value}]
 
     return run

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from simulation.rows import Key
+from simulation.state import Key
 
 # Waits for a future, and raises whatever interrupts the wait.
 Wait = Callable[[asyncio.Future[None]], Awaitable[None]]
@@ -47,7 +47,7 @@ class Transaction:
         self.failed = False
         self.ended = False
 
-    def read(self, key: Key) -> Any:  # noqa: ANN401 - rows of any table
+    def read(self, key: Key) -> Any:
         found = self.writes.get(key)
         return self._rows.get(key) if found is None else found
 
@@ -65,6 +65,11 @@ class Transaction:
             turn = asyncio.get_running_loop().create_future()
             self._locks.waiting.setdefault(key, deque()).append(turn)
             await self._wait(turn)
+
+    def unlock(self, key: Key) -> None:
+        """Release the row locked last: it turned out to be none to change."""
+        if self.locked[-1] == key and key not in self.writes:
+            self._release(len(self.locked) - 1)
 
     def save(self) -> None:
         """Begin a savepoint."""

@@ -28,9 +28,9 @@ from simulation.cluster import Cluster
 from simulation.functions import Functions
 from simulation.operator import OK, Operator
 from simulation.promises import Broken, InternalError, Misled, NotServed, NotTogether, Promises
-from simulation.rows import TOTAL, Total
 from simulation.schedule import Planned, Schedule, draw, plain
 from simulation.seeded import seeded
+from simulation.state import TOTAL, Total
 
 # Seconds after everything was healed until every adder serves again.
 _RESUMES_WITHIN: Final = 10.0
@@ -154,7 +154,7 @@ class World:
         self.promises.check_sessions()
         self.promises.check_batches()
         self.cluster.fail_over(0.0, old="killed", demoted_after=0.0)
-        self._judge()
+        self._check()
 
     def _ask(self, client: Client | Operator) -> None:
         self.spawn(client.run())
@@ -189,7 +189,7 @@ class World:
 
     # The judgement
 
-    def _judge(self) -> None:
+    def _check(self) -> None:
         history = History()
         asked = (*self._clients, *self._operators)
         attempts = [attempt for one in asked for attempt in one.attempts]

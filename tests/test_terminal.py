@@ -94,13 +94,16 @@ def test_nothing_in_a_file_reaches_the_terminal_raw(tmp_path_factory, text, form
     refusal("add", "--file", str(file), "--format", "csv")
 
 
-@pytest.mark.parametrize(
-    "setting", ["TALLY_PORT", "TALLY_LOG", "TALLY_DATABASE_URL", "TALLY_DATA_DIR"]
-)
+@pytest.mark.parametrize("setting", ["TALLY_PORT", "TALLY_LOG", "TALLY_DATA_DIR"])
 def test_no_setting_reaches_the_terminal_raw(setting) -> None:
     hostile = HOSTILE.replace("\udcff", "")
-    scheme = "postgresql://localhost:1" if setting == "TALLY_DATABASE_URL" else "/dev/null"
-    assert "owned" in refusal("migrate", **{setting: f"{scheme}/{hostile}"})
+    assert "owned" in refusal("migrate", **{setting: f"/dev/null/{hostile}"})
+
+
+def test_nothing_of_a_database_url_reaches_the_terminal() -> None:
+    hostile = HOSTILE.replace("\udcff", "")
+    url = f"postgresql://localhost:1/{hostile}"
+    assert "owned" not in refusal("migrate", TALLY_DATABASE_URL=url)
 
 
 def run_python(program: str, *arguments: str, **environment: str) -> str:

@@ -14,7 +14,7 @@ import asyncpg
 import httpx
 import pytest
 
-from tally.ledger.backup import split_password
+from tally.ledger.backup import login
 from tally.ledger.database import Database
 from tally.ledger.schema import REVISION
 from tests.support.command import refusal, result, run
@@ -384,18 +384,26 @@ def test_what_is_missing_is_named(ledger: Ledger, tally, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("url", "without", "password"),
+    ("url", "host", "said", "password"),
     [
-        ("postgresql://me:p%40ss@h:5432/t?sslmode=require", "me@h:5432/t?sslmode=require", "p@ss"),
-        ("postgresql://me:x@a:1,b:2/t", "me@a:1,b:2/t", "x"),
         (
-            "postgresql://me@h/t?password=p%26s&sslmode=prefer",
-            "me@h/t?sslmode=prefer",
+            "postgresql://me:p%40ss@h:5432/t?sslmode=require",
+            ("h", 5432),
+            "host='h' port='5432' sslmode='require' user='me' dbname='t'",
+            "p@ss",
+        ),
+        (
+            "postgresql://me@a,b/t?password=p%26s&target_session_attrs=primary",
+            ("b", None),
+            "host='b' user='me' dbname='t'",
             "p&s",
         ),
-        ("postgresql://me@/t?host=%2Frun%2Fa%20b", "me@/t?host=/run/a%20b", None),
-        ("postgresql:///t", "/t", None),
+        ("postgresql://it%27s@/a%5Cb", ("", None), r"user='it\'s' dbname='a\\b'", None),
     ],
 )
-def test_no_argument_holds_a_password(url: str, without: str, password: str | None) -> None:
-    assert split_password(url) == (f"postgresql://{without}", password)
+def test_no_argument_holds_a_password(
+    url: str, host: tuple[str, int | None], said: str, password: str | None
+) -> None:
+    address, apart = login(url, host)
+    assert apart == password
+    assert set(address.split()) == {*said.split(), "application_name='tally", "backup'"}

@@ -219,7 +219,7 @@ def test_a_reader_that_has_read_enough_is_no_failure(ledger: Ledger) -> None:
         assert said in complaint
 
 
-def test_a_defect_is_one_line_with_its_place(ledger: Ledger) -> None:
+def test_a_bug_is_one_line_with_its_place(ledger: Ledger) -> None:
     script = (
         "from tally.cli import main\nfrom tally.ledger import reader\n"
         "async def broken(self): raise KeyError('secret')\n"
@@ -235,7 +235,7 @@ def test_a_defect_is_one_line_with_its_place(ledger: Ledger) -> None:
         timeout=120,
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("tally: a defect of Tally's, please report it: KeyError in ")
+    assert done.stderr.startswith("tally: a bug in Tally, please report it: KeyError in ")
     assert "secret" not in done.stderr
     assert done.stderr.count("\n") == 1
 

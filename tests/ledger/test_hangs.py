@@ -180,9 +180,7 @@ async def serving_as(service: str, url: str) -> AsyncIterator[Any]:
         writer.start()
     work = {
         "adder": lambda: asyncio.gather(writer.add([ONE]), reader.total()),
-        "display": lambda: asyncio.gather(
-            reader.total(), reader.overview(), reader.entries(None, 9)
-        ),
+        "display": lambda: asyncio.gather(reader.total(), reader.overview(), reader.page(None, 9)),
         "reset": lambda: asyncio.gather(resets.reset(), resets.past()),
     }
     yield work[service]

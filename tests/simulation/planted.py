@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from unittest import mock
 
 from simulation.functions import Functions
-from simulation.rows import Writer as WriterRow
+from simulation.state import Writer as WriterRow
 from tally.ledger import session, writer
 from tally.ledger.database import Database, Unavailable
 from tally.ledger.queue import Queue

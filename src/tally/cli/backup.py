@@ -23,7 +23,7 @@ _MAGIC: Final = b"PGDMP"
 
 _programs = click.option(
     "--programs",
-    type=click.Path(path_type=Path),
+    type=click.Path(resolve_path=True, path_type=Path),
     metavar="FOLDER",
     help="Where PostgreSQL's programs are, if not where they are usually installed.",
 )

@@ -62,4 +62,4 @@ def _described(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     ours = [it for it in frames if _PACKAGE in Path(it.filename).parents] or frames
     where = f"{Path(ours[-1].filename).name}, line {ours[-1].lineno}"
-    return f"a defect of Tally's, please report it: {type(error).__name__} in {where}"
+    return f"a bug in Tally, please report it: {type(error).__name__} in {where}"

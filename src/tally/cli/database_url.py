@@ -13,7 +13,10 @@ from tally.embedded import postgres
 from tally.embedded.sharing import attach_or_start
 from tally.settings import Settings
 
-_FAILED: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError)
+_FAILED: Final = (
+    *(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),
+    DBAPIError,
+)
 _NOT_REACHED: Final = (*_FAILED, OSError, ValueError)
 
 

@@ -4,12 +4,11 @@ import asyncio
 import os
 from collections.abc import Callable
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-import asyncpg
-
+from tally import database_url
 from tally.amount import Amount
-from tally.ledger.database import Database, Unavailable, is_connection_loss
+from tally.ledger.database import Database
+from tally.ledger.failures import unavailable_if_lost
 from tally.ledger.schema import from_numeric
 
 _BLOCK: Final = 1 << 20
@@ -19,6 +18,8 @@ _OPTIONS: Final = (
     *("--format=custom", "--schema=tally", "--no-owner", "--no-privileges"),
     *("--no-tablespaces", "--no-password"),
 )
+# libpq's variables that would lead it elsewhere than the other connection.
+_ELSEWHERE: Final = ("PGHOSTADDR", "PGOPTIONS", "PGTARGETSESSIONATTRS", "PGLOADBALANCEHOSTS")
 
 
 class BackupFailed(Exception):
@@ -44,33 +45,30 @@ async def backup(
     """
     connection = await database.connect()
     try:
-        transaction = connection.transaction(isolation="repeatable_read", readonly=True)
-        await transaction.start()
-        count, total, snapshot = await connection.fetchrow(
-            "SELECT count, sum, pg_export_snapshot() FROM tally.total"
-        )
+        with unavailable_if_lost():
+            await connection.transaction(isolation="repeatable_read", readonly=True).start()
+            count, total, snapshot = await connection.fetchrow(
+                "SELECT count, sum, pg_export_snapshot() FROM tally.total"
+            )
         # The moment is pg_dump's own once it has written anything.
-        await _dump(database.url, pg_dump, snapshot, write, begun=connection.close)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        if is_connection_loss(error):
-            raise Unavailable(f"the database failed: {error}") from error
-        raise
+        address, password = login(database.url, database.host)
+        command = [pg_dump, *_OPTIONS, f"--snapshot={snapshot}", f"--dbname={address}"]
+        await _dump(command, password, write, begun=connection.close)
     finally:
         connection.terminate()
     return count, from_numeric(total)
 
 
 async def _dump(
-    url: str,
-    pg_dump: str,
-    snapshot: str,
+    command: list[str],
+    password: str | None,
     write: Callable[[bytes], object],
     begun: Callable[[], Any],
 ) -> None:
-    address, password = split_password(url)
-    environment = {**os.environ, "LC_ALL": "C", "PGAPPNAME": "tally backup"}
+    environment = {name: it for name, it in os.environ.items() if name not in _ELSEWHERE}
+    environment["LC_ALL"] = "C"
     process = await asyncio.create_subprocess_exec(
-        *(pg_dump, *_OPTIONS, f"--snapshot={snapshot}", f"--dbname={address}"),
+        *command,
         # An argument could be read by everybody on the machine.
         env=environment if password is None else {**environment, "PGPASSWORD": password},
         stdin=asyncio.subprocess.DEVNULL,
@@ -98,17 +96,22 @@ async def _dump(
         raise BackupFailed(f"pg_dump failed: {first_line(complaint)}")
 
 
-def split_password(url: str) -> tuple[str, str | None]:
-    """Part a database's URL into one without a password, and the password."""
-    parts = urlsplit(url)
-    login, at, hosts = parts.netloc.rpartition("@")
-    user, _, password = login.partition(":")
-    query = parse_qsl(parts.query, keep_blank_values=True)
-    named = [value for name, value in query if name == "password"]
-    others = urlencode([it for it in query if it[0] != "password"], quote_via=quote)
-    without = parts._replace(netloc=f"{user}{at}{hosts}", query=others).geturl()
-    given = named[-1] if named else unquote(password)
-    return without, given or None
+def login(url: str, host: tuple[str, int | None]) -> tuple[str, str | None]:
+    """Say in libpq's words how to connect to one host of a URL, and the password apart from it."""
+    parameters = dict(database_url.parse(url).parameters)
+    password = parameters.pop("password", None)
+    # Which of the hosts is decided.
+    for name in ("target_session_attrs", "load_balance_hosts"):
+        parameters.pop(name, None)
+    name, port = host
+    where = {"host": name, "port": "" if port is None else str(port)}
+    given = {**where, **parameters, "application_name": "tally backup"}
+    return " ".join(f"{name}={_quoted(value)}" for name, value in given.items() if value), password
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def first_line(complaint: bytes) -> str:

@@ -106,6 +106,11 @@ class Database:
         connection.add_log_listener(self._note_warning)
         return connection
 
+    @property
+    def host(self) -> tuple[str, int | None]:
+        """The host, and its port, that was connected to last."""
+        return self._sessions.hosts.last
+
     def _note_warning(self, connection: Any, message: Any) -> None:  # noqa: ANN401
         # By the place in PostgreSQL's source, since messages are translated.
         self.ended_waits += message.server_source_function == "SyncRepWaitForLSN"

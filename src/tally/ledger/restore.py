@@ -19,7 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tally.ledger.audit import audit_within
 from tally.ledger.backup import first_line
-from tally.ledger.database import Database, Unavailable, current_revision, is_connection_loss
+from tally.ledger.database import Database, current_revision
+from tally.ledger.failures import unavailable_if_lost
 from tally.ledger.migrate import lock, upgrade
 from tally.ledger.roles import ensure_roles
 from tally.ledger.schema import REVISION
@@ -55,7 +56,7 @@ async def restore(
     Returns the count and the sum. `notice` gets a line for what the owner of the database was not
     allowed to do. Raises `NotRestored`, `SchemaNewer` or `Unavailable`.
     """
-    try:
+    with unavailable_if_lost():
         async with database.engine.connect() as connection:
             # What comes by a pipe may be slow to come.
             await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
@@ -69,10 +70,6 @@ async def restore(
             count, total = (await connection.execute(text(_CONTENT))).one()[:2]
             await _audit(connection)
             await connection.commit()
-    except Exception as error:
-        if is_connection_loss(error):
-            raise Unavailable(f"the database failed: {error}") from error
-        raise
     return count, total
 
 

@@ -88,7 +88,7 @@ class Sessions:
         """`timeout` is the longest that opening one takes, in seconds."""
         self._url = url
         self._timeout = timeout
-        self._hosts = Hosts(url)
+        self.hosts = Hosts(url)
         # Each session has a name, by which its backend can be found.
         self._prefix = f"tally {uuid.uuid4().hex}"
         self._numbers = itertools.count(1)
@@ -141,7 +141,7 @@ class Sessions:
         """Open a session of that name, with as much of what comes first as the server takes."""
         while True:
             try:
-                return await self._hosts.connect(
+                return await self.hosts.connect(
                     self._first | {"application_name": name}, self._timeout
                 )
             except asyncpg.UndefinedObjectError:

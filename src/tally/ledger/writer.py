@@ -57,7 +57,7 @@ class Writer:
         self._batch: list[Request] = []
         self._batch_sent = False
         self._sent_at = 0.0
-        self._one_by_one = False
+        self._one_by_one: bool
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
