@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from mutants.lender import Lender
 
 # What makes a database or its roles is tested on a server of its own.
-_MAKES_DATABASES: Final = ("ledger/migrat", "ledger/roles", "ledger/schema", "ledger/scram")
+_MAKES_DATABASES: Final = tuple(
+    f"ledger/{name}" for name in ("grants", "migrat", "privileges", "roles", "schema", "scram")
+)
 _OK, _NO_TESTS = 0, 5
 
 

@@ -98,6 +98,8 @@ def test_a_newer_schema(fails, ledger: Ledger, name: str) -> None:
 def test_a_role_that_may_not(fails, ledger: Ledger, name: str, role: str) -> None:
     if (name, role) in {("add", "tally_adder"), ("export", "tally_display")}:
         return  # just these may
+    if name == "export":
+        result(run("add", "1", "--json", TALLY_DATABASE_URL=ledger.owner_url))
     message = fails(name, 1 if name == "backup" else 3, TALLY_DATABASE_URL=ledger.url(role))
     assert "permission denied" in message
 
@@ -172,7 +174,7 @@ def test_a_result_that_nobody_takes(ledger: Ledger, arguments: list[str], redire
         arguments = ["undo", "--help"]  # there is nothing to undo
     status, said = streams(ledger, arguments, redirection)
     assert status == 1
-    [line] = [line for line in said.splitlines() if line != "Auditing"]
+    [line] = [line for line in said.splitlines() if line not in {"Auditing", "Deleting"}]
     assert line.startswith("tally: ")
     assert {"No space left on device", "Bad file descriptor"} & {line.rpartition(": ")[2]}
 
@@ -221,10 +223,10 @@ def test_a_reader_that_has_read_enough_is_no_failure(ledger: Ledger) -> None:
 
 def test_a_bug_is_one_line_with_its_place(ledger: Ledger) -> None:
     script = (
-        "from tally.cli import main\nfrom tally.ledger import reader\n"
+        "from tally.cli import main\nfrom tally.ledger.resets import Resets\n"
         "async def broken(self): raise KeyError('secret')\n"
-        "reader.Reader.total = broken\n"
-        "main(['reset'])"
+        "Resets.past = broken\n"
+        "main(['undo'])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tally.web import server
 from tally.web.lingering_close import (
     MAX_BYTES,
     MAX_SECONDS,
@@ -170,6 +171,10 @@ async def test_of_a_connection_that_has_ended_nothing_stays(lingering, stops) ->
     del connection._transport
     gc.collect()
     assert transport() is None
+
+
+def test_a_service_that_stops_is_gone_within_ten_seconds() -> None:
+    assert server._GRACE_SECONDS + MAX_SECONDS_WHEN_STOPPING < 10
 
 
 async def test_a_service_that_stops_lingers_for_a_shorter_time(lingering, clock) -> None:

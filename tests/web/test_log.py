@@ -1,10 +1,12 @@
 """One line a request, and one for each change of state."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import re
+import select
 import socket
 import time
 import warnings
@@ -13,7 +15,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tally.terminal import escape
-from tally.web.log import MAX_WAITING, Bridge, Log
+from tally.web.log import MAX_WAITING, RETRY_SECONDS, Bridge, Log
 from tests.support.http import line_of
 from tests.support.web_server import Lines
 
@@ -118,6 +120,28 @@ async def test_the_lines_of_one_turn_of_the_loop_are_of_one_moment_and_written_a
         [moment] = {line["time"] for line in lines}
         moments.append(moment)
     assert moments[0] < moments[1]
+    os.close(write)
+    os.close(read)
+
+
+async def test_a_reader_that_stalls_is_tried_by_one_timer_and_one_that_reads_by_none() -> None:
+    timers = asyncio.get_running_loop()._scheduled
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    log = Log("json", write)
+    log.write("info", "taken")
+    await asyncio.sleep(0)
+    assert timers == []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(write, b"x" * select.PIPE_BUF)
+    for _ in range(5):
+        log.write("info", "waits")
+        await asyncio.sleep(0)
+    assert len(timers) == 1
+    while b"waits" not in os.read(read, 65536):  # noqa: ASYNC110 - a pipe has no event
+        await asyncio.sleep(RETRY_SECONDS)
+    assert timers == []
     os.close(write)
     os.close(read)
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from starlette.exceptions import HTTPException
+from starlette.routing import Route, Router
 
 from tally.web import metrics
 from tally.web.exchange import Disconnected
@@ -132,7 +133,10 @@ async def both_ways(outcome, headers: bytes) -> list[tuple[Answer, list[dict]]]:
         await send({"type": "http.response.start", "status": status, "headers": own})
         await send({"type": "http.response.body", "body": body})
 
+    handled = []
+
     def handle(request) -> bool:
+        handled.append(request)
         request.reply(outcome)
         return True
 
@@ -145,6 +149,7 @@ async def both_ways(outcome, headers: bytes) -> list[tuple[Answer, list[dict]]]:
             log.lines.clear()
             [answer] = read_answers(await server.ask(request % (query, headers)))
             found.append((answer, list(log.lines)))
+    assert len(handled) == 1
     return found
 
 
@@ -244,6 +249,16 @@ async def test_a_page_of_an_error_that_fails_is_a_problem_and_logged() -> None:
     assert (status, headers[b"content-type"]) == (404, b"application/problem+json")
     assert json.loads(body)["detail"] == "gone"
     assert "KeyError: 'page'" in lines[0]["error"]
+
+
+async def test_what_the_router_does_not_find_is_a_problem_too() -> None:
+    middleware, log = made(Router([Route("/x", lambda request: None)]))
+    async with serving(middleware) as server:
+        for method, path, status in (("GET", "/y", 404), ("PUT", "/x", 405)):
+            request = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+            [answer] = read_answers(await server.ask(request))
+            assert (answer.status, answer.json["status"]) == (status, status)
+    assert [(line["route"], line["status"]) for line in log.lines] == [(None, 404), ("/x", 405)]
 
 
 async def test_the_server_itself_can_be_asked() -> None:

@@ -84,6 +84,7 @@ ROUTES = {
     (b"POST", b"/fast"): FastRoute(_fast, None),
     (b"GET", b"/fast-and-large"): FastRoute(_fast_and_large, None),
     (b"GET", b"/fast-later"): FastRoute(_fast_later, None),
+    (b"POST", b"/fast-later"): FastRoute(_fast_later, None),
     (b"GET", b"/declined"): FastRoute(_declined, None),
 }
 
@@ -180,6 +181,18 @@ async def test_a_fast_answer_tells_whether_it_is_the_last(web, follows, ends, ex
     [request] = LATER
     request.write(200, b"x: 1\r\n", b"fast")
     assert await reader.read() == expected
+    writer.close()
+
+
+async def test_the_handler_is_given_the_request(web) -> None:
+    reader, writer = await web.connect()
+    writer.write(POST.replace(b"/fast", b"/fast-later"))
+    await web.settle()
+    [request] = LATER
+    headers = {b"host": b"localhost", b"content-length": b"4"}
+    assert (request.headers, request.body) == (headers, b"body")
+    request.write(200, b"", b"fast")
+    await reader.readuntil(b"fast")
     writer.close()
 
 

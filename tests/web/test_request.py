@@ -124,6 +124,7 @@ async def test_of_all_bodies_that_are_being_read_so_much_is_held(monkeypatch) ->
 def test_a_content_type_is_asked_for(fields, refusal) -> None:
     headers = Headers(raw=[(name.encode(), value.encode()) for name, value in fields])
     assert not is_form(headers)
+    assert is_form(Headers({"content-type": "application/x-www-form-urlencoded"}))
     if refusal is None:
         require_content_type(headers, "application/json")
         return
@@ -183,6 +184,13 @@ def test_json_is_read_strictly(body, rule) -> None:
     assert caught.value.status == (400 if rule == "invalid-json" else 422)
 
 
+def test_an_object_is_read_and_its_doubled_field_named() -> None:
+    assert read_json(b'{"a": [true], "b": {"c": "d"}}') == {"a": [True], "b": {"c": "d"}}
+    with pytest.raises(Problem) as caught:
+        read_json(b'{"a": 1, "b": 1, "c": 1, "b": 1}')
+    assert caught.value.field == "b"
+
+
 def test_a_long_name_is_shown_in_part() -> None:
     with pytest.raises(Problem) as caught:
         read_json(b'{"%b": 1, "%b": 2}' % (b"n" * 51, b"n" * 51))
@@ -210,6 +218,7 @@ def test_a_form_that_can_t_be_read_is_refused(body, rule) -> None:
     with pytest.raises(Problem) as caught:
         read_form(body)
     assert caught.value.rule == rule
+    assert caught.value.status == (400 if rule == "invalid-form" else 422)
     assert read_form(b"value=1.5&key=") == {"value": "1.5", "key": ""}
     most = b"&".join(b"a%d=" % number for number in range(20))
     assert len(read_form(most)) == 20

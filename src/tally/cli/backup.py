@@ -52,11 +52,11 @@ def backup(file: str, programs: Path | None, as_json: bool) -> None:
 
     async def work(database: "Database") -> "tuple[int, Amount]":
         tools = client_programs(await server_version(database), programs)
-        with written(file, private=True) as output:
-            return await run(database, tools["pg_dump"], output.write)
+        return await run(database, tools["pg_dump"], output.write)
 
     try:
-        count, total = on_ledger(work, current=False, binaries=_binaries(programs))
+        with written(file, private=True) as output:
+            count, total = on_ledger(work, current=False, binaries=_binaries(programs))
     except BackupFailed as error:
         raise Refused(str(error)) from error
     except BrokenPipeError as error:

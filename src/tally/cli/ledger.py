@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from tally.cli import signals
 from tally.cli.errors import explained
 from tally.cli.streams import note
 from tally.settings import read_settings
@@ -29,8 +30,6 @@ def on_ledger(
     Only a command that `creates` makes what is not there. `binaries` are PostgreSQL's programs for
     the embedded data, if not the installed ones.
     """
-    import asyncio
-
     from tally.cli.database_url import checked, database_url, no_ledger
     from tally.ledger.database import Database, current_revision
     from tally.ledger.migrate import migrate
@@ -55,4 +54,4 @@ def on_ledger(
     with explained():
         settings = read_settings()
         with database_url(settings, note, creates=creates, binaries=binaries) as url:
-            return asyncio.run(run(url))
+            return signals.run(run(url))

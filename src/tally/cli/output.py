@@ -1,37 +1,59 @@
 """Files that commands write: whole, or not at all."""
 
+import asyncio
 import os
+import select
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Final
 
 from tally.cli.errors import Refused, Unusable
 from tally.cli.streams import abandon
+
+STDOUT: Final = 1
 
 
 class Output:
     """Where a command's bytes go; what can't be written is one line."""
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
-        self._file = file
+    def __init__(self, descriptor: int, name: str) -> None:
+        self._descriptor = descriptor
         self._name = name
+        # What a pipe that takes anything takes at once, so that nobody is kept waiting by more. A
+        # file takes all.
+        self._piece = None if stat.S_ISREG(os.fstat(descriptor).st_mode) else select.PIPE_BUF
 
-    def write(self, data: bytes) -> None:
-        """Write at once; raises `Refused`, and `BrokenPipeError` where nobody reads any more."""
+    async def write(self, data: bytes) -> None:
+        """Write all; raises `Refused`, and `BrokenPipeError` where nobody reads any more."""
+        rest = memoryview(data)
         try:
-            rest = memoryview(data)
             while rest:
-                rest = rest[self._file.write(rest) :]
-            self._file.flush()
+                if self._piece is not None:
+                    await self._taken()
+                rest = rest[os.write(self._descriptor, rest[: self._piece]) :]
         except OSError as error:
-            if self._file is sys.stdout.buffer:
+            if self._descriptor == STDOUT:
                 abandon(sys.stdout)
             if isinstance(error, BrokenPipeError):
                 raise
             raise Refused(f"{self._name} can't be written: {error.strerror}") from error
+
+    async def _taken(self) -> None:
+        """Wait until something is taken: the loop goes on, and hears of signals."""
+        loop = asyncio.get_running_loop()
+        ready = asyncio.Event()
+        try:
+            loop.add_writer(self._descriptor, ready.set)
+        except PermissionError:  # a device that never lets anybody wait
+            return
+        try:
+            await ready.wait()
+        finally:
+            loop.remove_writer(self._descriptor)
 
 
 @contextmanager
@@ -41,7 +63,7 @@ def written(file: str, *, private: bool = False) -> Iterator[Output]:
     `private` lets nobody but the owner read it. Raises `Unusable` where no file can be made.
     """
     if file == "-":
-        yield Output(sys.stdout.buffer, "stdout")
+        yield Output(STDOUT, "stdout")
         return
     path = Path(os.path.realpath(file))  # a link stays one
     try:
@@ -53,11 +75,11 @@ def written(file: str, *, private: bool = False) -> Iterator[Output]:
         raise Unusable(f"{file} can't be written: {error.strerror}") from error
     if device is not None:
         with device:
-            yield Output(device, file)
+            yield Output(device.fileno(), file)
         return
     try:
-        with os.fdopen(descriptor, "wb", buffering=0) as made:
-            yield Output(made, file)
+        with os.fdopen(descriptor, "wb", buffering=0):
+            yield Output(descriptor, file)
             if not private:
                 os.fchmod(descriptor, _mode(path))
             os.fsync(descriptor)

@@ -1,6 +1,5 @@
 """The one-machine stack: PostgreSQL if none is given, the schema, and all three services."""
 
-import asyncio
 import os
 from collections.abc import Mapping
 
@@ -37,8 +36,7 @@ def up(settings: Settings) -> None:
 
 
 def _run(settings: Settings, admin_url: str, database_urls: Mapping[str, str]) -> None:
-    with checked(settings, connecting=True):
-        asyncio.run(_migrate(Database(admin_url, timeout=settings.request_timeout)))
+    signals.run(_migrate(settings, admin_url))
     try:
         serve(
             database_urls,
@@ -50,8 +48,13 @@ def _run(settings: Settings, admin_url: str, database_urls: Mapping[str, str]) -
         signals.ignore()  # PostgreSQL is still to be stopped, which takes a bounded time
 
 
-async def _migrate(database: Database) -> None:
+async def _migrate(settings: Settings, admin_url: str) -> None:
+    database = Database(admin_url, timeout=settings.request_timeout)
     try:
-        await migrate(database, notice=note)
+        # Says at once, and why, where the database can't be reached at all.
+        with checked(settings, connecting=True):
+            await (await database.connect()).close()
+        with checked(settings):
+            await migrate(database, notice=note)
     finally:
         await database.close()

@@ -10,10 +10,10 @@ from tally.cli import adding
 from tally.cli.errors import Unusable
 from tally.cli.ledger import on_ledger
 from tally.cli.options import example, json_option, key_option
+from tally.cli.streams import note
 
 if TYPE_CHECKING:
     from tally.files.options import DecimalMark, FileFormat
-    from tally.ledger.database import Database
 
 _FORMATS: Final = click.Choice(["csv", "ndjson"])
 _SUFFIXES: Final[dict[str, "FileFormat"]] = {
@@ -132,17 +132,10 @@ def export(form: "FileFormat", path: str) -> None:
     from tally.cli.output import written
     from tally.ledger.export import export as run
 
-    async def work(database: "Database") -> None:
-        with written(path) as output:
+    def begin(behind: float | None) -> None:
+        if behind is not None:
+            note(f"read from a standby, up to {ceil(behind)} s behind")
 
-            async def write(data: bytes) -> None:
-                output.write(data)
-
-            def begin(behind: float | None) -> None:
-                if behind is not None:
-                    click.echo(f"read from a standby, up to {ceil(behind)} s behind", err=True)
-
-            await run(database, form, write, begin)
-
-    with suppress(BrokenPipeError):  # who reads has read enough, as in `tally export | head`
-        on_ledger(work)
+    # Who reads may have read enough, as in `tally export | head`.
+    with suppress(BrokenPipeError), written(path) as output:
+        on_ledger(lambda database: run(database, form, output.write, begin))

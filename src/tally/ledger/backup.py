@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from tally import database_url
@@ -36,7 +36,7 @@ async def server_version(database: Database) -> int:
 
 
 async def backup(
-    database: Database, pg_dump: str, write: Callable[[bytes], object]
+    database: Database, pg_dump: str, write: Callable[[bytes], Awaitable[None]]
 ) -> tuple[int, Amount]:
     """Write an archive of pg_dump's; return the count and the sum that are in it.
 
@@ -62,7 +62,7 @@ async def backup(
 async def _dump(
     command: list[str],
     password: str | None,
-    write: Callable[[bytes], object],
+    write: Callable[[bytes], Awaitable[None]],
     begun: Callable[[], Any],
 ) -> None:
     environment = {name: it for name, it in os.environ.items() if name not in _ELSEWHERE}
@@ -84,7 +84,7 @@ async def _dump(
             if first:
                 await begun()
                 first = False
-            write(block)
+            await write(block)
         status = await process.wait()
     except BaseException:
         process.kill()

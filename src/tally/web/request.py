@@ -87,7 +87,7 @@ def is_form(headers: Headers) -> bool:
 
 def _is_of_type(headers: Headers, expected: str) -> bool:
     given = headers.getlist("content-type")
-    return len(given) == 1 and given[0].partition(";")[0].strip().lower() == expected
+    return [it.partition(";")[0].strip().lower() for it in given] == [expected]
 
 
 def read_json(body: bytes) -> Any:  # noqa: ANN401
@@ -127,13 +127,14 @@ def read_key(headers: Headers) -> str | None:
     keys = headers.getlist("idempotency-key")
     if not keys:
         return None
-    if len(keys) > 1 or not is_key(keys[0]):
+    key, *others = keys
+    if others or not is_key(key):
         raise refused(
             "invalid-key",
             f"Idempotency-Key must be given once, with 1 to {MAX_KEY} visible ASCII characters",
             "Idempotency-Key",
         )
-    return keys[0]
+    return key
 
 
 def is_key(key: str) -> bool:
