@@ -87,7 +87,7 @@ class Proxy:
         """The cut that waits for its batch."""
         return None if self._armed is None else self._armed[0]
 
-    async def inject(self, session: "_Session") -> bool:
+    async def act(self, session: "_Session") -> bool:
         """Do what is armed to a session; tell whether it goes on, as if another one was first."""
         if self._armed is None:
             return True
@@ -183,7 +183,7 @@ class _Session:
         if self._cut is not moment:
             return True
         self._cut = None
-        return await self._proxy.inject(self)
+        return await self._proxy.act(self)
 
     async def _pass_requests(self) -> None:
         messages = _Messages()

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 from click.testing import CliRunner
 
-from tally.cli import main
+from tally.cli.values import add
 from tests.support.command import refusal, result, run
 from tests.support.postgres import PATIENCE
 
@@ -219,11 +219,19 @@ class TestAddFile:
             assert (done["added"], done["already_counted"]) == (20_000, 0)
         assert done["sum"] == str((1 + 2 + 3) * 20_000)
 
-    def test_a_dry_run_needs_no_database(self, tmp_path) -> None:
-        file = tmp_path / "a.csv"
-        file.write_text("1\n2\n")
-        url = "postgresql://postgres@127.0.0.1:1/tally"
-        done = run("add", "--file", str(file), "--dry-run", "--json", TALLY_DATABASE_URL=url)
+    @pytest.mark.parametrize(
+        "database",
+        [
+            {"TALLY_DATABASE_URL": "postgresql://postgres@127.0.0.1:1/tally"},
+            {"TALLY_DATA_DIR": "none"},
+        ],
+    )
+    def test_a_dry_run_needs_no_ledger_and_makes_none(
+        self, tmp_path, monkeypatch, database
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("a.csv").write_text("1\n2\n")
+        done = run("add", "--file", "a.csv", "--dry-run", "--json", **database)
         assert result(done) == {
             "would_add": 2,
             "sum": "3",
@@ -231,6 +239,7 @@ class TestAddFile:
             "counted_at": None,
         }
         assert "whether this was counted before is not known" in done.stderr
+        assert os.listdir() == ["a.csv"]
 
     async def test_what_stops_it_midway_says_what_is_counted(self, owner, tally, tmp_path) -> None:
         file = tmp_path / "a.csv"
@@ -257,7 +266,7 @@ class TestAddFile:
         (tmp_path / "a.csv").write_text("5\n")
         async with owner.transaction():
             await owner.execute("LOCK TABLE tally.total IN EXCLUSIVE MODE")
-            done = await asyncio.to_thread(CliRunner().invoke, main, ["add", *arguments])
+            done = await asyncio.to_thread(CliRunner().invoke, add, arguments)
         assert done.exit_code == 3
         assert re.search(said, done.stderr)
 
