@@ -168,9 +168,9 @@ class Adding(Client):
 
     async def finish(self) -> None:
         """Find out by their keys what became of adds that were given up on."""
+        give_up = time.monotonic() + _PATIENCE
         while self._additions.given_up:
             addition = self._additions.given_up.pop()
-            give_up = time.monotonic() + _PATIENCE
             attempt = await self._add(addition, self.rng.choice(self._adders))
             while attempt.status != _CREATED and time.monotonic() < give_up:
                 await asyncio.sleep(self.rng.uniform(0, 2 * _RETRY_PAUSE))

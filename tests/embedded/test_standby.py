@@ -6,11 +6,8 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -20,6 +17,7 @@ import pytest
 from tests.support.command import run
 from tests.support.distribution_postgres import serving, standby_of
 from tests.support.processes import wait_for
+from tests.support.standby import display
 
 DISPLAY = "/display_service"
 TOTAL = f"{DISPLAY}/total"
@@ -31,26 +29,6 @@ def pair() -> Iterator[tuple[str, str]]:
     """The addresses of a primary and of a standby that follows it."""
     with serving() as primary, standby_of(primary) as standby:
         yield primary, standby
-
-
-@contextlib.contextmanager
-def display(url: str, directory: Path) -> Iterator[httpx.Client]:
-    """A display by itself."""
-    notes = directory / "display.err"
-    with notes.open("wb") as stderr, (directory / "display.log").open("wb") as stdout:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tally", "serve", "display", "--port", "0"],
-            env={**os.environ, "TALLY_DATABASE_URL": url},
-            stdout=stdout,
-            stderr=stderr,
-        )
-    wait_for(
-        lambda: " at http" in notes.read_text() or process.poll() is not None, said=notes.read_text
-    )
-    with httpx.Client(base_url=notes.read_text().partition(" at ")[2].split()[0]) as client:
-        yield client
-    process.terminate()
-    assert process.wait(timeout=60) == 0
 
 
 def seen(client: httpx.Client, count: int) -> dict[str, Any]:
@@ -149,7 +127,7 @@ def test_a_display_on_a_standby_says_everywhere_how_old_it_may_be(
     assert "behind_seconds" not in httpx.get(f"{running.url}{DISPLAY}/entries").json()
     assert "tally-behind-seconds" not in httpx.get(f"{running.url}{DISPLAY}/entries.csv").headers
     assert "standby" not in httpx.get(running.url + DISPLAY).text
-    with display(standby, tmp_path) as client:
+    with display(standby, tmp_path) as url, httpx.Client(base_url=url) as client:
         assert "behind_seconds" in seen(client, COUNT)
         with stop(standby):
             stopped = time.monotonic()

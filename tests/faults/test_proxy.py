@@ -178,3 +178,21 @@ async def test_refuses_and_cuts_all(ledger, proxy) -> None:
         await asyncpg.connect(url(ledger, proxy))
     proxy.refuse = False
     await (await asyncpg.connect(url(ledger, proxy))).close()
+
+
+@pytest.mark.parametrize("moment", Cut)
+async def test_acts_on_the_backend_where_it_says(ledger, proxy, moment: Cut) -> None:
+    connection, writer = await registered(ledger, proxy)
+    seen: list[tuple[int, list[int]]] = []
+
+    async def look(backend: int) -> None:
+        seen.append((backend, await stored(ledger)))
+
+    happened = proxy.arm(moment, look)
+    row = await connection.fetchrow(ADD, writer, 1, "{5}")
+    assert row["before_count"] == 0, "the connection goes on"
+    await happened.wait()
+    [(backend, found)] = seen
+    assert backend == connection.get_server_pid()
+    assert found in {Cut.BEFORE_COMMIT: ([],), Cut.AFTER_COMMIT: ([5],)}.get(moment, ([], [5]))
+    await connection.close()

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -15,9 +15,11 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tally.embedded import postgres
+from tests.support.distribution_postgres import serving, standby_of
 from tests.support.freezing_proxy import FreezingProxy, freezing_proxy
 from tests.support.http import ENTRIES
 from tests.support.processes import Running, unused_port, wait_for
+from tests.support.standby import display
 
 PAGES = ("/display_service", "/", "/adder_service", "/reset_service")
 # Three heartbeats: what must come at last comes within it on any machine.
@@ -337,3 +339,36 @@ def test_a_worker_that_does_not_load_is_no_loss(context, add, streams) -> None:
     says(page, LIVE)
     shows(page, total)
     assert streams() == 1
+
+
+def test_a_window_says_how_old_the_total_of_a_standby_is(browser, tally_up, tmp_path) -> None:
+    with ExitStack() as servers:
+        primary = servers.enter_context(serving())
+        standby = servers.enter_context(standby_of(primary))
+        running = tally_up(TALLY_DATABASE_URL=primary)
+        context = browser.new_context(base_url=servers.enter_context(display(standby, tmp_path)))
+        httpx.post(f"{running.url}{ENTRIES}", json={"value": 1})
+        page = open_window(context, "/display_service")
+        shows(page, "1")
+        age = page.locator("[data-behind]")
+        expect(age).to_have_text(re.compile("up to date|up to [0-9]+ seconds? behind"))
+        _execute(standby, "SELECT pg_wal_replay_pause()")
+        httpx.post(f"{running.url}{ENTRIES}", json={"value": 1})
+        # Two heartbeats later: nothing but they can say it.
+        expect(age).to_have_text(re.compile("up to 1[0-9] seconds behind"), timeout=2 * PATIENCE_MS)
+        says(page, LIVE)
+        _execute(standby, "SELECT pg_wal_replay_resume()")
+        shows(page, "2")
+        context.close()
+        running.stop()
+
+
+def _execute(url: str, statement: str) -> None:
+    with ThreadPoolExecutor() as threads:
+        threads.submit(asyncio.run, _run(url, statement)).result()
+
+
+async def _run(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute(statement)
+    await connection.close()

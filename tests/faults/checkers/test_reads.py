@@ -147,6 +147,7 @@ def test_reads_of_a_standby_go_back_no_further_than_they_say(run):
         (3, OLDER),  # a leader that was replaced, and does not know it yet
         (3, {"sum": "5.3", "count": 3, "last_id": 3}),  # what was not yet durable
         (13, {"entries": [{"id": 8, "value": "5", "sum_after": "29.550000001"}]}),
+        (13, {"entries": [{"id": 7, "value": "5", "sum_after": "17.550000001"}]}),
     ],
 )
 def test_a_failover_may_undo_what_was_seen(run, number, told):
