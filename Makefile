@@ -6,7 +6,13 @@ SECONDS ?= 600
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run check test bench faults lint lint-files format pin release screenshots clean
+
+# Not in a recipe: make would still take as made what was in it.
+ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),help)),)
+$(shell scripts/environment)
+endif
+
+.PHONY: help run check test bench faults mutants lint lint-files format pin release screenshots clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
@@ -33,7 +39,7 @@ lint-files: .venv/installed-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --explicit-package-bases --package deploy.ci
-	$(BIN)/shellcheck .ci/run scripts/audit scripts/images scripts/pin scripts/release \
+	$(BIN)/shellcheck .ci/run scripts/audit scripts/environment scripts/images scripts/pin scripts/release \
 	    deploy/containers/await-deployment deploy/containers/make-secrets \
 	    deploy/adder/replace-machines deploy/adder/machine/opt/tally/bin/* \
 	    deploy/bastion/machine/usr/local/bin/*
@@ -55,6 +61,9 @@ bench: .venv/installed-bench ## Measure Tally beside its peers (QUICK=1: two min
 
 faults: .venv/installed-dev ## Inject faults under load and check every answer (SECONDS=600, SEED=)
 	@$(BIN)/python -m faults --seconds "$(SECONDS)" $(if $(SEED),--seed "$(SEED)") $(ARGS)
+
+mutants: .venv/installed-dev ## Make small faults, which tests must notice, in changed lines (ARGS=--all, or files)
+	@$(BIN)/python -m mutants $(ARGS)
 
 ##@ Build
 release: .venv/installed-dev ## Build the adder's release, dist/tally.pex, and print its sha256
@@ -79,10 +88,13 @@ clean: ## Remove what was built; the data in .tally stays
 .venv/installed-%: requirements/%.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	    echo "Tally needs Python 3.11 or newer: PYTHON=python3.12 make ..." >&2; exit 1; }
-	@test -x $(BIN)/python || { echo "Making .venv ..." >&2; $(PYTHON) -m venv .venv; }
+	@test -e $(BIN)/python || { echo "Making .venv ..." >&2; mkdir -p .venv; }
+	@echo $$PPID > .venv/installing # stays if this is interrupted
+	@test -e $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing requirements/$*.txt ..." >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
-	    --requirement requirements/$*.txt
+	    --requirement requirements/$*.txt || { rm .venv/installing; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
-	    --no-build-isolation --editable .
+	    --no-build-isolation --editable . || { rm .venv/installing; exit 1; }
+	@rm .venv/installing
 	@touch $@

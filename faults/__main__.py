@@ -9,11 +9,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import tally
 from faults import checkers, report
+from faults.cluster import NoCluster, programs
+from faults.cluster_system import ClusterSystem
 from faults.faults import FULL_DISK
 from faults.generator import draw
 from faults.history import History
@@ -22,6 +24,7 @@ from faults.recorder import Recorder
 from faults.runner import Runner
 from faults.service import NotReady
 from faults.system import System
+from faults.systems import CLUSTER, SERVER, SYSTEMS
 from faults.volume import NoVolume, Volume
 from tally.embedded.postgres import EmbeddedError
 
@@ -32,41 +35,55 @@ def main() -> int:
     if not sys.platform.startswith("linux"):
         sys.exit("faults: this needs Linux, whose /proc tells what a process holds")
     raise_descriptor_limit()
-    out: Path = arguments.out
-    out.mkdir(parents=True, exist_ok=True)
-    document: Path = arguments.report or out / "faults.md"
-    picture = document.parent / "pictures" / f"{document.stem}.svg"
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    history = History()
+    document: Path = arguments.report or arguments.out / "faults.md"
+    names, left_out = _systems(arguments.system)
+    runs = []
     try:
-        postgres_version = asyncio.run(_run(arguments.seed, arguments.seconds, out, history))
+        for name in names:
+            out = arguments.out / name
+            out.mkdir(parents=True, exist_ok=True)
+            history = History()
+            run = _run(name, arguments.seed, arguments.seconds / len(names), out, history)
+            postgres_version = asyncio.run(run)
+            history.write(out / "history.jsonl")
+            runs.append(report.Run(name, postgres_version, history, checkers.check(history)))
     except asyncio.CancelledError:
         _say("faults: stopped before the end")
         return 2
-    except (EmbeddedError, NotReady, NoVolume) as error:
+    except (EmbeddedError, NotReady, NoCluster, NoVolume) as error:
         _say(f"faults: {error}")
         return 2
-    history.write(out / "history.jsonl")
-    verdicts = checkers.check(history)
+    versions = {
+        "Tally": tally.__version__,
+        "Python": platform.python_version(),
+        "Linux": platform.release(),
+    }
     report.write(
         document,
-        picture,
         seed=arguments.seed,
         seconds=arguments.seconds,
-        versions={
-            "Tally": tally.__version__,
-            "PostgreSQL": postgres_version,
-            "Python": platform.python_version(),
-            "Linux": platform.release(),
-        },
-        history=history,
-        verdicts=verdicts,
+        versions=versions,
+        runs=runs,
+        left_out=left_out,
     )
     _say(f"report: {document}")
-    findings = [finding for verdict in verdicts for finding in verdict.findings]
+    findings = [finding for run in runs for verdict in run.verdicts for finding in verdict.findings]
     for finding in findings:
         print(finding)  # noqa: T201 - what it is run for
     return 1 if findings else 0
+
+
+def _systems(wanted: str | None) -> tuple[list[str], str]:
+    """Choose the systems to run, and say what was left out; raises SystemExit."""
+    try:
+        programs()
+    except NoCluster as reason:
+        if wanted == CLUSTER:
+            sys.exit(f"faults: {reason}")
+        if wanted is None:
+            _say(f"left out: the cluster ({reason})")
+            return [SERVER], f"the cluster ({reason})"
+    return ([wanted] if wanted else [SERVER, CLUSTER]), ""
 
 
 def _arguments() -> argparse.Namespace:
@@ -74,26 +91,38 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--seconds", type=float, default=600, help="about how long; every fault comes once anyway"
     )
+    parser.add_argument(
+        "--system",
+        choices=[SERVER, CLUSTER],
+        help="one of the systems; else both, for half the time",
+    )
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
     parser.add_argument(
         "--out", type=Path, default=Path(".cache/faults"), help="where history and logs are kept"
     )
     parser.add_argument(
-        "--report", type=Path, help="the report (faults.md in --out); its picture: pictures/*.svg"
+        "--report", type=Path, help="the report (faults.md in --out); its pictures: pictures/*.svg"
     )
     return parser.parse_args()
 
 
-async def _run(seed: int, seconds: float, out: Path, history: History) -> str:
+async def _run(name: str, seed: int, seconds: float, out: Path, history: History) -> str:
+    """Run a system; return PostgreSQL's version."""
     _end_by_signal()
-    with _folder() as folder, _volume(folder) as volume:
-        plan = draw(seed, seconds, frozenset() if volume else frozenset({FULL_DISK}))
-        _say(f"seed {seed}: {len(plan)} faults in about {seconds:.0f} s")
+    recorder = Recorder(history)
+    described = SYSTEMS[name]
+    on_a_server = name == SERVER
+    with _folder() as folder, _volume(folder) if on_a_server else nullcontext() as volume:
+        faults = [fault for fault in described.faults if volume or fault != FULL_DISK]
+        plan = draw(seed, seconds, described.slot_seconds, faults)
+        system = (
+            System(volume.folder if volume else folder / "data", out, _say, recorder)
+            if on_a_server
+            else ClusterSystem(folder, out, recorder)
+        )
+        _say(f"{name}, seed {seed}: {len(plan)} faults in about {seconds:.0f} s")
         for planned in plan:
             _say(f"  {planned.calm} s, then {planned}")
-        recorder = Recorder(history)
-        data = volume.folder if volume else folder / "data"
-        system = System(data, out, _say, recorder)
         return await Runner(system, recorder, volume, seed, _say).run(plan)
 
 

@@ -48,6 +48,8 @@ class Additions:
         self._numbers = itertools.count(1)
         self.given_up: list[Addition] = []
         """Additions with keys that nobody waits for any more, whatever became of them."""
+        self.everywhere = False
+        """Whether each has a key and is sent to all adders at once."""
 
     def new(self) -> Addition:
         """A value or a batch of them, with a key or without."""
@@ -57,7 +59,7 @@ class Additions:
         # As a JSON number or as a string: both are exact.
         written = [text if self._rng.random() < 0.5 else f'"{text}"' for text in values]
         body = f'{{"values":[{",".join(written)}]}}' if batch else f'{{"value":{written[0]}}}'
-        key = f"key-{values[0]}" if self._rng.random() < 0.5 else None
+        key = f"key-{values[0]}" if self._rng.random() < 0.5 or self.everywhere else None
         return Addition(values, batch, key, body.encode())
 
     def _value(self) -> str:
@@ -152,13 +154,10 @@ class Adding(Client):
 
     async def _add_until_answered(self, addition: Addition) -> bool:
         give_up = time.monotonic() + _PATIENCE
-        if self.rng.random() < 0.05:  # a double click, at two adders at once
-            first, second = self._adders[:2]
-            attempts = list(
-                await asyncio.gather(self._add(addition, first), self._add(addition, second))
-            )
-        else:
-            attempts = [await self._add(addition, self._adders[0])]
+        # Now and then a double click, at two adders at once.
+        count = 2 if self.rng.random() < 0.05 else 1
+        adders = self._adders if self._additions.everywhere else self._adders[:count]
+        attempts = list(await asyncio.gather(*(self._add(addition, adder) for adder in adders)))
         while not any(attempt.status == _CREATED for attempt in attempts):
             if time.monotonic() > give_up or self.rng.random() < 0.02:
                 self._additions.given_up.append(addition)

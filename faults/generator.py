@@ -1,14 +1,12 @@
 """Draws the faults of a run from a seed before it begins, so that the run can be repeated."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from faults.faults import FAULTS
 
-# The average time from one fault to the next in a long run: calm, the fault, and coming back.
-_SLOT_SECONDS: Final = 5.0
 # Shares of a slot. What is left is for coming back.
 _CALM_SHARE: Final = (0.1, 0.3)
 _LENGTH_SHARE: Final = (0.1, 0.3)
@@ -29,18 +27,19 @@ class Planned:
         return f"{self.name} ({given})" if given else self.name
 
 
-def draw(seed: int, seconds: float, leave_out: frozenset[str] = frozenset()) -> list[Planned]:
+def draw(seed: int, seconds: float, slot_seconds: float, faults: Iterable[str]) -> list[Planned]:
     """Draw a run of about so many seconds; each fault comes once at least, in a random order.
 
-    The same arguments give the same run.
+    `slot_seconds` is the average time from one to the next in a long run: calm, the fault, and
+    coming back. The same arguments give the same run.
     """
     rng = random.Random(seed)
-    names = [name for name in FAULTS if name not in leave_out]
-    count = max(len(names), round(seconds / _SLOT_SECONDS))
+    names = list(faults)
+    count = max(len(names), round(seconds / slot_seconds))
     slot = seconds / count
     shortest, longest = (share * slot for share in _LENGTH_SHARE)
     # Some faults of a long run outlast a request's patience; the others make up for them.
-    longest = _LONGEST_SECONDS if slot > 0.8 * _SLOT_SECONDS else longest
+    longest = _LONGEST_SECONDS if slot > 0.8 * slot_seconds else longest
     drawn: list[str] = []
     while len(drawn) < count:
         drawn += rng.sample(names, len(names))

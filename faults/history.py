@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, Self, TypeVar
 import msgspec
 
 Kind = Literal["add", "total", "entries", "reset", "undo", "resets"]
+Move = Literal["switchover", "failover"]
 
 # Packing this much takes a few milliseconds, which the clients' event loop can spare.
 _PIECE_BYTES: Final = 256 * 1024
@@ -46,7 +47,8 @@ class Fault(msgspec.Struct, frozen=True, tag=True):
 
     It was held until `healed`. A request sent after `over` and answered shows that its service is
     back. `error` says why it could not be injected. `serving`: every service had to go on serving
-    from then until it was healed; None where a fault may stop one.
+    from then until it was healed; None where a fault may stop one. `moves` is how it moves the
+    cluster's leadership, if it does; at `whole` all nodes were there again.
     """
 
     name: str
@@ -56,6 +58,23 @@ class Fault(msgspec.Struct, frozen=True, tag=True):
     detail: str = ""
     error: str | None = None
     serving: float | None = None
+    moves: Move | None = None
+    whole: float | None = None
+
+
+class Leader(msgspec.Struct, frozen=True, tag=True):
+    """A node of the cluster began to lead, and had a standby that its commits could wait for."""
+
+    node: str
+    at: float
+
+
+class Sessions(msgspec.Struct, frozen=True, tag=True):
+    """The most sessions of one process of Tally's that a node was seen to have until then."""
+
+    node: str
+    at: float
+    most: int
 
 
 class Start(msgspec.Struct, frozen=True, tag=True):
@@ -118,7 +137,7 @@ class FinalState(msgspec.Struct, frozen=True, tag=True):
     resets: list[dict[str, Any]] = []
 
 
-Operation = Attempt | Fault | Start | Exit | Usage | Peak | Command | FinalState
+Operation = Attempt | Fault | Leader | Sessions | Start | Exit | Usage | Peak | Command | FinalState
 _O = TypeVar("_O", bound=Operation)
 
 _encode: Final = msgspec.json.Encoder(enc_hook=str).encode

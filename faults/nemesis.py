@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from faults.clients import Additions
+from faults.cluster_system import ClusterSystem
 from faults.misbehaving import Misbehaving
 from faults.proxy import Proxy
 from faults.recorder import Recorder
@@ -26,9 +28,16 @@ class Nemesis:
 
     system: System
     recorder: Recorder
+    additions: Additions
     misbehaving: Misbehaving
     volume: Volume | None
     """The database's disk; without it, the disk can't be filled."""
+
+    @property
+    def cluster(self) -> ClusterSystem:
+        if not isinstance(self.system, ClusterSystem):
+            raise NotInjected("the database is no cluster")
+        return self.system
 
     def adder(self, index: int) -> Service:
         return _pick(self.system.adders, index)
@@ -59,7 +68,7 @@ class Nemesis:
 
     async def connect(self) -> Any:  # noqa: ANN401 - asyncpg is untyped
         """Connect to the database as its owner."""
-        return await asyncpg.connect(self.system.postgres.server.admin_url, timeout=STOP_SECONDS)
+        return await asyncpg.connect(self.system.admin_url, timeout=STOP_SECONDS)
 
 
 def _pick(these: Sequence[T], index: int) -> T:

@@ -11,7 +11,7 @@ PostgreSQL is at it, or after the commit.
 import asyncio
 import enum
 import struct
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -21,13 +21,14 @@ _PIECE_BYTES: Final = 64 << 10
 _ENCRYPTION_REQUESTS: Final = frozenset({80877103, 80877104})
 _PARSE, _BIND, _SYNC, _QUERY = b"P", b"B", b"S", b"Q"
 _ERROR, _READY = b"E", b"Z"
+_KEY: Final = b"K"  # BackendKeyData: the server's process
 _IDLE: Final = b"I"  # ReadyForQuery's word for "in no transaction"
 _BATCH: Final = b"add_batch"
 _COMMIT: Final = b"COMMIT"
 
 
 class Cut(enum.Enum):
-    """When to lose the connection that carries a batch."""
+    """When to lose the connection that carries a batch, or to act on its session."""
 
     BEFORE_COMMIT = "before commit"
     """PostgreSQL never sees what would commit the batch."""
@@ -35,6 +36,10 @@ class Cut(enum.Enum):
     """PostgreSQL has got it; the connection is lost at once, whatever comes of it."""
     AFTER_COMMIT = "after commit"
     """PostgreSQL has committed the batch; the adder is not told."""
+
+
+# Acts on the server's process of a session; its connection is kept.
+Act = Callable[[int], Awaitable[None]]
 
 
 class Proxy:
@@ -45,7 +50,7 @@ class Proxy:
         self._socket = socket
         self._server: asyncio.Server | None = None
         self._sessions: set[_Session] = set()
-        self._armed: tuple[Cut, asyncio.Event] | None = None
+        self._armed: tuple[Cut, asyncio.Event, Act | None] | None = None
         self.delay = 0.0
         """Seconds by which each piece is late, each way."""
         self.refuse = False
@@ -68,10 +73,10 @@ class Proxy:
             self.cut_all()
             await self._server.wait_closed()
 
-    def arm(self, cut: Cut) -> asyncio.Event:
-        """Cut the next batch's connection so; the event tells that it has happened."""
+    def arm(self, cut: Cut, act: Act | None = None) -> asyncio.Event:
+        """Cut the next batch's connection so, or act; the event tells that it has happened."""
         happened = asyncio.Event()
-        self._armed = (cut, happened)
+        self._armed = (cut, happened, act)
         return happened
 
     def disarm(self) -> None:
@@ -82,11 +87,18 @@ class Proxy:
         """The cut that waits for its batch."""
         return None if self._armed is None else self._armed[0]
 
-    def note_cut(self) -> None:
-        """Told by the session that has carried out the armed cut."""
-        if self._armed is not None:
-            self._armed[1].set()
-            self._armed = None
+    async def inject(self, session: "_Session") -> bool:
+        """Do what is armed to a session; tell whether it goes on, as if another one was first."""
+        if self._armed is None:
+            return True
+        _, happened, act = self._armed
+        self._armed = None
+        if act is None:
+            session.cut()
+        else:
+            await act(session.backend)
+        happened.set()
+        return act is not None
 
     def cut_all(self) -> None:
         for session in tuple(self._sessions):
@@ -140,6 +152,8 @@ class _Session:
         self._in_transaction = False
         self._uncommitted = False  # whether the open transaction has a batch
         self._cut: Cut | None = None
+        self.backend = 0
+        """The server's process."""
 
     async def run(self) -> None:
         """Pass on both ways until either side ends."""
@@ -164,9 +178,12 @@ class _Session:
         self._to_client.transport.abort()
         self._to_server.transport.abort()
 
-    def _cut_batch(self) -> None:
-        self._proxy.note_cut()
-        self.cut()
+    async def _goes_on(self, moment: Cut) -> bool:
+        """Do at this moment what is armed for it; tell whether the connection is still there."""
+        if self._cut is not moment:
+            return True
+        self._cut = None
+        return await self._proxy.inject(self)
 
     async def _pass_requests(self) -> None:
         messages = _Messages()
@@ -182,15 +199,13 @@ class _Session:
                     self._note_statement(message)
                 elif self._commits_a_batch(message):
                     self._cut = self._proxy.armed
-                    if self._cut is Cut.BEFORE_COMMIT:
-                        self._cut_batch()
+                    if not await self._goes_on(Cut.BEFORE_COMMIT):
                         return
                 synced |= message.startswith((_SYNC, _QUERY))
                 passed += message
             self._to_server.write(bytes(passed))
             await self._to_server.drain()
-            if synced and self._cut is Cut.DURING_COMMIT:
-                self._cut_batch()
+            if synced and not await self._goes_on(Cut.DURING_COMMIT):
                 return
 
     async def _pass_replies(self) -> None:
@@ -207,6 +222,8 @@ class _Session:
             failed = ready = False
             while message := messages.take(typed=True):
                 failed |= message.startswith(_ERROR)
+                if message.startswith(_KEY):
+                    (self.backend,) = struct.unpack_from("!i", message, 5)
                 if message.startswith(_READY):
                     ready = True
                     self._in_transaction = not message.endswith(_IDLE)
@@ -214,11 +231,10 @@ class _Session:
                 passed += message
             if failed:
                 self._cut = None  # nothing was committed: the cut waits for a batch that is
-            if self._cut is Cut.AFTER_COMMIT:
-                if ready:
-                    self._cut_batch()
-                    return
+            if self._cut is Cut.AFTER_COMMIT and not ready:
                 continue  # kept from the adder until all of the answer has come
+            if not await self._goes_on(Cut.AFTER_COMMIT):
+                return
             self._to_client.write(bytes(passed))
             passed.clear()
             await self._to_client.drain()

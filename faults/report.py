@@ -1,10 +1,11 @@
 """What a run showed, for people: a Markdown document and a picture beside it."""
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import inf
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 from faults.chart import Injected, draw
@@ -18,49 +19,66 @@ from faults.checkers.processes import (
     usage,
 )
 from faults.checkers.verdict import Verdict
+from faults.failovers import outages
 from faults.faults import FAULTS
+from faults.faults.fault import Fault as Declared
 from faults.history import Attempt, Fault, History
+from faults.node import TIMINGS
+from faults.systems import SYSTEMS
 from faults.timeline import known_without_effect
 
 _OUTCOMES: Final = ("answered", "replayed", "refused", "unknown (5xx)", "no answer", "not sent")
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one system showed: its version of PostgreSQL, and the checkers' verdicts."""
+
+    system: str
+    postgres: str
+    history: History
+    verdicts: Sequence[Verdict]
+
+
 def write(
     document: Path,
-    picture: Path,
     *,
     seed: int,
     seconds: float,
     versions: Mapping[str, str],
-    history: History,
-    verdicts: Sequence[Verdict],
+    runs: Sequence[Run],
+    left_out: str = "",
 ) -> None:
-    """Write the report and its picture, in folders that exist.
+    """Write the report, and in the folder `pictures` beside it a picture of each run.
 
-    `seconds` is how long the run was asked to take; `versions` are of what took part, by name.
-    Raises `OSError`, and `ValueError` for a run of less than a second.
+    `seconds` is how long all were asked to take; `versions` are of what took part in all, by name.
+    `left_out` is the system that could not run, and why. Raises `OSError`, and `ValueError` for a
+    run of less than a second.
     """
-    injected = seconds_until_back(history)
-    picture.write_text(draw(history.attempts(), injected), encoding="utf-8")
-    link = Path(os.path.relpath(picture, document.parent)).as_posix()
-    lines = [
-        *_introduction(seed, seconds, versions, history),
-        f"![Requests and faults over time]({link})",
-        "",
-        *_findings(verdicts),
-        *_promises(verdicts),
-        *_faults(injected),
-        *_requests(history.attempts()),
-        *_usage(history),
-    ]
+    pictures = document.parent / "pictures"
+    pictures.mkdir(parents=True, exist_ok=True)
+    lines = _introduction(seed, seconds, versions, left_out)
+    for run in runs:
+        picture = pictures / f"{document.stem}-{run.system}.svg"
+        injected = seconds_until_back(run.history)
+        picture.write_text(draw(run.history.attempts(), injected), encoding="utf-8")
+        lines += [
+            *_heading(run),
+            f"![Requests and faults over time](pictures/{picture.name})",
+            "",
+            *_findings(run.verdicts),
+            *_outages(run.history),
+            *_promises(run.verdicts),
+            *_faults(injected, SYSTEMS[run.system].faults),
+            *_requests(run.history.attempts()),
+            *_usage(run.history),
+        ]
     document.write_text("\n".join(lines), encoding="utf-8")
 
 
 def _introduction(
-    seed: int, seconds: float, versions: Mapping[str, str], history: History
+    seed: int, seconds: float, versions: Mapping[str, str], left_out: str
 ) -> list[str]:
-    attempts = sum(1 for _ in history.attempts())
-    faults = sum(fault.error is None for fault in history.all(Fault))
     named = ", ".join(f"{name} {version}" for name, version in versions.items())
     return [
         "# Faults",
@@ -69,14 +87,28 @@ def _introduction(
         "operation. Checkers, which use none of Tally's own code, then compare what the clients",
         "were told with what PostgreSQL holds.",
         "",
-        f"This run: {attempts:,} requests, {len(history.final.entries):,} entries and {faults}"
-        f" faults in {_length(history):.0f} seconds. {named}.",
+        f"{named}.",
         "",
+        *([f"Left out: {left_out}.", ""] if left_out else []),
         "The same faults in the same order again:",
         "",
         "```sh",
         f"make faults SECONDS={seconds:g} SEED={seed}",
         "```",
+        "",
+    ]
+
+
+def _heading(run: Run) -> list[str]:
+    attempts = sum(1 for _ in run.history.attempts())
+    faults = sum(fault.error is None for fault in run.history.all(Fault))
+    return [
+        f"## {SYSTEMS[run.system].title}",
+        "",
+        f"{SYSTEMS[run.system].sentence} PostgreSQL {run.postgres}.",
+        "",
+        f"{attempts:,} requests, {len(run.history.final.entries):,} entries and {faults} faults in"
+        f" {_length(run.history):.0f} seconds.",
         "",
     ]
 
@@ -93,8 +125,8 @@ def _length(history: History) -> float:
 def _findings(verdicts: Sequence[Verdict]) -> list[str]:
     findings = [finding for verdict in verdicts for finding in verdict.findings]
     if not findings:
-        return ["## Findings", "", "None: every promise was kept.", ""]
-    return ["## Findings", "", *(f"- `{finding}`" for finding in findings), ""]
+        return ["### Findings", "", "None: every promise was kept.", ""]
+    return ["### Findings", "", *(f"- `{finding}`" for finding in findings), ""]
 
 
 def _promises(verdicts: Sequence[Verdict]) -> list[str]:
@@ -109,15 +141,45 @@ def _promises(verdicts: Sequence[Verdict]) -> list[str]:
                 f"{len(verdict.details):,}",
             )
             for verdict in verdicts
+            if verdict.facts
         ),
     )
 
 
-def _faults(injected: Iterable[Injected]) -> list[str]:
+def _outages(history: History) -> list[str]:
+    return _table(
+        "Without service",
+        (
+            "the leadership moves by",
+            "times",
+            "until another node takes writes, in seconds: median, worst",
+            "without an acknowledged add: median, worst",
+        ),
+        (
+            (
+                move,
+                str(len(found)),
+                _median_and_worst(outage.promoted for outage in found),
+                _median_and_worst(outage.without_service for outage in found),
+            )
+            for move, found in sorted(outages(history).items())
+        ),
+        "Patroni's own timings: "
+        + ", ".join(f"`{name}` {seconds} s" for name, seconds in TIMINGS.items())
+        + ". A switchover is asked for; a failover follows once the old leader's key has expired.",
+    )
+
+
+def _median_and_worst(seconds: Iterable[float]) -> str:
+    found = sorted(seconds)
+    return f"{median(found):.1f}, {found[-1]:.1f}"
+
+
+def _faults(injected: Iterable[Injected], faults: Mapping[str, Declared]) -> list[str]:
     seconds: dict[str, list[float | None]] = defaultdict(list)
     for fault, back in injected:
         seconds[fault.name].append(back)
-    left_out = ", ".join(sorted(FAULTS.keys() - seconds.keys()))
+    left_out = ", ".join(sorted(faults.keys() - seconds.keys()))
     return _table(
         "Faults",
         ("fault", "what is done", "times", "longest until back, in seconds"),
@@ -186,7 +248,7 @@ def _table(
     if not written:
         return []
     above = [note, ""] if note else []
-    return [f"## {title}", "", *above, _row(head), _row(["---"] * len(head)), *written, ""]
+    return [f"### {title}", "", *above, _row(head), _row(["---"] * len(head)), *written, ""]
 
 
 def _row(cells: Iterable[str]) -> str:

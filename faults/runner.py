@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-import asyncpg
+import msgspec
 
 from faults.clients import Load
 from faults.faults import FAULTS
@@ -18,8 +18,9 @@ from faults.generator import Planned
 from faults.history import Fault, Peak, Usage
 from faults.misbehaving import Misbehaving
 from faults.nemesis import Nemesis, NotInjected
+from faults.node import AWAY
 from faults.recorder import Recorder
-from faults.service import Service
+from faults.service import NotReady, Service
 from faults.system import System
 from faults.volume import Volume
 
@@ -89,7 +90,7 @@ class Runner:
             finally:
                 load.cancel()
             # From here on nothing but the audit touches the ledger.
-            return await record_final_state(system.postgres.server.admin_url, self._recorder)
+            return await record_final_state(system.admin_url, self._recorder)
 
     def _nemesis(self, load: Load) -> Nemesis:
         misbehaving = Misbehaving(
@@ -99,7 +100,7 @@ class Runner:
             load.additions,
             [service.address for service in self._system.adders],
         )
-        return Nemesis(self._system, self._recorder, misbehaving, self._volume)
+        return Nemesis(self._system, self._recorder, load.additions, misbehaving, self._volume)
 
     async def _inject(self, nemesis: Nemesis, planned: Planned, began: float) -> None:
         fault = await inject(nemesis, planned)
@@ -112,7 +113,8 @@ class Runner:
             )
         else:
             self._notice(f"{shown}{fault.detail}; never back")
-        self._recorder.record(fault)
+        whole = time.monotonic() if await self._system.whole() else None
+        self._recorder.record(msgspec.structs.replace(fault, whole=whole))
 
     async def _is_back(self, fault: Fault) -> bool:
         """Wait until every service has answered a request that was sent after the fault."""
@@ -131,6 +133,7 @@ async def inject(nemesis: Nemesis, planned: Planned) -> Fault:
     parameters = dict(planned.parameters)
     seconds = parameters.pop("seconds", 0.0)
     declared = FAULTS[planned.name]
+    moves = declared.moves
     try:
         async with asynccontextmanager(declared.inject)(nemesis, **parameters) as detail:
             serving = time.monotonic() if declared.serves else None
@@ -138,11 +141,11 @@ async def inject(nemesis: Nemesis, planned: Planned) -> Fault:
             if serving is not None:
                 await _see_others_served(nemesis, planned.name, serving)
             healed = time.monotonic()
-    except (NotInjected, OSError, asyncpg.PostgresError) as error:
+    except (NotInjected, NotReady, *AWAY) as error:
         now = time.monotonic()
         return Fault(planned.name, began, now, now, error=f"{type(error).__name__} {error}")
     held = f"{detail} for {seconds} s" if seconds else detail
-    return Fault(planned.name, began, healed, time.monotonic(), held, serving=serving)
+    return Fault(planned.name, began, healed, time.monotonic(), held, serving=serving, moves=moves)
 
 
 async def _see_others_served(nemesis: Nemesis, fault: str, since: float) -> None:

@@ -26,6 +26,7 @@ _POLL_SECONDS: Final = 0.02
 # Below every system's range for outgoing connections: of those there will be thousands, and none
 # may take the port of a service that is being restarted.
 _PORTS: Final = range(20_000, 30_000)
+_given: Final[set[int]] = set()
 
 
 class NotReady(Exception):
@@ -155,13 +156,16 @@ def environment(url: str) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """Find a loopback port that nobody listens on."""
+    """Find a loopback port that nobody listens on, and none that was given before."""
     for port in random.sample(_PORTS, len(_PORTS)):
+        if port in _given:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            _given.add(port)
             return port
     raise NotReady("no port is free")

@@ -21,7 +21,7 @@ from tally.embedded.supervisor import Supervisor
 ADDERS: Final = 3
 DISPLAYS: Final = 2
 _COMMAND_SECONDS: Final = 120.0
-_SERVE: Final = (sys.executable, "-m", "tally", "serve")
+SERVE: Final = (sys.executable, "-m", "tally", "serve")
 
 
 class System:
@@ -36,7 +36,7 @@ class System:
         notice: Callable[[str], None],
         recorder: Recorder,
         *,
-        serve: Sequence[str] = _SERVE,
+        serve: Sequence[str] = SERVE,
         alterations: Sequence[str] = (),
     ) -> None:
         """Keep the database in `data` and a log for each service in `logs`.
@@ -65,35 +65,57 @@ class System:
         Raises EmbeddedError or NotReady.
         """
         async with AsyncExitStack() as started:
-            self.postgres = await asyncio.to_thread(Supervisor, self._data, self._notice)
-            started.push_async_callback(asyncio.to_thread, self.postgres.stop)
+            urls = await self._start_database(started)
             migrated = await self.tally("migrate")
             if migrated.status != 0:
                 raise NotReady(f"tally migrate: {migrated.output}")
             await self._alter()
-            server = self.postgres.server
-            for number in range(1, ADDERS + 1):
-                proxy = Proxy(_socket(server))
-                await proxy.start(free_port())
-                started.push_async_callback(proxy.close)
-                self.proxies.append(proxy)
-                url = f"postgresql://tally_adder@127.0.0.1:{proxy.port}/{postgres.DATABASE}"
-                self.adders.append(self._service(f"adder-{number}", url))
-            self.displays += [
-                self._service(f"display-{number}", server.url("tally_display"))
-                for number in range(1, DISPLAYS + 1)
-            ]
-            self.reset = self._service("reset-1", server.url("tally_reset"))
+            services = {name: self._service(name, url) for name, url in urls.items()}
+            self.adders += [services[f"adder-{number}"] for number in range(1, ADDERS + 1)]
+            self.displays += [services[f"display-{number}"] for number in range(1, DISPLAYS + 1)]
+            self.reset = services["reset-1"]
             started.push_async_callback(self._stop_services)
             await asyncio.gather(*(service.start() for service in self.services))
             yield
 
+    @property
+    def admin_url(self) -> str:
+        """The database, for its owner."""
+        return self.postgres.server.admin_url
+
+    async def whole(self) -> bool:
+        """Wait until no part of the database is missing; tell whether it has parts."""
+        return False
+
     async def tally(self, name: str) -> Command:
         """Run a command on the database as its owner; see `run_tally`."""
-        return await run_tally(self.postgres.server.admin_url, name, self._recorder)
+        return await run_tally(self.admin_url, name, self._recorder)
+
+    async def _start_database(self, started: AsyncExitStack) -> dict[str, str]:
+        """Start the database and what stands before it; give each service's URL by its name."""
+        self.postgres = await asyncio.to_thread(Supervisor, self._data, self._notice)
+        started.push_async_callback(asyncio.to_thread, self.postgres.stop)
+        server = self.postgres.server
+        urls = {"reset-1": server.url("tally_reset")}
+        for number in range(1, DISPLAYS + 1):
+            urls[f"display-{number}"] = server.url("tally_display")
+        for number in range(1, ADDERS + 1):
+            port = await self._start_proxy(started, _socket(server))
+            urls[f"adder-{number}"] = (
+                f"postgresql://tally_adder@127.0.0.1:{port}/{postgres.DATABASE}"
+            )
+        return urls
+
+    async def _start_proxy(self, started: AsyncExitStack, socket: Path) -> int:
+        """Start a proxy for PostgreSQL's socket; give its port."""
+        proxy = Proxy(socket)
+        await proxy.start(free_port())
+        started.push_async_callback(proxy.close)
+        self.proxies.append(proxy)
+        return proxy.port
 
     async def _alter(self) -> None:
-        connection: Any = await asyncpg.connect(self.postgres.server.admin_url)
+        connection: Any = await asyncpg.connect(self.admin_url)
         try:
             for statement in self._alterations:
                 await connection.execute(statement)

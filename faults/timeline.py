@@ -32,7 +32,7 @@ _EXACT: Final = Context(prec=100, traps=[Inexact, InvalidOperation])
 _PLAIN: Final = re.compile(r"[+-]?(\d+(\.\d+)?|\.\d+)", re.ASCII)
 
 CREATED: Final = 201
-_UNAVAILABLE: Final = 503
+UNAVAILABLE: Final = 503
 
 
 def amount(text: object) -> Decimal:
@@ -88,7 +88,7 @@ def known_without_effect(attempt: Attempt) -> bool:
         return True
     if attempt.status is None:
         return False
-    if attempt.status == _UNAVAILABLE:
+    if attempt.status == UNAVAILABLE:
         return attempt.answer is not None and attempt.answer.get("outcome") == "not stored"
     return 400 <= attempt.status < 500
 

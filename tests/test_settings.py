@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tally.settings import InvalidSetting, Settings, read_passwords, read_settings
+from tally.settings import (
+    InvalidSetting,
+    Settings,
+    read_passwords,
+    read_settings,
+    unknown_settings,
+)
 
 
 def test_nothing_set_means_the_defaults() -> None:
@@ -31,6 +37,14 @@ def test_nothing_set_means_the_defaults() -> None:
         ("MAX_VIEWERS", "5", 5),
         ("LOG", "text", "text"),
         ("METRICS_PORT", "9100", 9100),
+        # Blanks around a value are no part of it: env files and shells leave them there.
+        ("PORT", " 8081\r\n", 8081),
+        ("DATABASE_URL", "\tpostgresql:///tally ", "postgresql:///tally"),
+        ("DATA_DIR", " /data ", Path("/data")),
+        ("ADD_TOKEN", "s3cret!-of-16-characters\n", "s3cret!-of-16-characters"),
+        ("LOG", "json\r", "json"),
+        # Where no shell has written it out.
+        ("DATA_DIR", "~/tally", Path.home() / "tally"),
     ],
 )
 def test_takes(name, given, read) -> None:
@@ -60,6 +74,18 @@ def test_takes(name, given, read) -> None:
         ("MAX_VIEWERS", "1.5", "whole number above 0"),
         ("LOG", "xml", "must be one of auto, json, text"),
         ("METRICS_PORT", "x", "must be a port"),
+        ("PORT", "9" * 5000, "must be a port"),
+        ("QUEUE_LIMIT", "9" * 5000, "whole number above 0"),
+        ("DATA_DIR", "$HOME/tally", "must be a path written out"),
+        ("DATA_DIR", "~nobody at all/tally", "whose home"),
+        # What Kubernetes sets for Services of these names.
+        ("PORT", "tcp://10.0.0.1:80", "for a Service named tally; put enableServiceLinks: false"),
+        ("METRICS_PORT", "udp://10.0.0.1:80", "for a Service named tally-metrics;"),
+        *(
+            (name, quoted, "must stand without quotes")
+            for name in ("PORT", "DATABASE_URL", "DATA_DIR", "ADD_TOKEN", "HOSTS", "LOG")
+            for quoted in ('"8080"', "'8080'")
+        ),
     ],
 )
 def test_refuses_and_names_the_variable_and_the_rule(name, given, rule) -> None:
@@ -68,6 +94,34 @@ def test_refuses_and_names_the_variable_and_the_rule(name, given, rule) -> None:
     assert str(refusal.value).startswith(f"TALLY_{name} ")
     assert rule in str(refusal.value)
     assert "pw" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("TALLY_DATABSE_URL", [": did you mean TALLY_DATABASE_URL?"]),
+        ("TALLY_ADDER_PASSWORD_FIEL", [": did you mean TALLY_ADDER_PASSWORD_FILE?"]),
+        ("TALLY_METRIC_PORT", [": did you mean TALLY_METRICS_PORT?"]),
+        ("TALLY_NONSENSE", [""]),
+        ("TALLY_DATABASE_PASSWORD_FILE", []),
+        ("TALLY_OPERATOR_PASSWORD", []),
+        ("tally_port", []),
+        # Kubernetes's, for Services named tally and tally-adder.
+        *(
+            (f"{name}_{variable}", [])
+            for name in ("TALLY", "TALLY_ADDER")
+            for variable in ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP")
+        ),
+        *((f"TALLY_PORT_80_TCP{end}", []) for end in ("", "_PROTO", "_PORT", "_ADDR")),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_named(name, said) -> None:
+    told = [f"{name} is not a setting of Tally and changes nothing{more}" for more in said]
+    assert unknown_settings({name: "80"}) == told
+
+
+def test_a_service_s_address_is_kubernetes_s() -> None:
+    assert unknown_settings({"TALLY_ADDER_PORT": "tcp://10.0.0.1:80"}) == []
 
 
 def test_passwords_are_read_by_role_and_are_no_settings() -> None:
@@ -80,7 +134,7 @@ def test_passwords_are_read_by_role_and_are_no_settings() -> None:
     assert read_settings(given) == Settings()
 
 
-@pytest.mark.parametrize("given", ["two words", "paßwort", "x" * 513, "tab\t"])
+@pytest.mark.parametrize("given", ["two words", "paßwort", "x" * 513, "a\ttab"])
 def test_a_password_that_breaks_the_rule_is_refused_and_not_shown(given) -> None:
     with pytest.raises(InvalidSetting) as refusal:
         read_passwords({"TALLY_DISPLAY_PASSWORD": given})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tally import terminal
@@ -53,7 +53,6 @@ def refusal(*arguments: str, stdin: str = "", **environment: str) -> str:
     return done.output
 
 
-@settings(deadline=None)
 @given(texts)
 @example(HOSTILE)
 def test_no_argument_reaches_the_terminal_raw(text) -> None:
@@ -67,7 +66,6 @@ def test_no_argument_reaches_the_terminal_raw(text) -> None:
     refusal("check", "--address", text)
 
 
-@settings(deadline=None)
 @given(names)
 @example(HOSTILE)
 def test_no_file_name_reaches_the_terminal_raw(tmp_path_factory, name) -> None:
@@ -78,13 +76,12 @@ def test_no_file_name_reaches_the_terminal_raw(tmp_path_factory, name) -> None:
     file = folder / f"x{name}.csv"
     file.write_text("1\nthree\n")
     refused = refusal("add", "--file", str(file))
-    assert "value must be a plain decimal number" in refused
+    assert "'three' must be a plain decimal number" in refused
     assert refused.count("\n") == 1
     refusal("export", "--output", f"{folder}/none/{name}")
     refusal("check", "--waivers", f"{folder}/none/{name}")
 
 
-@settings(deadline=None)
 @given(texts, st.sampled_from(["csv", "ndjson"]))
 @example(HOSTILE, "csv")
 def test_nothing_in_a_file_reaches_the_terminal_raw(tmp_path_factory, text, form) -> None:
@@ -97,13 +94,16 @@ def test_nothing_in_a_file_reaches_the_terminal_raw(tmp_path_factory, text, form
     refusal("add", "--file", str(file), "--format", "csv")
 
 
-@pytest.mark.parametrize(
-    "setting", ["TALLY_PORT", "TALLY_LOG", "TALLY_DATABASE_URL", "TALLY_DATA_DIR"]
-)
+@pytest.mark.parametrize("setting", ["TALLY_PORT", "TALLY_LOG", "TALLY_DATA_DIR"])
 def test_no_setting_reaches_the_terminal_raw(setting) -> None:
     hostile = HOSTILE.replace("\udcff", "")
-    scheme = "postgresql://localhost:1" if setting == "TALLY_DATABASE_URL" else "/dev/null"
-    assert "owned" in refusal("migrate", **{setting: f"{scheme}/{hostile}"})
+    assert "owned" in refusal("migrate", **{setting: f"/dev/null/{hostile}"})
+
+
+def test_nothing_of_a_database_url_reaches_the_terminal() -> None:
+    hostile = HOSTILE.replace("\udcff", "")
+    url = f"postgresql://localhost:1/{hostile}"
+    assert "owned" not in refusal("migrate", TALLY_DATABASE_URL=url)
 
 
 def run_python(program: str, *arguments: str, **environment: str) -> str:

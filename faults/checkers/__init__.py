@@ -13,6 +13,7 @@ from faults.checkers.adds import (
     keys_settle,
     nothing_else,
     refused_absent,
+    told_of_keys,
     unknown_once,
 )
 from faults.checkers.evidence import Evidence, Facts
@@ -21,6 +22,7 @@ from faults.checkers.processes import (
     answers,
     availability,
     faults_injected,
+    few_sessions,
     graceful_stop,
     migrations,
     processes_stay,
@@ -36,6 +38,7 @@ Checker = Callable[[Evidence], Facts]
 CHECKERS: Final[tuple[Checker, ...]] = (
     durable_once,
     refused_absent,
+    told_of_keys,
     unknown_once,
     keys_settle,
     nothing_else,
@@ -49,6 +52,7 @@ CHECKERS: Final[tuple[Checker, ...]] = (
     replays,
     availability,
     serves_others,
+    few_sessions,
     faults_injected,
     processes_stay,
     graceful_stop,

@@ -5,7 +5,7 @@ from typing import Any
 
 from faults.checkers.evidence import Evidence, Facts
 from faults.history import Attempt
-from faults.timeline import CREATED, Request, amount, known_without_effect
+from faults.timeline import CREATED, UNAVAILABLE, Request, amount, known_without_effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,25 @@ def refused_absent(evidence: Evidence) -> Facts:
         if request.refused:
             ids = evidence.ids(request)
             yield f"{request} was refused, but is there: {ids}" if any(ids) else None
+
+
+def told_of_keys(evidence: Evidence) -> Facts:
+    """Of a key that was told that nothing is stored, no earlier try had stored or still did."""
+    for request in evidence.adds:
+        for attempt in request.attempts if request.key is not None else ():
+            if known_without_effect(attempt) and attempt.status == UNAVAILABLE:
+                yield _stored_by_an_earlier_try(request, attempt)
+
+
+def _stored_by_an_earlier_try(request: Request, told: Attempt) -> str | None:
+    later = [attempt for attempt in request.acknowledged if attempt.sent >= told.ended]
+    first = min(later, key=lambda attempt: attempt.ended, default=None)
+    if first is None or not first.replayed:
+        return None
+    others = [one for one in request.attempts if one is not first and one.sent < first.ended]
+    if any(one.sent >= told.ended for one in others):
+        return None
+    return f"{request} was told {told.answer} at {told.ended:.3f}, but an earlier try was stored"
 
 
 def unknown_once(evidence: Evidence) -> Facts:

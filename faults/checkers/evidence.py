@@ -7,10 +7,14 @@ from functools import cached_property
 from math import inf
 from typing import Any, Final
 
-from faults.history import Attempt, History
+from faults.history import Attempt, Fault, History, Leader
 from faults.timeline import Bounds, Request, Timeline, amount, known_without_effect, requests
 
 OK: Final = 200
+# What a standby showed so long before a fault was on its way still when the leader was lost.
+_REPLICATION_SECONDS: Final = 1.0
+# A standby rounds its age, and took it before we had the answer.
+_CLOCK_SECONDS: Final = 0.05
 
 # For each fact that a checker looked at: None, or what is wrong.
 Facts = Iterator[str | None]
@@ -65,6 +69,42 @@ class Evidence:
             done = [attempt.ended for attempt in told[number]]
             self.timeline.knows(state, sent=min(sent, default=-inf), done=min(done, default=inf))
         return self.timeline.bounds()
+
+    @cached_property
+    def failovers(self) -> list[tuple[float, float]]:
+        """When a leader may have been followed by another, with all that it had not replicated.
+
+        From the fault until the cluster is whole: a leader that was replaced can go on answering
+        reads, and what it or a standby showed meanwhile may have been undone.
+        """
+        promotions = [leader.at for leader in self.history.all(Leader)]
+        return [
+            (fault.began - _REPLICATION_SECONDS, fault.whole)
+            for fault in self.history.all(Fault)
+            if fault.whole is not None
+            and any(fault.began <= moment <= fault.whole for moment in promotions)
+        ]
+
+    def may_be_taken_back(self, attempt: Attempt) -> bool:
+        """Tell whether a read may have seen what a failover undid."""
+        return any(
+            attempt.ended >= began and attempt.sent <= whole for began, whole in self.failovers
+        )
+
+    def seen(self, attempt: Attempt) -> tuple[int, int]:
+        """Name the first and last state that a read can have seen, by its age and by failovers."""
+        return self.bounds.during(self.current_from(attempt), attempt.ended)
+
+    def current_from(self, attempt: Attempt) -> float:
+        """Say since when a read may have been out of date."""
+        behind = attempt.answer.get("behind_seconds") if attempt.answer else None
+        since = attempt.sent
+        if isinstance(behind, int | float):
+            since -= behind + _CLOCK_SECONDS
+        overlapping = (
+            began for began, whole in self.failovers if attempt.ended >= began and since <= whole
+        )
+        return min(overlapping, default=since)
 
     @cached_property
     def unheard_undos(self) -> list[Attempt]:

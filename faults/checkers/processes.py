@@ -9,7 +9,7 @@ from math import inf
 from typing import Final
 
 from faults.checkers.evidence import OK, Evidence, Facts
-from faults.history import Command, Exit, Fault, History, Peak, Start, Usage
+from faults.history import Command, Exit, Fault, History, Peak, Sessions, Start, Usage
 from faults.service import STOP_SECONDS
 from faults.timeline import CREATED
 
@@ -24,6 +24,8 @@ DESCRIPTORS: Final = 20
 # The smallest that a service gets is a task of 512 MiB (infra/profile.tf); the kernel's buffers of
 # its connections count there, too.
 PEAK_BYTES: Final = 400_000_000
+# A pool of four, a writer's, one that is being opened, and those of two that are being ended.
+MOST_SESSIONS: Final = 8
 # 409 and 404 are for an undo whose first try was done, or that came to nothing.
 _EXPECTED: Final = {
     "add": {201, 503},
@@ -118,6 +120,13 @@ def serves_others(evidence: Evidence) -> Facts:
     for peak in evidence.history.all(Peak):
         over = peak.memory > PEAK_BYTES
         yield f"{peak.service} held {peak.memory} bytes by {peak.fault}" if over else None
+
+
+def few_sessions(evidence: Evidence) -> Facts:
+    """Whatever hangs, no process of Tally's has more than eight sessions of a server."""
+    for seen in evidence.history.all(Sessions):
+        over = seen.most > MOST_SESSIONS
+        yield f"{seen.node} had {seen.most} sessions of one process" if over else None
 
 
 def peaks(history: History) -> dict[str, int]:

@@ -10,7 +10,7 @@ from faults.timeline import amount
 
 
 def sums_existed(evidence: Evidence) -> Facts:
-    """Every total that was read was the total at some moment while it was being read."""
+    """Every total that was read was the total then, or as long before as it says of its age."""
     for attempt in evidence.answered("total"):
         yield _never_was(evidence, attempt)
 
@@ -21,20 +21,37 @@ def _never_was(evidence: Evidence, attempt: Attempt) -> str | None:
         matching = _states_read(evidence, attempt)
     except (KeyError, TypeError, ValueError) as error:
         return f"{who}, against the contract: {error!r}"
+    first, last = evidence.seen(attempt)
+    if _was_taken_back(evidence, attempt, matching, attempt.answer["last_id"]):
+        return None
+    wrong = None
     if not matching:
-        return f"{who}, which never was the total"
-    if attempt.answer["last_id"] in evidence.inside_a_batch:
-        return f"{who}, which is a part of a batch"
-    first, last = evidence.bounds.during(attempt.sent, attempt.ended)
-    if matching[-1] < first:
-        return f"{who}, but an acknowledged change is missing"
-    if not any(first <= state <= last for state in matching):
-        return f"{who}, which nobody had sent yet or was over by then"
-    return None
+        wrong = "which never was the total"
+    elif attempt.answer["last_id"] in evidence.inside_a_batch:
+        wrong = "which is a part of a batch"
+    elif matching[-1] < first:
+        wrong = "but an acknowledged change is missing"
+    elif not any(first <= state <= last for state in matching):
+        wrong = "which nobody had sent yet or was over by then"
+    return wrong and f"{who}, {wrong}"
+
+
+def _was_taken_back(
+    evidence: Evidence, attempt: Attempt, matching: list[int], newest: float
+) -> bool:
+    """Tell whether a read saw more than a failover kept, and nothing less than is acknowledged.
+
+    `newest` is the newest id that it saw.
+    """
+    first, last = evidence.seen(attempt)
+    if any(first <= state <= last for state in matching):
+        return False
+    acknowledged = evidence.timeline.states[first].last_id
+    return newest >= acknowledged and evidence.may_be_taken_back(attempt)
 
 
 def entries_existed(evidence: Evidence) -> Facts:
-    """Every page of newest entries was the newest page at some moment while it was being read."""
+    """Every page of newest entries was that then, or as long before as it says of its age."""
     stored = {
         entry_id: (amount(value), amount(sum_after))
         for entry_id, value, sum_after in evidence.final.entries
@@ -52,8 +69,10 @@ def entries_existed(evidence: Evidence) -> Facts:
         except (KeyError, TypeError, ValueError) as error:
             yield f"{who} against the contract: {error!r}"
             continue
-        first, last = evidence.bounds.during(attempt.sent, attempt.ended)
-        if differing:
+        first, last = evidence.seen(attempt)
+        if _was_taken_back(evidence, attempt, matching, page[0]["id"] if page else inf):
+            yield None
+        elif differing:
             yield f"{who} what is not in the ledger: {differing[0]}"
         elif not any(first <= state <= last for state in matching):
             newest = page[0] if page else "nothing"
@@ -80,8 +99,10 @@ def resets_existed(evidence: Evidence) -> Facts:
         except (KeyError, TypeError, ValueError) as error:
             yield f"{who} against the contract: {error!r}"
             continue
-        first, last = evidence.bounds.during(attempt.sent, attempt.ended)
-        if page != expected:
+        first, last = evidence.seen(attempt)
+        if page != expected and evidence.may_be_taken_back(attempt):
+            yield None
+        elif page != expected:
             yield f"{who} what is not in the ledger: {page}"
         elif made.get(newest, 0) > last or made.get(newest + 1, inf) <= first:
             yield f"{who} {newest} as the newest, which it was not"
@@ -90,13 +111,13 @@ def resets_existed(evidence: Evidence) -> Facts:
 
 
 def monotonic_reads(evidence: Evidence) -> Facts:
-    """Reads through one display, one after the other, never go back."""
+    """Reads through one display, one after the other, never go back further than they say."""
     for service, reads in _placed_reads(evidence).items():
         # The newest change that reads which had ended were certain to have seen.
         seen, by_end = 0, iter(sorted(reads, key=lambda read: read.ended))
         before = next(by_end)
         for read in sorted(reads):
-            while before.ended < read.sent:
+            while before.ended < read.since:
                 seen = max(seen, before.earliest)
                 before = next(by_end)  # there is one: this read itself ends after it was sent
             state = evidence.timeline.states[read.latest]
@@ -109,6 +130,7 @@ def monotonic_reads(evidence: Evidence) -> Facts:
 
 
 class _Read(NamedTuple):
+    since: float
     sent: float
     ended: float
     earliest: int
@@ -124,11 +146,12 @@ def _placed_reads(evidence: Evidence) -> dict[str, list[_Read]]:
                 matching = _states_read(evidence, attempt)
             except (KeyError, TypeError, ValueError):
                 continue  # a finding of sums_existed or entries_existed
-            sent, ended = attempt.sent, attempt.ended
-            first, last = evidence.bounds.during(sent, ended)
+            since, sent, ended = evidence.current_from(attempt), attempt.sent, attempt.ended
+            first, last = evidence.bounds.during(since, ended)
             possible = [state for state in matching if first <= state <= last]
             if possible:
-                placed[attempt.service].append(_Read(sent, ended, possible[0], possible[-1]))
+                read = _Read(since, sent, ended, possible[0], possible[-1])
+                placed[attempt.service].append(read)
     return placed
 
 

@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from faults.history import Move
+
 # Draws a parameter; the bounds are the shortest and the longest that a fault may be held, in
 # seconds, which depend on how much time the run has for each.
 Draw = Callable[[random.Random, tuple[float, float]], Any]
@@ -18,25 +20,29 @@ Inject = Callable[..., AsyncIterator[str]]
 class Fault:
     """A declared fault; `inject` injects, yields a detail for the history, and heals.
 
-    Those that leave every service able to go on say that it `serves`.
+    Those that leave every service able to go on say that it `serves`, and those that move the
+    cluster's leadership how it `moves`.
     """
 
     name: str
     parameters: Mapping[str, Draw]
     inject: Inject
     serves: bool
+    moves: Move | None = None
 
     @property
     def sentence(self) -> str:
         """What is done, for the report."""
-        return (self.inject.__doc__ or "").rstrip(".")
+        return (self.inject.__doc__ or "").partition("\n")[0].rstrip(".")
 
     def draw(self, rng: random.Random, bounds: tuple[float, float]) -> dict[str, Any]:
         """Draw all parameters, in the order of their declaration."""
         return {name: draw(rng, bounds) for name, draw in self.parameters.items()}
 
 
-def fault(name: str, *, serves: bool = False, **parameters: Draw) -> Callable[[Inject], Fault]:
+def fault(
+    name: str, *, serves: bool = False, moves: Move | None = None, **parameters: Draw
+) -> Callable[[Inject], Fault]:
     """Declare the decorated function as a fault; its docstring is the report's sentence.
 
     One that `serves` is held until every service has answered others meanwhile, and the most memory
@@ -45,7 +51,7 @@ def fault(name: str, *, serves: bool = False, **parameters: Draw) -> Callable[[I
     It is given a `Nemesis` and the parameters by name, all but `seconds`: so long the nemesis
     holds the fault where the function yields.
     """
-    return lambda inject: Fault(name, parameters, inject, serves)
+    return lambda inject: Fault(name, parameters, inject, serves, moves)
 
 
 def index(rng: random.Random, _: tuple[float, float]) -> int:

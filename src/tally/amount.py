@@ -7,6 +7,8 @@ An `Amount` is a whole number of 10^-9 units in a plain `int`. Integers never ro
 import re
 from typing import Final, NewType
 
+from tally.strict_json import Number
+
 Amount = NewType("Amount", int)
 
 FRACTION_DIGITS: Final = 9
@@ -18,8 +20,8 @@ _TEXT: Final = re.compile(TEXT_PATTERN)
 _NUMBER: Final = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
 _LONG_DECIMAL: Final = re.compile(r"[+-]?([0-9]*)(?:\.([0-9]*))?")
 _NOT_FINITE: Final = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
-# An exponent beyond this is out of range for any mantissa a 1 MiB body can hold.
-_EXPONENT_DIGITS: Final = 8
+# An exponent with so many digits is out of range for any mantissa that a 1 MiB body can hold.
+_EXPONENT_DIGITS: Final = 9
 
 
 class InvalidAmount(ValueError):
@@ -57,10 +59,8 @@ def parse_number(text: str) -> Amount:
     significant = digits.rstrip("0")
     if not significant:
         return Amount(0)
-    power = exponent.lstrip("+-").lstrip("0") or "0"
-    if len(power) > _EXPONENT_DIGITS:
-        raise _too_precise() if exponent.startswith("-") else _too_large()
-    shift = -int(power) if exponent.startswith("-") else int(power)
+    power = int(exponent.lstrip("+-").lstrip("0")[:_EXPONENT_DIGITS] or "0")
+    shift = -power if exponent.startswith("-") else power
     # The value is `significant` x 10^scale units.
     scale = shift - len(fraction) + len(digits) - len(significant) + FRACTION_DIGITS
     if len(significant) + scale > WHOLE_DIGITS + FRACTION_DIGITS:
@@ -69,6 +69,15 @@ def parse_number(text: str) -> Amount:
         raise _too_precise()
     units = int(significant) * 10**scale
     return Amount(-units if sign else units)
+
+
+def parse_json(value: object) -> Amount:
+    """Read an amount from a value of JSON as `strict_json` reads it; raise `InvalidAmount`."""
+    if isinstance(value, Number):
+        return parse_number(value)
+    if isinstance(value, str):
+        return parse_text(value)
+    raise InvalidAmount("wrong-type", "must be a number or a string")
 
 
 def format_amount(amount: Amount) -> str:
@@ -86,12 +95,11 @@ def _text_refusal(text: str) -> InvalidAmount:
     if _NOT_FINITE.fullmatch(text.strip()):
         return InvalidAmount("not-finite", "must be a finite number")
     decimal = _LONG_DECIMAL.fullmatch(text)
-    if decimal is not None and any(decimal.groups()):
-        whole, fraction = decimal.group(1), decimal.group(2)
-        if len(whole) > WHOLE_DIGITS:
-            return _too_large()
-        if fraction and len(fraction) > FRACTION_DIGITS:
-            return _too_precise()
+    whole, fraction = decimal.groups(default="") if decimal is not None else ("", "")
+    if len(whole) > WHOLE_DIGITS:
+        return _too_large()
+    if fraction:  # with a short one it could be read
+        return _too_precise()
     return InvalidAmount(
         "not-a-number",
         "must be a plain decimal number such as 12.5, without separators or exponent",

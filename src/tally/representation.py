@@ -14,7 +14,7 @@ from tally.amount import Amount, format_amount
 from tally.ledger.corrections import Undone
 from tally.ledger.history import History, Point
 from tally.ledger.listing import Earlier, Entry, Move, Row
-from tally.ledger.reader import Total
+from tally.ledger.reader import Page, Total
 from tally.ledger.resets import Reset
 from tally.ledger.writer import Added
 
@@ -48,14 +48,21 @@ def undone(done: Undone) -> Shown:
 
 def total(found: Total) -> Shown:
     """Write a total; one that was read from a standby says how old it may be."""
-    shown: Shown = {
+    return {
         "sum": format_amount(found.sum),
         "count": found.count,
         "last_id": found.last_id,
-    }
-    if found.behind is not None:
-        shown["behind_seconds"] = round(found.behind, 3)
-    return shown
+    } | age(found.behind)
+
+
+def age(behind: float | None) -> Shown:
+    """Write how many seconds what was read may be behind; nothing where it is not a standby's."""
+    return {} if behind is None else {"behind_seconds": round(behind, 3)}
+
+
+def page(found: Page) -> Shown:
+    """Write a page of entries."""
+    return {"entries": [in_json(entry(each)) for each in found.entries]} | age(found.behind)
 
 
 @lru_cache(maxsize=1)

@@ -23,6 +23,16 @@ _URLS: Final = frozenset(
 )
 # What may be a secret may stand in a file, as containers are given theirs.
 _SECRET_FILES: Final = ("_url_file", "_token_file", "_password_file")
+# Kubernetes sets these in a pod for each Service of its namespace, here for one whose name begins
+# with "tally" (kubernetes.io/docs/concepts/services-networking/service/#environment-variables).
+_KUBERNETES: Final = re.compile(
+    r"TALLY_(?:[A-Z0-9_]+_)?"
+    r"(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?"
+    r"|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
+)
+_SERVICE_ADDRESS: Final = re.compile(r"(?:tcp|udp|sctp)://\S*")
+# What the project's own tests and scripts are told.
+_DEVELOPERS: Final = ("TALLY_TEST_", "TALLY_TERRAFORM_MIRROR")
 # The roles of PostgreSQL whose passwords can be set, as TALLY_ADDER_PASSWORD and so on.
 PASSWORD_ROLES: Final = ("tally_adder", "tally_display", "tally_reset", "tally_operator")
 
@@ -61,8 +71,8 @@ class Settings:
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings; raise `InvalidSetting` for the first that breaks a rule.
 
-    An empty variable counts as not set. A secret may stand in a file, which `TALLY_` its name and
-    `_FILE` then gives.
+    An empty variable counts as not set, and blanks around a value are no part of it. A secret may
+    stand in a file, which `TALLY_` its name and `_FILE` then gives.
     """
     given = _given(environment)
     password = given.get("database_password")
@@ -80,23 +90,59 @@ def read_passwords(environment: Mapping[str, str] = os.environ) -> dict[str, str
     They are no `Settings`, so that no service holds them. An empty variable counts as not set.
     """
     given = _given(environment)
-    names = {role: f"{role.removeprefix('tally_')}_password" for role in PASSWORD_ROLES}
+    names = {role: _password_name(role) for role in PASSWORD_ROLES}
     return {role: _password(name, given[name]) for role, name in names.items() if name in given}
+
+
+def unknown_settings(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Say of each variable that is named as a setting and is none, in a line, what was meant."""
+    known = {*_PARSERS, "database_password", *map(_password_name, PASSWORD_ROLES)}
+    names = {f"TALLY_{name.upper()}" for name in known}
+    names |= {f"{name}_FILE" for name in names if f"{name}_FILE".lower().endswith(_SECRET_FILES)}
+    unknown = [
+        name
+        for name, value in sorted(environment.items())
+        if name.startswith("TALLY_")
+        and name not in names
+        and not name.startswith(_DEVELOPERS)
+        and not _KUBERNETES.fullmatch(name)
+        and not _SERVICE_ADDRESS.fullmatch(value)
+    ]
+    if not unknown:
+        return []
+    from difflib import get_close_matches  # noqa: PLC0415 - a health check must be quick
+
+    return [
+        f"{name} is not a setting of Tally and changes nothing"
+        + "".join(f": did you mean {near}?" for near in get_close_matches(name, names, 1, 0.8))
+        for name in unknown
+    ]
+
+
+def _password_name(role: str) -> str:
+    return f"{role.removeprefix('tally_')}_password"
 
 
 def _given(environment: Mapping[str, str]) -> dict[str, str]:
     """Read what is set, by the names that settings have here."""
     given = {
-        name.removeprefix("TALLY_").lower(): value
+        name.removeprefix("TALLY_").lower(): stripped
         for name, value in environment.items()
-        if name.startswith("TALLY_") and value
+        if name.startswith("TALLY_") and (stripped := value.strip())
     }
+    for name, value in given.items():
+        # A password may have any visible characters.
+        if value[0] in "\"'" and value[-1] == value[0] and not name.endswith("_password"):
+            raise _refuse(
+                name,
+                "must stand without quotes around it: docker's --env-file, for one, leaves them",
+            )
     for name in [name for name in given if name.endswith(_SECRET_FILES)]:
         secret = name.removesuffix("_file")
         if secret in given:
             raise _refuse(name, f"and TALLY_{secret.upper()} must not both be set")
         try:
-            given[secret] = Path(given[name]).read_text("utf-8").rstrip("\r\n")
+            given[secret] = _path(name, given[name]).read_text("utf-8").strip()
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "it is no text"
             raise _refuse(name, f"names a file that can't be read: {reason}") from None
@@ -119,7 +165,15 @@ def _text(name: str, value: str) -> str:
 
 
 def _path(name: str, value: str) -> Path:
-    return Path(value)
+    """Read a path; `~` is somebody's home, as where no shell wrote it out."""
+    if value.startswith("$"):
+        raise _refuse(name, f"must be a path written out, not {value!r}: no shell reads it here")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        raise _refuse(
+            name, f"must be a path, and whose home {value!r} begins with is not known"
+        ) from None
 
 
 def _url(name: str, value: str) -> str:
@@ -154,15 +208,28 @@ def _hosts(name: str, value: str) -> tuple[str, ...]:
 
 
 def _port(name: str, value: str) -> int:
-    if not value.isascii() or not value.isdigit() or int(value) > _MAX_PORT:
-        raise _refuse(name, f"must be a port from 0 to {_MAX_PORT}, not {value!r}")
-    return int(value)
+    rule = f"must be a port from 0 to {_MAX_PORT}, not {value!r}"
+    if _SERVICE_ADDRESS.fullmatch(value):
+        service = "-".join(["tally", *name.split("_")[:-1]])
+        rule += f": Kubernetes sets it for a Service named {service}"
+        rule += "; put enableServiceLinks: false into the pod's spec, or set the port there"
+    port = _whole(value)
+    if port is None or port > _MAX_PORT:
+        raise _refuse(name, rule)
+    return port
 
 
 def _number(name: str, value: str) -> int:
-    if not value.isascii() or not value.isdigit() or int(value) == 0:
+    number = _whole(value)
+    if not number:
         raise _refuse(name, f"must be a whole number above 0, not {value!r}")
-    return int(value)
+    return number
+
+
+def _whole(value: str) -> int | None:
+    """Read a whole number of at most 18 digits, or None."""
+    digits = value.isascii() and value.isdigit() and len(value) <= 18  # noqa: PLR2004
+    return int(value) if digits else None
 
 
 def _seconds(name: str, value: str) -> float:

@@ -16,7 +16,7 @@ def test_migrate_may_be_repeated(ledger) -> None:
 
 def test_audit_finds_drift(ledger, tally) -> None:
     result(tally("add", "5", "6", "7", "--json"))
-    clean = {"clean": True, "checked": 3, "difference": None, "rights": []}
+    clean = {"clean": True, "checked": 3, "difference": None, "privileges": []}
     assert result(tally("audit", "--json")) == clean
 
     async def tamper() -> None:

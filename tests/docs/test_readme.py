@@ -2,12 +2,13 @@
 
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields
 
 import pytest
 
 from tally.settings import Settings
+from tests.support.documents import examples
 from tests.support.paths import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -17,16 +18,9 @@ MOMENT = (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), "2026-11-24T12:00:00.000000Z"
 REQUEST_ID = (re.compile(r'"request_id":"[0-9a-f]{32}"'), f'"request_id":"{"0" * 32}"')
 
 
-def examples() -> Iterator[tuple[str, str]]:
-    for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL):
-        for example in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, output = example.partition("\n")
-            yield command, output
-
-
 def test_every_example_prints_what_the_readme_shows(tally_up: Callable) -> None:
     server = tally_up()
-    shown = list(examples())
+    shown = list(examples(README))
     assert len(shown) >= 8
     for command, output in shown:
         printed = subprocess.run(

@@ -7,7 +7,7 @@ import pytest
 
 from tally.embedded.data_directory import SHARED, find_data_directory
 from tally.embedded.postgres import running, start
-from tests.support.embedded_postgres import AS_ROOT, query, refusal
+from tests.support.embedded_postgres import AS_ROOT, HOLD, another_process, query, refusal
 
 
 def test_foreign_content_is_refused_and_left_alone(roomy):
@@ -22,6 +22,16 @@ def test_a_second_start_is_refused_and_names_the_process(shared):
     assert f"in use by process {os.getpid()};" in message
     assert "TALLY_DATA_DIR" in message
     assert query(shared, "SELECT 1") == 1
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root can make files of another user")
+def test_data_of_another_user_is_refused_and_its_owner_named(roomy, ordinary):
+    start(roomy / "data").stop()
+    with another_process(HOLD, roomy / "data", **ordinary) as process:
+        _, message = process.communicate("", timeout=60)
+    assert message.startswith(f"data directory {roomy / 'data'} can't be used: Permission denied")
+    assert f"{roomy / 'data'} belongs to root: make it writable" in message
+    assert message.count("\n") == 1
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root can make files of root")
@@ -53,6 +63,10 @@ def test_root_keeps_data_elsewhere_when_a_parent_is_closed(closed):
 
         closed.chmod(0o755)  # opened later by its owner: the data must not seem lost
         with start(directory) as server:
+            assert query(server, "SELECT value FROM kept") == 42
+        moved = closed.rename(closed.with_name("renamed"))  # as somebody renames a clone
+        with start(moved / "data") as server:
+            assert server.directory == fallback
             assert query(server, "SELECT value FROM kept") == 42
     finally:
         shutil.rmtree(fallback)

@@ -14,7 +14,7 @@ import pytest
 from tally.embedded.accounts import SERVER
 from tally.embedded.data_directory import find_data_directory
 from tally.embedded.postgres import running, start
-from tally.embedded.postmaster import LOG_BYTES, bound_log, is_postmaster
+from tally.embedded.postmaster import LOG_BYTES, bound_log, is_postmaster, read_pid_file
 from tests.support.embedded_postgres import (
     AS_ROOT,
     HOLD,
@@ -132,7 +132,9 @@ def test_a_server_without_its_launcher_is_taken_over(roomy):
         account = find_data_directory(roomy / "data").account if AS_ROOT else None
     user = {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd="/", **user) as orphan:
-        wait_for(lambda: running(roomy / "data") is not None)
+        cluster = roomy / "data" / "cluster"
+        wait_for(lambda: (found := read_pid_file(cluster)) is not None and found.ready)
+        assert running(roomy / "data") is None, "nobody lets others use it"
         with start(roomy / "data") as server:
             assert server.pid != orphan.pid
             assert query(server, "SELECT 1") == 1

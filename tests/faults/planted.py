@@ -5,6 +5,7 @@ Bugs in the ledger's functions need no code here: they are made in the database.
 
 import sys
 from dataclasses import replace
+from typing import ClassVar
 
 from tally.cli import main
 from tally.ledger import writer
@@ -53,6 +54,17 @@ async def reserves_too_much(request):
     body = await read_body(request)
     del reserved
     return body
+
+
+class ReconnectsWithoutLimit(Writer):
+    """Opens the next connection and leaves the one that it gave up."""
+
+    left: ClassVar = []
+
+    def _lose_connection(self, error):
+        self.left.append(self._connection)
+        self._connection = None
+        self._database.note_lost(error, change=True)
 
 
 if __name__ == "__main__":

@@ -7,16 +7,20 @@ import shutil
 import sys
 import tempfile
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from faults import checkers
+from faults.cluster_system import ClusterSystem
 from faults.generator import Planned
 from faults.history import History
 from faults.recorder import Recorder
 from faults.runner import Runner
 from faults.system import System
+from tests.support.distribution_postgres import installed
+from tests.support.programs import need
 
 SEED = 1
 WARM_UP_SECONDS, CALM_SECONDS = 3, 2
@@ -26,6 +30,10 @@ NO_FAULTS: list[Planned] = []
 LOST = [Planned("cut before commit", 0.05, {"index": index}) for index in range(3)]
 # A blind retry doubles only what has no key, which half of the adds have: 20 cuts surely hit one.
 UNHEARD = [Planned("cut after commit", 0.05, {"index": index}) for index in range(20)]
+# Of a cluster.
+SWITCHED = [Planned("switchover", 0.05, {}), Planned("sessions terminated", 0.05, {})]
+LEADER_LOST = [Planned("leader lost with what waits", 0.05, {"held": 5})]
+NOTHING_DURABLE = [Planned("all receivers stalled", 0.05, {"seconds": 25})]
 MANY_BODIES = [Planned("many bodies at once", 0.05, {"index": 0, "count": 74})]
 
 
@@ -47,6 +55,10 @@ SUM_IN_FLOAT = altered(
     "(was.sum + sum(v.value::float8) OVER (ORDER BY v.n ROWS UNBOUNDED PRECEDING))::numeric(38, 9)",
 )
 # The pause makes sure that an add falls into it: there are only a few resets in so short a run.
+SETTLES_WITHOUT_COMMIT, REPLAYS_WITHOUT_COMMIT = (
+    altered(function, "PERFORM tally.confirm();", "NULL;")
+    for function in ("settle_batch", "recall")
+)
 RESET_WITHOUT_LOCK = altered(
     "reset_total", "FROM tally.total FOR UPDATE;", "FROM tally.total; PERFORM pg_sleep(0.1);"
 )
@@ -65,18 +77,17 @@ def folder():
 def found(folder):
     """Runs a plan, and gives what was found, by checker."""
 
-    async def found(plan, *, planted=None, alterations=()):
+    async def found(plan, *, planted=None, alterations=(), cluster=False, patience=5):
         program = ("-m", "tally") if planted is None else (str(PLANTED), planted)
+        given = {"serve": (sys.executable, *program, "serve"), "alterations": alterations}
         history = History()
         recorder = Recorder(history)
-        system = System(
-            folder / "data",
-            folder,
-            print,
-            recorder,
-            serve=(sys.executable, *program, "serve"),
-            alterations=alterations,
-        )
+        if cluster:
+            # What waits is given up, and asked for again, within the fault.
+            given["serve"] = ("env", f"TALLY_REQUEST_TIMEOUT={patience}", *given["serve"])
+            system = ClusterSystem(folder, folder, recorder, **given)
+        else:
+            system = System(folder / "data", folder, print, recorder, **given)
         seconds = {"warm_up": WARM_UP_SECONDS, "calm": CALM_SECONDS}
         await Runner(system, recorder, None, SEED, print, **seconds).run(plan)
         details = defaultdict(list)
@@ -119,3 +130,30 @@ async def test_forgetting_the_key_of_a_batch_is_found(found):
 async def test_resetting_without_the_lock_is_found(found):
     details = await found(NO_FAULTS, alterations=[RESET_WITHOUT_LOCK])
     assert {"sums_existed", "chain"} <= details.keys()
+
+
+@pytest.fixture
+def found_on_a_cluster(found):
+    """Runs a plan on a cluster, by clients and services that do not wait long."""
+    need("patroni", "etcd")
+    installed()
+    return partial(found, cluster=True)
+
+
+async def test_without_a_bug_nothing_is_found_on_a_cluster(found_on_a_cluster):
+    assert await found_on_a_cluster(SWITCHED + NOTHING_DURABLE + LEADER_LOST) == {}
+
+
+@pytest.mark.parametrize(
+    "alteration",
+    [SETTLES_WITHOUT_COMMIT, REPLAYS_WITHOUT_COMMIT],
+    ids=["settled", "replayed"],
+)
+async def test_acknowledging_what_is_not_durable_is_found(found_on_a_cluster, alteration):
+    assert "durable_once" in await found_on_a_cluster(LEADER_LOST, alterations=[alteration])
+
+
+async def test_reconnecting_without_limit_is_found(found_on_a_cluster):
+    assert "few_sessions" in await found_on_a_cluster(
+        NOTHING_DURABLE, planted="ReconnectsWithoutLimit", patience=1
+    )

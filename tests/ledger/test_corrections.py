@@ -17,7 +17,7 @@ async def test_the_opposite_is_added_and_both_say_so(corrections, writer, reader
     undone = await corrections.undo(1)
     assert (undone.id, undone.value, undone.sum, undone.count) == (3, -5 * ONE, -2 * ONE, 3)
     assert (undone.undoes, undone.replayed) == (1, False)
-    newest, other, first = await reader.entries(None, 10)
+    newest, other, first = (await reader.page(None, 10)).entries
     assert (newest.value, newest.undoes, newest.undone_by) == (-5 * ONE, 1, None)
     assert (first.value, first.undoes, first.undone_by) == (5 * ONE, None, 3)
     assert (other.undoes, other.undone_by) == (None, None)
@@ -48,7 +48,7 @@ async def test_an_undo_is_undone_as_any_entry_is(corrections, writer, reader, dr
     assert (await corrections.undo(1)).sum == 0
     assert (await corrections.undo(2)).sum == ONE
     assert (await corrections.undo(1)).id == 2
-    newest, undo, first = await reader.entries(None, 10)
+    newest, undo, first = (await reader.page(None, 10)).entries
     assert (first.undone_by, undo.undoes, undo.undone_by, newest.undoes) == (2, 1, 3, 2)
     assert await drift() is None
 

@@ -1,72 +1,178 @@
-"""Importing files: what people have is read exactly, and the first bad line is named."""
+"""Importing files: each batch and each row with an id counts exactly once."""
+
+import asyncio
+import hashlib
 
 import pytest
 
 from tally.amount import format_amount
-from tally.ledger.importer import InvalidFile, check_file, import_file
-
-
-def form_of(name):
-    return "csv" if name.endswith("csv") else "ndjson"
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "total"),
-    [
-        ("plain.csv", "1\n2.5\n-3\n", "0.5"),
-        ("header.csv", "id,Value,note\n7,1,a\n8,2.5,b\n", "3.5"),
-        ("mark.csv", "\ufeffvalue\r\n1\r\n\r\n2\r\n", "3"),
-        ("quoted.csv", 'name,value\n"a, b","1.5"\n"c ""d""",2\n', "3.5"),
-        ("unnamed.csv", "amount\n1\n2\n", "3"),
-        ("numbers.ndjson", '1\n"2.5"\n\n{"value": 1e3}\n{"value": "4", "x": 1}\n', "1007.5"),
-        ("exact.jsonl", "123456789012345678.123456789\n", "123456789012345678.123456789"),
-    ],
+from tally.files.content import read
+from tally.files.options import FileOptions
+from tally.ledger.importer import (
+    CountedOtherwise,
+    Imported,
+    Stopped,
+    batch_keys,
+    counted_before,
+    import_keyed,
 )
-async def test_reads_what_people_have(writer, tmp_path, name, content, total):
-    file = tmp_path / name
-    file.write_text(content, newline="")
-    checked = check_file(file, form_of(name))
-    told = []
-    done = await import_file(writer, checked, progress=lambda *stored: told.append(stored))
-    assert format_amount(done.last.sum) == total
-    assert (done.count, done.already) == (checked.count, 0)
-    assert told[-1] == (checked.count, checked.count)
+from tally.ledger.row_importer import leave_out_counted, row_keys
+from tally.ledger.writer import Key, KeyReused, SumOutOfRange
+
+ONE = 10**9
+CSV = FileOptions("csv")
+ROWS = FileOptions("csv", id_column="id")
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        ("bad.csv", "1\n2\nthree\n", "line 3: value must be a plain decimal number"),
-        ("deep.csv", "value\n1\n0.1234567891\n", "line 3: value must have at most 9 digits"),
-        ("short.csv", "id,value\n1,1\n2\n", "line 3: the value is missing"),
-        ("bad.ndjson", "1\nNaN\n", "line 2: is not JSON"),
-        ("null.ndjson", "1\nnull\n", "line 2: value must be a number or a string"),
-        ("none.ndjson", '{"amount": 1}\n', "line 1: the field value is missing"),
-        ("empty.csv", "", "holds no values"),
-    ],
-)
-def test_names_line_and_rule(tmp_path, name, content, said):
-    file = tmp_path / name
-    file.write_text(content)
-    with pytest.raises(InvalidFile, match=f"{name}.*{said}"):
-        check_file(file, form_of(name))
+@pytest.fixture
+def file(tmp_path):
+    """Writes a file of values."""
+
+    def write(content, name="values.csv"):
+        path = tmp_path / name
+        path.write_text(content)
+        return str(path)
+
+    return write
 
 
-async def test_the_same_content_counts_once_unless_it_is_labelled(writer, tmp_path):
-    for name, label, already in (("a.csv", "", 0), ("b.csv", "", 3), ("b.csv", "march", 0)):
-        file = tmp_path / name
-        file.write_text("1\n2\n3\n")
-        done = await import_file(
-            writer, check_file(file, "csv"), label=label, progress=lambda done, count: None
-        )
-        assert (done.count, done.already) == (3, already)
-    assert format_amount(done.last.sum) == "12"
+@pytest.fixture
+def add(writer, connect):
+    """Adds a file; returns how many values were added, and how many were counted before."""
+    database = connect("tally_adder")
+
+    async def add(path, options=CSV, label="", size=2):
+        done = Imported()
+        with read(path, options) as content:
+            if options.id_column is None:
+                keyed = batch_keys(content.kept.batches(size), content.digest, label)
+                chunks = ([one] for one in keyed)
+            else:
+                done.already = await leave_out_counted(
+                    database, content.kept, content.digest, label
+                )
+                chunks = row_keys(content.kept, label)
+            await import_keyed(writer, chunks, done, lambda counted: None)
+        return done.added.count, done.already.count
+
+    return add
 
 
-async def test_a_file_that_was_emptied_meanwhile_is_refused(writer, tmp_path):
-    file = tmp_path / "a.csv"
-    file.write_text("1\n")
-    checked = check_file(file, "csv")
-    file.write_text("")
-    with pytest.raises(InvalidFile, match="emptied meanwhile"):
-        await import_file(writer, checked, progress=lambda done, count: None)
+async def test_the_same_content_counts_once_unless_it_is_labelled(add, file, reader):
+    for name, label, expected in (
+        ("a.csv", "", (3, 0)),
+        ("b.csv", "", (0, 3)),
+        ("b.csv", "march", (3, 0)),
+        ("b.csv", "march", (0, 3)),
+    ):
+        assert await add(file("1\n2\n3\n", name), label=label) == expected
+    assert format_amount((await reader.total()).sum) == "12"
+
+
+async def test_what_older_releases_counted_stays_counted(add, file, writer):
+    """The keys of a file's batches are a promise, which was made with this digest."""
+    path = file("value\n1\n2\n")
+    digest = hashlib.sha256(b"csv" + b"value\n1\n2\n").hexdigest()
+    await writer.add([ONE, 2 * ONE], Key.of(f"file {digest}  0", [ONE, 2 * ONE], batch=True))
+    assert await add(path) == (0, 2)
+
+
+async def test_a_file_that_is_read_otherwise_does_not_count_again(add, file, connect, drift):
+    path = file("value,tax\n1,5\n2,6\n3,7\n")
+    assert await add(path) == (3, 0)
+    tax = FileOptions("csv", column="tax")
+    with pytest.raises(Stopped) as stopped:
+        await add(path, tax)
+    assert isinstance(stopped.value.reason, KeyReused)
+    assert stopped.value.done.count == 0
+    with read(path, tax) as content:
+        keyed = batch_keys(content.kept.batches(2), content.digest, "")
+        with pytest.raises(CountedOtherwise):
+            await counted_before(connect("tally_adder"), keyed)
+    assert await add(path, tax, label="tax") == (3, 0)
+    assert await drift() is None
+
+
+async def test_what_stops_an_import_says_what_is_counted(add, file, owner, drift):
+    """Those that were sent beside the one that failed are told, too."""
+    await owner.set_sum("99999999999999999999999999990")
+    path = file("5\n4\n1\n1\n-3\n-3\n")
+    with pytest.raises(Stopped) as stopped:
+        await add(path)
+    assert isinstance(stopped.value.reason, SumOutOfRange)
+    assert stopped.value.done.added.count == len(await owner.entries()) == 4
+    await owner.execute("UPDATE tally.total SET sum = 0")
+    assert await add(path) == (2, 4)
+
+
+async def test_how_much_of_a_file_is_counted(add, file, connect):
+    path = file("1\n2\n3\n4\n5\n")
+    database = connect("tally_adder")
+
+    async def look(label=""):
+        with read(path, CSV) as content:
+            keyed = batch_keys(content.kept.batches(2), content.digest, label)
+            counted = await counted_before(database, keyed)
+            return counted.count, counted.sum, counted.last_id
+
+    assert await look() == (0, 0, 0)
+    await add(path)
+    assert await look() == (5, 15 * ONE, 5)
+    assert await look("march") == (0, 0, 0)
+
+
+class TestRows:
+    async def test_a_file_that_grew_counts_only_its_new_rows(self, add, file, reader):
+        for content, expected in (
+            ("id,value\na,1\nb,2\n", (2, 0)),
+            ("id,value\na,1\nb,2\n", (0, 2)),
+            ("value;id;note\n3;c;new\n2.0;b;sorted\n1;a;\n", (1, 2)),
+            ("id,value\nd,4\n", (1, 0)),
+        ):
+            assert await add(file(content), ROWS) == expected
+        assert format_amount((await reader.total()).sum) == "10"
+
+    async def test_an_id_with_another_value_is_refused_whole(self, add, file, owner):
+        await add(file("id,value\na,1\nb,2\n"), ROWS)
+        with pytest.raises(CountedOtherwise, match=r"line 3: the id 'b' .* with 2 \(entry 2\).* 3"):
+            await add(file("id,value\nnew,1\nb,3\n"), ROWS)
+        assert len(await owner.entries()) == 2
+
+    async def test_labels_keep_ids_apart(self, add, file):
+        path = file("id,value\nb c,1\n")
+        assert await add(path, ROWS, "a") == (1, 0)
+        assert await add(file("id,value\nc,1\n", "b.csv"), ROWS, "a b") == (1, 0)
+        assert await add(path, ROWS, "a") == (0, 1)
+
+    async def test_a_file_that_was_counted_whole_is_refused(self, add, file):
+        path = file("id,value\na,1\n")
+        await add(path)
+        with pytest.raises(CountedOtherwise, match="without the ids of its rows"):
+            await add(path, ROWS)
+        assert await add(path, ROWS, "rows") == (1, 0)
+
+    async def test_many_at_once_count_each_row_once(self, add, file, owner, drift):
+        """Files that share rows, imported side by side."""
+        paths = [
+            file("id,value\n" + "".join(f"{it},1\n" for it in range(start, 3000)), f"{start}.csv")
+            for start in (0, 0, 500, 1000)
+        ]
+        done = await asyncio.gather(*(add(path, ROWS) for path in paths))
+        assert sum(added for added, _ in done) == 3000
+        assert sum(already for _, already in done) == 3000 + 2500 + 2000
+        assert len(await owner.entries()) == 3000
+        assert await drift() is None
+
+    async def test_a_row_that_changes_hands_meanwhile_stops_the_import(
+        self, file, writer, connect, owner
+    ):
+        with read(file("id,value\na,1\nb,2\n"), ROWS) as content:
+            await leave_out_counted(connect("tally_adder"), content.kept, content.digest, "")
+            with read(file("id,value\na,5\n"), ROWS) as other:
+                await import_keyed(writer, row_keys(other.kept, ""), Imported(), print)
+            done = Imported()
+            with pytest.raises(Stopped) as stopped:
+                await import_keyed(writer, row_keys(content.kept, ""), done, lambda counted: None)
+        assert isinstance(stopped.value.reason, KeyReused)
+        assert done.added.count == 1
+        assert [value for _, value, _ in await owner.entries()] == ["5", "2"]

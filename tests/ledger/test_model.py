@@ -271,7 +271,7 @@ class LedgerMachine(RuleBasedStateMachine):
     async def compare(self):
         model = self.model
         assert await self.reader.total() == Total(model.sum, len(model.current), model.last_id)
-        shown = await self.reader.entries(None, 1000)
+        shown = (await self.reader.page(None, 1000)).entries
         assert [(row.id, row.value, row.sum_after) for row in shown] == model.current[::-1]
         undone_by = {entry_id: told[0] for entry_id, told in model.corrections.items()}
         undoes = {new_id: entry_id for entry_id, new_id in undone_by.items()}
@@ -329,7 +329,6 @@ def test_the_ledger_does_what_the_model_does(ledger):
             settings=settings(
                 max_examples=40,
                 stateful_step_count=40,
-                deadline=None,
                 suppress_health_check=list(HealthCheck),
             ),
         )

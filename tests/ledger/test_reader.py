@@ -26,7 +26,7 @@ def ids(entries):
 async def test_an_empty_ledger_reads_as_nothing(reader):
     before = datetime.now(UTC)
     assert await reader.total() == Total(0, 0, 0)
-    assert await reader.entries(None, 50) == []
+    assert (await reader.page(None, 50)).entries == []
     overview = await reader.overview(Range(), TOP, 20)
     assert (overview.total, overview.rows.rows, overview.history.known) == (Total(0, 0, 0), [], ())
     assert (overview.moves, overview.last_reset, overview.asked) == ([], None, None)
@@ -45,7 +45,7 @@ async def test_an_entry_is_read_as_it_was_added(reader, writer):
     before = datetime.now(UTC)
     await writer.add([ONE])
     await writer.add([-(10**27) + 1])
-    newest, oldest = await reader.entries(None, 50)
+    newest, oldest = (await reader.page(None, 50)).entries
     assert (newest.id, newest.value, newest.sum_after) == (2, -(10**27) + 1, ONE - 10**27 + 1)
     assert (oldest.id, oldest.value, oldest.sum_after) == (1, ONE, ONE)
     assert before <= oldest.added_at <= newest.added_at <= datetime.now(UTC)
@@ -53,21 +53,21 @@ async def test_an_entry_is_read_as_it_was_added(reader, writer):
 
 async def test_pages_follow_each_other_to_the_oldest_entry(reader, writer):
     await writer.add([ONE] * 10)
-    pages = [await reader.entries(before, 4) for before in (None, 7, 3, 1)]
+    pages = [(await reader.page(before, 4)).entries for before in (None, 7, 3, 1)]
     assert list(map(ids, pages)) == [[10, 9, 8, 7], [6, 5, 4, 3], [2, 1], []]
 
 
 async def test_a_page_is_not_moved_by_what_is_added_meanwhile(reader, writer):
     await writer.add([ONE] * 5)
-    first = await reader.entries(None, 2)
+    first = (await reader.page(None, 2)).entries
     await writer.add([ONE] * 5)
-    assert ids(await reader.entries(first[-1].id, 2)) == [3, 2]
+    assert ids((await reader.page(first[-1].id, 2)).entries) == [3, 2]
 
 
 async def test_pages_begin_wherever_they_are_asked_to(reader, writer):
     await writer.add([ONE] * 3)
-    assert ids(await reader.entries(2**63 - 1, 2)) == [3, 2]
-    assert ids(await reader.entries(0, 2)) == []
+    assert ids((await reader.page(2**63 - 1, 2)).entries) == [3, 2]
+    assert ids((await reader.page(0, 2)).entries) == []
 
 
 # After a reset, and after its undo
@@ -77,11 +77,11 @@ async def test_cleared_entries_are_not_shown(reader, writer, resets):
     await writer.add([ONE] * 3)
     await resets.reset()
     assert await reader.total() == Total(0, 0, 3)
-    assert await reader.entries(None, 50) == []
+    assert (await reader.page(None, 50)).entries == []
     await writer.add([5 * ONE])
     assert await reader.total() == Total(5 * ONE, 1, 4)
-    assert ids(await reader.entries(None, 50)) == [4]
-    assert await reader.entries(4, 50) == []
+    assert ids((await reader.page(None, 50)).entries) == [4]
+    assert (await reader.page(4, 50)).entries == []
 
 
 async def test_entries_come_back_with_their_reset_undone(reader, writer, resets):
@@ -90,7 +90,7 @@ async def test_entries_come_back_with_their_reset_undone(reader, writer, resets)
     await writer.add([5 * ONE])
     await resets.undo(reset.id)
     assert await reader.total() == Total(8 * ONE, 4, 4)
-    assert ids(await reader.entries(None, 50)) == [4, 3, 2, 1]
+    assert ids((await reader.page(None, 50)).entries) == [4, 3, 2, 1]
 
 
 # What the page shows
@@ -98,10 +98,10 @@ async def test_entries_come_back_with_their_reset_undone(reader, writer, resets)
 
 async def test_pages_lead_up_as_well_as_down(reader, writer):
     await writer.add([ONE] * 10)
-    assert ids(await reader.entries(None, 3, after=4)) == [7, 6, 5]
-    assert ids(await reader.entries(8, 3, after=4)) == [7, 6, 5]
-    assert ids(await reader.entries(None, 3, after=9)) == [10]
-    assert await reader.entries(None, 3, after=10) == []
+    assert ids((await reader.page(None, 3, after=4)).entries) == [7, 6, 5]
+    assert ids((await reader.page(8, 3, after=4)).entries) == [7, 6, 5]
+    assert ids((await reader.page(None, 3, after=9)).entries) == [10]
+    assert (await reader.page(None, 3, after=10)).entries == []
 
 
 async def test_entries_of_a_time_are_those_that_came_then_whatever_was_cleared(
@@ -117,7 +117,7 @@ async def test_entries_of_a_time_are_those_that_came_then_whatever_was_cleared(
 
     async def within(since, until):
         wanted = Range(since=since, until=until)
-        found = ids(await reader.entries(None, 50, wanted=wanted))
+        found = ids((await reader.page(None, 50, wanted=wanted)).entries)
         first, last = await reader.bounds(wanted)
         assert found == list(range(last, first, -1))
         return found
@@ -285,7 +285,7 @@ async def test_reads_survive_their_connections(reader, owner):
         while cutting:
             assert await reader.total() == Total(0, 0, 0)
             assert (await reader.overview(Range(), TOP, 20)).total == Total(0, 0, 0)
-            assert await reader.entries(None, 5) == []
+            assert (await reader.page(None, 5)).entries == []
             was_read.set()
 
     readers = [asyncio.create_task(read()) for _ in range(4)]

@@ -26,11 +26,12 @@ MAY_READ = {
 }
 MAY_CALL = {
     "tally_adder": {
-        *("register_writer", "add_batch", "settle_batch", "recall", "undo_entry", "free_total")
+        *("register_writer", "add_batch", "settle_batch", "recall", "undo_entry", "free_total"),
+        "behind_seconds",
     },
-    "tally_display": set(),
-    "tally_reset": {"reset_total", "undo_reset", "confirm", "free_total"},
-    "tally_operator": set(),
+    "tally_display": {"behind_seconds"},
+    "tally_reset": {"reset_total", "undo_reset", "confirm", "free_total", "behind_seconds"},
+    "tally_operator": {"behind_seconds"},
 }
 # What triggers and the owner call.
 INTERNAL = {"roll_up", "complete_stretches", "note_move"}
@@ -292,7 +293,7 @@ async def test_the_display_s_role_suffices_for_the_display(connect, writer):
     reader = Reader(database)
     assert (await reader.total()).sum == ONE
     assert len((await reader.overview(Range(), TOP, 20)).history.points) == 1
-    assert len(await reader.entries(None, 10)) == 1
+    assert len((await reader.page(None, 10)).entries) == 1
     written = []
 
     async def write(chunk):

@@ -156,6 +156,20 @@ async def test_only_who_is_guilty_is_refused(writer, owner):
     assert len(await owner.entries()) == 3
 
 
+async def test_after_a_refusal_adds_share_commits_as_before(start_writer, owner):
+    commits = []
+    writer = start_writer(on_commit=lambda requests, values, seconds: commits.append(requests))
+    await owner.set_sum("99999999999999999999999999998")
+    refused = await asyncio.gather(
+        *(writer.add([2 * ONE]) for _ in range(3)), return_exceptions=True
+    )
+    assert [type(it) for it in refused] == [SumOutOfRange] * 3
+    assert commits == []
+    await asyncio.gather(*(writer.add([1]) for _ in range(200)))
+    assert sum(commits) == 200
+    assert len(commits) < 10
+
+
 @pytest.mark.parametrize("company", [0, 3])
 async def test_a_retry_gets_its_answer_though_its_value_would_no_longer_fit(writer, owner, company):
     await owner.set_sum("99999999999999999999999999998")

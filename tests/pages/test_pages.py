@@ -40,7 +40,7 @@ class View(Some):
 
 
 def display(now, *, view=None, **shown):
-    told = ("asked", "behind", "chart", "extremes", "here", "last_reset")
+    told = ("asked", "chart", "extremes", "here", "last_reset")
     nothing = {"ended": True, "links": dict.fromkeys(("top", "newer", "older")), "rows": []}
     view = view or View(fixed=False, table=False, range_query={}, wanted=Some(span="all"))
     ranges = [("hour", "?range=hour"), ("all", "")]
@@ -65,7 +65,6 @@ def history(amount):
     )
     return {
         "view": own,
-        "behind": 75.5,
         "chart": Chart(AT, AT, Amount(0), [low, high], [Mark(AT, 1, undo=False)]),
         "extremes": (low, high),
         "rows": rows,

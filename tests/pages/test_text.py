@@ -126,3 +126,20 @@ def test_a_time_without_a_zone_is_refused():
 )
 def test_durations(seconds, words):
     assert text.duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("behind", "words"),
+    [
+        (0.0, "up to date"),
+        (0.999, "up to date"),
+        (1.0, "up to 1 second behind"),
+        (1.2, "up to 2 seconds behind"),
+        (59.5, "up to 1 minute behind"),
+        (75.5, "up to 2 minutes behind"),
+        (3599.5, "up to 1 hour behind"),
+        (3601.0, "up to 2 hours behind"),
+    ],
+)
+def test_an_age_is_never_said_to_be_less(behind, words):
+    assert text.age(behind) == f"Read from a standby, which is {words}."

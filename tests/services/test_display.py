@@ -99,7 +99,7 @@ async def test_an_export_that_takes_too_long_ends_and_frees_its_place(ledger, mo
     monkeypatch.setattr(display, "EXPORT_SECONDS", 0.5)
     for _ in range(MAX_EXPORTS + 1):
         with pytest.raises(Problem, match="too slowly"):
-            await service._write_csv(NO_RANGE, never)
+            await service._write_csv(NO_RANGE, never, lambda behind: None)
     assert begun > 0
     await database.close()
 

@@ -3,7 +3,12 @@
 import asyncio
 import time
 
+import hypothesis
 import pytest
+
+# A busy machine takes any time for an example.
+hypothesis.settings.register_profile("tally", deadline=None)
+hypothesis.settings.load_profile("tally")
 
 
 class Clock:

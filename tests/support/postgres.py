@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 # Seconds after which a test fails for what never comes: a busy machine is slow.
 PATIENCE = 60.0
 SERVICES = ("adder", "display", "reset")
-_TEMPLATE = "tally_template"
-_names = (f"tally_test_{number}" for number in itertools.count(1))
+# Names the data directory of a running server that has the template, for tests to use.
+LENT = "TALLY_TEST_POSTGRES"
+TEMPLATE = "tally_template"
+_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,11 @@ def postgres_server() -> Iterator["Server"]:
     """The embedded server, as `tally up` runs it, in a short-lived folder; one a worker."""
     from tally.embedded import postgres
 
+    if lent := os.environ.get(LENT):
+        server = postgres.running(Path(lent))
+        assert server is not None
+        yield server
+        return
     folder = Path(tempfile.mkdtemp(prefix="tally-test-"))
     folder.chmod(0o755)
     with postgres.start(folder / "data") as server:
@@ -77,28 +85,34 @@ def execute(url: str, *statements: str) -> None:
     asyncio.run(run())
 
 
-@pytest.fixture(scope="session")
-def _template(postgres_server: "Server") -> None:
+def make_template(server: "Server") -> None:
+    """Make the migrated database that others are copies of."""
     from tally.ledger.database import Database
     from tally.ledger.migrate import migrate
 
-    execute(postgres_server.admin_url, f"CREATE DATABASE {_TEMPLATE}")
+    execute(server.admin_url, f"CREATE DATABASE {TEMPLATE}")
 
     async def prepare() -> None:
-        database = Database(with_database(postgres_server.admin_url, _TEMPLATE), timeout=PATIENCE)
+        database = Database(with_database(server.admin_url, TEMPLATE), timeout=PATIENCE)
         await migrate(database)
         await database.close()
 
     asyncio.run(prepare())
 
 
+@pytest.fixture(scope="session")
+def _template(postgres_server: "Server") -> None:
+    if LENT not in os.environ:
+        make_template(postgres_server)
+
+
 @pytest.fixture
 def ledger(postgres_server: "Server", _template: None) -> Iterator[Ledger]:
     """An empty, migrated ledger in a database of its own."""
-    name = next(_names)
+    name = f"tally_test_{os.getpid()}_{next(_numbers)}"
     execute(
         postgres_server.admin_url,
-        f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}",
+        f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}",
         # No copy of a template's.
         f"REVOKE ALL ON DATABASE {name} FROM PUBLIC",
         f"GRANT CONNECT ON DATABASE {name} TO tally_adder, tally_display, tally_reset,"

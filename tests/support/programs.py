@@ -7,7 +7,9 @@ import pytest
 
 # Debian's packages of programs that have another name.
 _PACKAGES = {
+    "etcd": "etcd-server",
     "ip": "iproute2",
+    "nft": "nftables",
     "ssh-agent": "openssh-client",
     "ssh-keygen": "openssh-client",
     "systemd-analyze": "systemd",

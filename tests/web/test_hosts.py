@@ -6,41 +6,75 @@ import pytest
 from tally.web.hosts import Hosts
 from tests.support.http import ENTRIES
 
-OURS = ["localhost", "LOCALHOST:8080", "tally.localhost", "127.0.0.1:1", "[::1]:8080", "10.1.2.3"]
+# Beside what is set here.
+SET = ["tally.example.com", "Other.Example:8443", "[2001:db8::1]:8443"]
+OURS = [
+    "localhost",
+    "LOCALHOST:8080",
+    "localhost.",
+    "tally.localhost",
+    "127.0.0.1:1",
+    "[::1]:8080",
+    "[2001:db8::2]",
+    "10.1.2.3",
+    "tally.example.com",
+    "Tally.Example.Com:8080",
+    "other.example",
+    "other.example.:1",
+]
 OTHERS = [
     "evil.example",
     "evil.example:8080",
     "localhost.evil.example",
     "127.0.0.1.evil.example",
+    "evillocalhost",
+    "[evil.example]",
     "x",
+    "",
 ]
 
 
-@pytest.mark.parametrize("host", OURS)
-def test_this_machine_s_names_and_addresses_are_answered(client, host) -> None:
-    assert client.get("/display_service/total", headers={"Host": host}).status_code == 200
-    headers = {"Host": host, "Origin": f"http://{host}"}
-    assert client.post(ENTRIES, json={"value": 1}, headers=headers).status_code == 201
+@pytest.mark.parametrize(("host", "ours"), [(it, it in OURS) for it in [*OURS, *OTHERS]])
+def test_this_machine_s_names_and_addresses_and_those_that_are_set_are_answered(host, ours) -> None:
+    assert Hosts(SET).allows(host.encode()) == ours
+    assert Hosts(SET).allows(host.encode()) == ours, "the same when asked again"
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "own"),
+    [
+        ("http://localhost:8080", "localhost:8080", True),
+        ("http://localhost:8080", "localhost", False),
+        ("https://tally.example.com", "10.0.0.1", True),
+        ("https://Other.Example:8443", None, True),
+        ("https://other.example", None, False),
+        ("https://evil.example", "localhost", False),
+        ("null", None, False),
+        ("http://", "", False),
+        ("://localhost", "localhost", False),
+    ],
+)
+def test_an_origin_is_own_where_the_request_went_there_or_it_is_set(origin, host, own) -> None:
+    assert Hosts(SET).own(origin, host) == own
+
+
+EVIL = {"Host": "evil.example", "Origin": "http://evil.example"}
 
 
 @pytest.mark.parametrize("path", ["/display_service/total", "/", "/adder_service", "/nowhere"])
-@pytest.mark.parametrize("host", OTHERS)
-def test_another_name_that_points_here_gets_nothing(client, host, path) -> None:
-    headers = {"Host": host, "Origin": f"http://{host}"}
-    answer = client.get(path, headers=headers)
+def test_another_name_that_points_here_gets_nothing(client, path) -> None:
+    answer = client.get(path, headers=EVIL)
     assert (answer.status_code, answer.json()["rule"]) == (421, "host")
     assert "TALLY_HOSTS" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("host", OTHERS)
-def test_another_name_that_points_here_changes_nothing(client, count, host) -> None:
+def test_another_name_that_points_here_changes_nothing(client, count) -> None:
     before = count()
-    headers = {"Host": host, "Origin": f"http://{host}"}
     for asked in (
-        client.post(ENTRIES, json={"value": 1}, headers={"Host": host}),
-        client.post(ENTRIES, json={"value": 1}, headers=headers),
-        client.post("/adder_service", data={"value": "1", "key": "k"}, headers=headers),
-        client.post("/reset_service/resets", headers=headers),
+        client.post(ENTRIES, json={"value": 1}, headers={"Host": "evil.example"}),
+        client.post(ENTRIES, json={"value": 1}, headers=EVIL),
+        client.post("/adder_service", data={"value": "1", "key": "k"}, headers=EVIL),
+        client.post("/reset_service/resets", headers=EVIL),
     ):
         assert asked.status_code == 421
     assert count() == before

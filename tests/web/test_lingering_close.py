@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import threading
 import time
+import weakref
 from collections.abc import AsyncIterator
 
 import pytest
 
+from tally.web import server
 from tally.web.lingering_close import (
     MAX_BYTES,
     MAX_SECONDS,
@@ -109,8 +112,17 @@ def test_a_service_that_stops_still_has_its_answers_read(tally_up) -> None:
         sender.join()
 
 
+MORE = b"more"
+
+
+async def settle() -> None:
+    """Let what was sent arrive."""
+    for _ in range(50):
+        await asyncio.sleep(0.001)
+
+
 @pytest.fixture
-async def lingering() -> AsyncIterator[tuple[Lingering, set[object]]]:
+async def lingering() -> AsyncIterator[tuple[Lingering, set[object], asyncio.StreamWriter]]:
     """A connection that lingers because its client goes on; it is in the set until it ends."""
     loop = asyncio.get_running_loop()
     made, connections = loop.create_future(), set()
@@ -121,8 +133,8 @@ async def lingering() -> AsyncIterator[tuple[Lingering, set[object]]]:
 
     server = await loop.create_server(Answered, "127.0.0.1", 0)
     _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-    writer.write(b"more")
-    yield await made, connections
+    writer.write(MORE)
+    yield await made, connections, writer
     writer.close()
     with contextlib.suppress(ConnectionResetError):
         await writer.wait_closed()
@@ -130,15 +142,43 @@ async def lingering() -> AsyncIterator[tuple[Lingering, set[object]]]:
 
 
 async def test_a_client_that_never_stops_is_cut_off_in_time_too(lingering, clock) -> None:
-    _, connections = lingering
+    _, connections, _ = lingering
     await clock.advance(0.9 * MAX_SECONDS)
     assert len(connections) == 1
     await clock.advance(0.2 * MAX_SECONDS)
     assert connections == set()
 
 
+async def test_a_client_that_sends_too_much_is_cut_off(lingering) -> None:
+    _, connections, writer = lingering
+    for size, lingers in ((MAX_BYTES - len(MORE), True), (1, False)):
+        writer.write(b" " * size)
+        with contextlib.suppress(ConnectionResetError):
+            await writer.drain()
+        await settle()
+        assert bool(connections) == lingers
+
+
+@pytest.mark.parametrize("stops", [True, False])
+async def test_of_a_connection_that_has_ended_nothing_stays(lingering, stops) -> None:
+    connection, connections, writer = lingering
+    transport = weakref.ref(connection._transport)
+    if stops:
+        connection.shutdown()
+    writer.close()
+    await settle()
+    assert not connections
+    del connection._transport
+    gc.collect()
+    assert transport() is None
+
+
+def test_a_service_that_stops_is_gone_within_ten_seconds() -> None:
+    assert server._GRACE_SECONDS + MAX_SECONDS_WHEN_STOPPING < 10
+
+
 async def test_a_service_that_stops_lingers_for_a_shorter_time(lingering, clock) -> None:
-    connection, connections = lingering
+    connection, connections, _ = lingering
     connection.shutdown()
     await clock.advance(0.5 * MAX_SECONDS_WHEN_STOPPING)
     assert len(connections) == 1

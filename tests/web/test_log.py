@@ -1,16 +1,23 @@
 """One line a request, and one for each change of state."""
 
 import asyncio
+import contextlib
 import json
+import logging
 import os
 import re
+import select
 import socket
+import time
+import warnings
+from datetime import UTC, datetime
 
 import pytest
 
 from tally.terminal import escape
-from tally.web.log import MAX_WAITING, Log
+from tally.web.log import MAX_WAITING, RETRY_SECONDS, Bridge, Log
 from tests.support.http import line_of
+from tests.support.web_server import Lines
 
 FIELDS = {
     "time",
@@ -62,24 +69,119 @@ def test_each_request_is_one_line(
     assert "token=x" not in server.log.read_text()
 
 
-def test_text_for_people_commands_no_terminal() -> None:
-    hostile = "\x1b]0;owned\x07\x9b31m\x7f\u202e"
+def written(form: str, *calls) -> bytes:
+    """What a log writes to a pipe."""
     read, write = os.pipe()
-    Log("text", write).write("error", hostile, error=hostile)
+    log = Log(form, write)
+    for call in calls:
+        call(log)
     os.close(write)
     with os.fdopen(read, "rb") as pipe:
-        uncoloured = re.sub(r"\x1b\[[0-9]+m", "", pipe.read().decode())
+        return pipe.read()
+
+
+@pytest.mark.parametrize(("status", "level"), [(200, "info"), (499, "info"), (500, "error")])
+def test_what_a_request_s_line_says(status, level) -> None:
+    fields = {"service": "adder", "method": "GET", "route": None, "request_id": "id"}
+    line = json.loads(
+        written("json", lambda log: log.write_request(**fields, status=status, seconds=0.0123456))
+    )
+    assert datetime.fromisoformat(line.pop("time")).tzinfo == UTC
+    said = {"event": "request", "status": status, "level": level, "duration_ms": 12.34}
+    assert line == fields | said
+
+
+@pytest.mark.parametrize(("level", "colour"), [("info", 32), ("warning", 33), ("error", 31)])
+def test_how_a_line_looks_to_people(level, colour) -> None:
+    line = written("text", lambda log: log.write(level, "began", at="here\x07", number=1)).decode()
+    moment, rest = line[4:16], line[16:]
+    assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3}", moment)
+    assert line.startswith("\x1b[2m")
+    assert rest == (
+        f"\x1b[0m \x1b[{colour}mbegan\x1b[0m"
+        f" \x1b[2mat=\x1b[0mhere{escape(chr(7))} \x1b[2mnumber=\x1b[0m1\n"
+    )
+
+
+async def test_the_lines_of_one_turn_of_the_loop_are_of_one_moment_and_written_at_once() -> None:
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    log = Log("json", write)
+    moments = []
+    for _ in range(2):
+        for _ in range(3):
+            log.write("info", "event")
+            time.sleep(0.002)  # noqa: ASYNC251 - the loop's turn takes so long
+        with pytest.raises(BlockingIOError):
+            os.read(read, 1)
+        await asyncio.sleep(0)
+        lines = [json.loads(line) for line in os.read(read, 65536).splitlines()]
+        assert len(lines) == 3
+        [moment] = {line["time"] for line in lines}
+        moments.append(moment)
+    assert moments[0] < moments[1]
+    os.close(write)
+    os.close(read)
+
+
+async def test_a_reader_that_stalls_is_tried_by_one_timer_and_one_that_reads_by_none() -> None:
+    timers = asyncio.get_running_loop()._scheduled
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    log = Log("json", write)
+    log.write("info", "taken")
+    await asyncio.sleep(0)
+    assert timers == []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(write, b"x" * select.PIPE_BUF)
+    for _ in range(5):
+        log.write("info", "waits")
+        await asyncio.sleep(0)
+    assert len(timers) == 1
+    while b"waits" not in os.read(read, 65536):  # noqa: ASYNC110 - a pipe has no event
+        await asyncio.sleep(RETRY_SECONDS)
+    assert timers == []
+    os.close(write)
+    os.close(read)
+
+
+def test_what_libraries_say_is_logged() -> None:
+    log = Lines()
+    root, level = logging.getLogger(), logging.getLogger().level
+    handlers = root.handlers[:]
+    Bridge(log).install()
+    try:
+        library = logging.getLogger("library")
+        library.info("not this")
+        library.warning(" low on %s ", "ink")
+        library.error("failed", exc_info=KeyError("gone"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.warn("old", stacklevel=1)
+    finally:
+        logging.captureWarnings(capture=False)
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    low, failed, old = log.lines
+    assert (low["level"], low["event"], low["logger"]) == ("warning", "low on ink", "library")
+    assert "error" not in low
+    assert (failed["level"], failed["event"]) == ("error", "failed")
+    assert failed["error"].endswith("KeyError: 'gone'")
+    assert (old["level"], old["logger"]) == ("warning", "py.warnings")
+
+
+def test_text_for_people_commands_no_terminal() -> None:
+    hostile = "\x1b]0;owned\x07\x9b31m\x7f\u202e"
+    line = written("text", lambda log: log.write("error", hostile, error=hostile))
+    uncoloured = re.sub(r"\x1b\[[0-9]+m", "", line.decode())
     assert uncoloured.count("owned") == 2
     assert escape(uncoloured) == uncoloured
 
 
 def test_text_for_people_json_for_programs() -> None:
     for form, expected in (("text", b"\x1b["), ("json", b'{"time":"'), ("auto", b'{"time":"')):
-        read, write = os.pipe()
-        Log(form, write).write("info", "start", address="here")
-        os.close(write)
-        with os.fdopen(read, "rb") as pipe:
-            line = pipe.read()
+        line = written(form, lambda log: log.write("info", "start", address="here"))
         assert expected in line
         assert b"here" in line
 

@@ -98,7 +98,6 @@ CRUCIAL = (
 EXAMPLES = settings(
     max_examples=100,
     derandomize=True,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -1,19 +1,34 @@
-"""A body that is sent piece by piece."""
+"""JSON, pages, and a body that is sent piece by piece."""
 
 import pytest
 
-from tally.web.response import Stream
+from tally.web.response import JSONResponse, PageResponse, Stream
 
 
-@pytest.mark.parametrize(("method", "pieces"), [("GET", [b"a", b"b", b""]), ("HEAD", [b""])])
-async def test_a_stream_sends_its_pieces_and_ends(method, pieces) -> None:
+def test_json_and_pages_say_what_they_are() -> None:
+    answer = JSONResponse({"sum": "1.5"})
+    assert (answer.body, answer.headers["content-type"]) == (b'{"sum":"1.5"}', "application/json")
+    page = PageResponse("<p>")
+    assert (page.body, page.headers["content-type"]) == (b"<p>", "text/html; charset=utf-8")
+
+
+@pytest.mark.parametrize(
+    ("method", "written", "pieces"),
+    [
+        ("GET", (b"a", b"b"), [b"a", b"b", b""]),
+        ("HEAD", (b"a", b"b"), [b""]),
+        ("GET", (), [b""]),
+        ("HEAD", (), [b""]),
+    ],
+)
+async def test_a_stream_sends_its_pieces_and_ends(method, written, pieces) -> None:
     sent = []
 
     async def send(message):
         sent.append(message)
 
     async def send_body(write, receive):
-        for piece in (b"a", b"b"):
+        for piece in written:
             await write(piece)
 
     await Stream(send_body, {"content-type": "text/plain"})({"method": method}, None, send)

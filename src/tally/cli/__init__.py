@@ -3,32 +3,25 @@
 What a command needs is imported when it runs, so that --help answers at once.
 """
 
-from typing import Any
-
 import click
 
-from tally import __version__, terminal
-from tally.cli import aws, maintenance, resets, serving, values
+from tally import __version__
+from tally.cli import aws, backup, maintenance, resets, serving, values
+from tally.cli.command import Tally
 
 
-class _Tally(click.Group):
-    def main(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as click has it
-        """Run the command; nothing that it prints, click's own errors included, is raw."""
-        terminal.protect()
-        return super().main(*args, **options)
-
-
-@click.group(cls=_Tally, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Tally, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tally")
 def main() -> None:
     """A shared running total that can be trusted.
 
     Commands work on the database of TALLY_DATABASE_URL or, without it, on this machine's own in
-    TALLY_DATA_DIR (.tally).
+    TALLY_DATA_DIR (.tally). There, up, migrate and restore make a ledger; all others need one.
 
     \b
-    Exit status: 0 done, 1 refused or drift found, 2 wrong usage or setting,
-    3 database not available.
+    Exit status: 0 done, 1 refused, failed or drift found, 2 wrong usage or setting,
+    3 no ledger or database there, or it is not available. A command that is
+    stopped by a signal ends by that signal: a shell has 130 for Ctrl-C, 143 for SIGTERM.
     """
 
 
@@ -37,6 +30,7 @@ for command in (
     *(values.add, values.export),
     *(resets.reset, resets.undo),
     *(maintenance.migrate, maintenance.audit, maintenance.purge),
+    *(backup.backup, backup.restore),
     aws.check,
 ):
     main.add_command(command)

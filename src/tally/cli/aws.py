@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 from tally.cli.errors import NotAvailable, Refused, Unusable
-from tally.cli.options import example, json_option, note
+from tally.cli.options import example, json_option
+from tally.cli.streams import note
 
 
 @click.command(epilog=example("tally check --html report.html"))

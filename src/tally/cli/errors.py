@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import click
 
@@ -13,11 +12,6 @@ class Refused(click.ClickException):
     """The command was understood and can't be done: exit status 1."""
 
     exit_code = 1
-
-    def show(self, file: Any = None) -> None:  # noqa: ANN401
-        # One line, whatever a file's name holds.
-        message = self.format_message().replace("\n", "\\n")
-        click.echo(f"tally: {message}", err=True)
 
 
 class Unusable(Refused):
@@ -35,8 +29,9 @@ class NotAvailable(Refused):
 @contextmanager
 def explained() -> Iterator[None]:
     """Turn what may go wrong in any command into one line."""
-    from tally.cli.database_url import UnusableDatabase
+    from tally.cli.database_url import NoLedger, UnusableDatabase
     from tally.embedded.error import EmbeddedError
+    from tally.embedded.programs import MissingPrograms
     from tally.ledger.failures import SchemaOutdated, Unavailable
     from tally.ledger.migrate import SchemaNewer
 
@@ -46,10 +41,10 @@ def explained() -> Iterator[None]:
         raise Unusable(str(error)) from error
     except SchemaOutdated as error:
         raise Refused(f"{error}: run `tally migrate` first") from error
-    except SchemaNewer as error:
+    except (SchemaNewer, MissingPrograms) as error:
         raise Refused(str(error)) from error
     except Unavailable as error:
         detail = f": {error.detail}" if error.detail else ""
         raise NotAvailable(f"{error}{detail}") from error
-    except (EmbeddedError, UnusableDatabase) as error:
+    except (NoLedger, EmbeddedError, UnusableDatabase) as error:
         raise NotAvailable(str(error)) from error

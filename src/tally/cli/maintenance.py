@@ -11,11 +11,11 @@ from tally.cli.options import (
     confirm,
     example,
     json_option,
-    note,
     print_result,
     progress_bar,
     yes_option,
 )
+from tally.cli.streams import note
 
 if TYPE_CHECKING:
     from tally.ledger.audit import Report
@@ -28,7 +28,7 @@ _UNITS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 @click.command(epilog=example("tally migrate"))
 @json_option
 def migrate(as_json: bool) -> None:
-    """Bring the schema, the roles and their privileges up to date.
+    """Make the ledger, or bring its schema, the roles and their privileges up to date.
 
     Sets the passwords of the roles that TALLY_ADDER_PASSWORD, TALLY_DISPLAY_PASSWORD,
     TALLY_RESET_PASSWORD and TALLY_OPERATOR_PASSWORD give.
@@ -39,7 +39,7 @@ def migrate(as_json: bool) -> None:
 
     with explained():
         passwords = read_passwords()
-    moved = on_ledger(lambda database: run(database, passwords, note), current=False)
+    moved = on_ledger(lambda database: run(database, passwords, note), creates=True, current=False)
     done = "migrated to" if moved else "already at"
     print_result(as_json, {"revision": REVISION, "migrated": moved}, f"{done} revision {REVISION}")
 
@@ -47,27 +47,27 @@ def migrate(as_json: bool) -> None:
 @click.command(epilog=example("tally audit --json"))
 @json_option
 def audit(as_json: bool) -> None:
-    """Recompute every total from the entries and compare; look for rights beyond the roles'.
+    """Recompute every total from the entries and compare; look for privileges beyond the roles'.
 
     Exit status 1 on drift, or where anybody may do more than is given to him.
     """
     from tally.ledger.audit import audit as run
-    from tally.ledger.roles import rights_beyond
+    from tally.ledger.roles import privileges_beyond
 
     async def work(database: "Database") -> "tuple[Report, list[str]]":
-        rights = [str(right) for right in await database.run(rights_beyond)]
+        privileges = [str(privilege) for privilege in await database.run(privileges_beyond)]
         with progress_bar("Auditing") as progress:
-            return await run(database, progress), rights
+            return await run(database, progress), privileges
 
-    report, rights = on_ledger(work)
-    clean = report.difference is None and not rights
+    report, privileges = on_ledger(work)
+    clean = report.difference is None and not privileges
     fields = {
         "clean": clean,
         "checked": report.checked,
         "difference": report.difference,
-        "rights": rights,
+        "privileges": privileges,
     }
-    said = [f"{right}, which `tally migrate` takes away" for right in rights]
+    said = [f"{privilege}, which `tally migrate` takes away" for privilege in privileges]
     if report.difference is not None:
         said.insert(0, report.difference)
     print_result(as_json, fields, "\n".join(said) or f"clean: {report.checked} entries checked")

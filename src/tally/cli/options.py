@@ -3,13 +3,31 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, TextIO, TypeVar, cast
 
 import click
 
-from tally.cli.errors import Unusable
+from tally.cli.errors import Refused, Unusable
+from tally.cli.streams import Lossy, printed
+
+FC = TypeVar("FC", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+def _visible(context: click.Context, parameter: click.Parameter, key: str | None) -> str | None:
+    """Take a key as the services take the header of that name."""
+    from tally.web.request import MAX_KEY, is_key
+
+    if key is not None and not is_key(key):
+        raise click.BadParameter(f"must have 1 to {MAX_KEY} visible ASCII characters")
+    return key
+
+
+def key_option(text: str) -> Callable[[FC], FC]:
+    """Make the option of an idempotency key."""
+    return click.option("--key", callback=_visible, help=text)
 
 
 def example(text: str) -> str:
@@ -17,16 +35,11 @@ def example(text: str) -> str:
     return f"\b\nExample:\n  {text}"
 
 
-def note(text: str) -> None:
-    """Tell a person something; stdout is for the result, or for a service's log."""
-    click.echo(text, err=True)
-
-
 def print_result(as_json: bool, fields: Mapping[str, object], text: str) -> None:
     """Print the fields as JSON, or the text."""
     import msgspec
 
-    click.echo(msgspec.json.encode(fields).decode() if as_json else text)
+    printed(click.echo, msgspec.json.encode(fields).decode() if as_json else text)
 
 
 def confirm(yes: bool, question: str) -> None:
@@ -35,14 +48,22 @@ def confirm(yes: bool, question: str) -> None:
         return
     if not sys.stdin.isatty():
         raise Unusable("this changes the ledger and nobody can be asked: add --yes")
-    click.confirm(question, abort=True)
+    try:
+        answered = click.confirm(question, err=True)
+    except click.Abort as abort:
+        if isinstance(abort.__context__, KeyboardInterrupt):
+            raise
+        answered = False  # the end of what is typed
+    if not answered:
+        raise Refused("nothing was changed")
 
 
 @contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar; the function given takes how much is done, and of how much."""
     # Around the escaping: the bar draws with control sequences of its own.
-    with click.progressbar(length=1, label=label, file=sys.__stderr__) as bar:
+    shown = cast("TextIO", Lossy(sys.__stderr__ or sys.stderr))
+    with click.progressbar(length=1, label=label, file=shown) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.length = max(total, 1)

@@ -6,7 +6,7 @@ import click
 
 from tally.cli.errors import Refused
 from tally.cli.ledger import on_ledger
-from tally.cli.options import confirm, example, json_option, print_result, yes_option
+from tally.cli.options import confirm, example, json_option, key_option, print_result, yes_option
 
 if TYPE_CHECKING:
     from tally.ledger.database import Database
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog=example("tally reset --yes --json"))
-@click.option("--key", help="Reset once, however often this is run.")
+@key_option("Reset once, however often this is run.")
 @yes_option
 @json_option
 def reset(key: str | None, yes: bool, as_json: bool) -> None:

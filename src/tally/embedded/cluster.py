@@ -101,9 +101,12 @@ def access_files(data: DataDirectory) -> dict[str, str]:
     named = user_name(os.geteuid()) is not None
     rules.append(f"local all all {'peer map=tally' if named else 'trust'}")
     names = {user_name(uid) for uid in (0, os.geteuid(), data.account.uid)}
+    # Before PostgreSQL 16 `all` is but a name.
+    roles = ("all", SUPERUSER)
+    maps = [f'tally "{name}" {role}' for name in sorted(filter(None, names)) for role in roles]
     return {
         "pg_hba.conf": "".join(f"{rule}\n" for rule in rules),
-        "pg_ident.conf": "".join(f'tally "{name}" all\n' for name in sorted(filter(None, names))),
+        "pg_ident.conf": "".join(f"{line}\n" for line in maps),
     }
 
 

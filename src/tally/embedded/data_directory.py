@@ -10,15 +10,20 @@ permissions of a directory that it did not make.
 import fcntl
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from tally.embedded.accounts import NOBODY, SERVER, Account, first_closed
+from tally.embedded.accounts import NOBODY, SERVER, Account, first_closed, make_directory
 from tally.embedded.error import EmbeddedError
 
 SHARED = Path("/var/lib/tally")
-_OUR_NAMES: Final = frozenset({"lock", "cluster.new", "run"})
+# In a directory that was asked for, the name of its fallback: it stays when a parent is renamed.
+_ELSEWHERE: Final = "kept-in"
+_FALLBACK: Final = re.compile(r"data-[0-9a-f]{16}")
+_SERVES: Final = "serves"
+_OUR_NAMES: Final = frozenset({"lock", "cluster.new", "run", _ELSEWHERE})
 _MOUNT_NAMES: Final = frozenset({"lost+found"})  # an empty disk's own directory
 
 
@@ -49,10 +54,11 @@ def find_data_directory(path: Path) -> DataDirectory:
     path = path.resolve()
     if os.geteuid() != 0:
         return DataDirectory(path, Account(os.geteuid(), os.getegid()))
-    for candidate in (path, _fallback(path)):
+    fallback = _fallback(path)
+    for candidate in (path, fallback):
         if (candidate / "cluster").is_dir():
             return _with_cluster(candidate)
-    chosen = path if first_closed(path, SERVER) is None else _fallback(path)
+    chosen = path if first_closed(path, SERVER) is None else fallback
     return DataDirectory(chosen, SERVER)
 
 
@@ -77,7 +83,19 @@ def _with_cluster(path: Path) -> DataDirectory:
 
 
 def _fallback(path: Path) -> Path:
-    return SHARED / f"data-{digest(path)}"
+    try:
+        name = (path / _ELSEWHERE).read_text()
+    except OSError:
+        name = ""
+    return SHARED / (name if _FALLBACK.fullmatch(name) else f"data-{digest(path)}")
+
+
+def note_fallback(path: Path, fallback: Path) -> None:
+    """Leave word, where data was asked for, of where it is: so it is found under another path."""
+    make_directory(path, 0o711)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    with os.fdopen(os.open(path / _ELSEWHERE, flags, 0o644), "w") as file:
+        file.write(fallback.name)
 
 
 def digest(path: Path) -> str:
@@ -87,9 +105,10 @@ def digest(path: Path) -> str:
 
 def check_content(data: DataDirectory) -> None:
     """Refuse a directory of somebody else's things."""
+    names = {entry.name for entry in data.path.iterdir()} if data.path.exists() else set()
+    # Asked last: another process may be making it.
     if data.version_file.exists():
         return
-    names = {entry.name for entry in data.path.iterdir()} if data.path.exists() else set()
     foreign = sorted(names - _OUR_NAMES - _MOUNT_NAMES)
     if foreign:
         raise EmbeddedError(
@@ -98,22 +117,57 @@ def check_content(data: DataDirectory) -> None:
         )
 
 
-def take_lock(path: Path) -> int:
+class Holder(NamedTuple):
+    """Who has a data directory: its process id, and whether it serves others or only itself."""
+
+    pid: str
+    serves: bool
+
+
+class InUse(EmbeddedError):
+    """Another process has the data directory."""
+
+    def __init__(self, path: Path, holder: Holder) -> None:
+        super().__init__(
+            f"data directory {path} is in use by process {holder.pid}; stop it or set "
+            "TALLY_DATA_DIR to another directory"
+        )
+        self.holder = holder
+
+
+def take_lock(path: Path, *, serves: bool) -> int:
     """Lock a data directory; the kernel lets go of the open file returned when this process ends.
 
-    Raises EmbeddedError while another process holds the lock.
+    `serves` is for whoever lets other processes use its server. Raises InUse.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
     lock = os.open(path / "lock", flags, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
+        holder = _holder(lock)
         os.close(lock)
-        raise EmbeddedError(
-            f"data directory {path} is in use by process {holder}; stop it or set TALLY_DATA_DIR "
-            "to another directory"
-        ) from None
+        raise InUse(path, holder) from None
     os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    os.pwrite(lock, f"{os.getpid()}\n{_SERVES if serves else ''}\n".encode(), 0)
     return lock
+
+
+def lock_holder(path: Path) -> Holder | None:
+    """Find who has the lock of a data directory."""
+    try:
+        lock = os.open(path / "lock", os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder(lock)
+    finally:
+        os.close(lock)
+    return None
+
+
+def _holder(lock: int) -> Holder:
+    pid, _, how = os.pread(lock, 64, 0).decode(errors="replace").partition("\n")
+    return Holder(pid or "unknown", how.strip() == _SERVES)

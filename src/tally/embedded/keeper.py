@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from tally.embedded.error import EmbeddedError
 from tally.embedded.postgres import Server
@@ -36,10 +36,14 @@ class Keeper:
             text=True,
             start_new_session=True,  # a terminal's Ctrl-C is for the one that asked
         )
-        line = self._process.stdout.readline() if self._process.stdout else ""
-        said = json.loads(line or '{"error": "the process that keeps PostgreSQL ended at once"}')
+        said: dict[str, Any] = {"error": "the process that keeps PostgreSQL ended at once"}
+        try:
+            line = self._process.stdout.readline() if self._process.stdout else ""
+            said = json.loads(line) if line else said
+        finally:
+            if "error" in said:  # or this process is told to end
+                self._process.communicate(_STOP, timeout=_STOP_SECONDS)
         if "error" in said:
-            self._process.communicate(timeout=_STOP_SECONDS)
             raise EmbeddedError(said["error"])
         self.server = Server(Path(said["directory"]), Path(said["sockets"]), said["pid"], None)
         self._stopping = False
@@ -75,18 +79,31 @@ class Keeper:
 def main(directory: str) -> None:
     """Keep the server until stdin says to stop it or ends."""
     # A service manager may ask a whole group to stop: services then still need the database.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    # Which a shell lets its background ignore, and `_listen` needs.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=_listen, name="keeper-listener", daemon=True).start()
     try:
         with Supervisor(Path(directory), _notice) as supervisor:
             server = supervisor.server
             _say(directory=str(server.directory), sockets=str(server.sockets), pid=server.pid)
-            if sys.stdin.read() != _STOP:
-                # The parent died. The lock must be free at once, for whoever starts again; the
-                # kernel shuts PostgreSQL down with this process. A death signal would not come:
-                # a parent that gave up root may send none to root (prctl(2), kill(2)).
-                os._exit(1)
+            while True:
+                signal.pause()
     except EmbeddedError as error:
         _say(error=str(error))
+    except KeyboardInterrupt:
+        pass  # by `_listen`; what was begun is stopped
+
+
+def _listen() -> None:
+    if sys.stdin.read() == _STOP:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        return
+    # The parent died. The lock must be free at once, for whoever starts again; the kernel shuts
+    # PostgreSQL down with this process. A death signal would not come: a parent that gave up root
+    # may send none to root (prctl(2), kill(2)).
+    os._exit(1)
 
 
 def _say(**fields: object) -> None:

@@ -7,13 +7,13 @@ import errno
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
-from tally.embedded.accounts import make_directory
-from tally.embedded.binaries import check_version, find_binaries, reachable_binaries
+from tally.embedded.accounts import make_directory, user_name
+from tally.embedded.binaries import check_version, find_binaries, made_by, reachable_binaries
 from tally.embedded.cluster import (
     DATABASE,
     SETTINGS,
@@ -25,8 +25,11 @@ from tally.embedded.cluster import (
 )
 from tally.embedded.data_directory import (
     DataDirectory,
+    InUse,
     check_content,
     find_data_directory,
+    lock_holder,
+    note_fallback,
     take_lock,
 )
 from tally.embedded.error import EmbeddedError
@@ -39,7 +42,17 @@ from tally.embedded.postmaster import (
 )
 from tally.embedded.socket_directory import PORT, make_socket_directory
 
-__all__ = ["DATABASE", "SETTINGS", "SUPERUSER", "EmbeddedError", "Server", "running", "start"]
+__all__ = [
+    "DATABASE",
+    "SETTINGS",
+    "SUPERUSER",
+    "EmbeddedError",
+    "InUse",
+    "Server",
+    "running",
+    "start",
+    "version_of",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -94,27 +107,37 @@ class Server:
             self._postmaster.stop()
 
 
-def start(directory: Path, notice: Callable[[str], None] = _log.info) -> Server:
+def start(
+    directory: Path,
+    notice: Callable[[str], None] = _log.info,
+    *,
+    serves: bool = True,
+    binaries: Path | None = None,
+) -> Server:
     """Start the server of a data directory, creating directory, cluster and database where missing.
 
-    `notice` gets one line when files had to be put elsewhere. The server is stopped by
+    `notice` gets a line when files had to be put elsewhere, and when a command's server has to be
+    waited for. `serves` lets other processes use the server; else they wait for its end. `binaries`
+    are the programs that made the data, where those are not the wheel's. The server is stopped by
     `Server.stop` or by the end of this process. Raises EmbeddedError.
     """
     with _explained(directory):
-        binaries = find_binaries()
         data = find_data_directory(directory)
         check_content(data)
-        check_version(data)
-        if os.geteuid() == 0:
-            binaries = reachable_binaries(binaries, data.account, notice)
-            if data.path != directory.resolve():
-                notice(
-                    f"data is kept in {data.path}, because user id {data.account.uid}, "
-                    f"which PostgreSQL runs as, can't enter {directory}"
-                )
+        if binaries is None:
+            binaries = find_binaries()
+            check_version(data)
         make_directory(data.path, 0o711 if os.geteuid() == 0 else 0o700)
-        lock = take_lock(data.path)
+        lock = take_lock(data.path, serves=serves)
         try:
+            if os.geteuid() == 0:
+                binaries = reachable_binaries(binaries, data.account, notice)
+                if data.path != directory.resolve():
+                    note_fallback(directory.resolve(), data.path)
+                    notice(
+                        f"data is kept in {data.path}, because user id {data.account.uid}, "
+                        f"which PostgreSQL runs as, can't enter {directory}"
+                    )
             return _start_locked(data, binaries, lock)
         except BaseException:
             os.close(lock)
@@ -122,13 +145,28 @@ def start(directory: Path, notice: Callable[[str], None] = _log.info) -> Server:
 
 
 def running(directory: Path) -> Server | None:
-    """Find the server that another process runs on this data directory. Raises EmbeddedError."""
+    """Find the server that another process runs on this data directory, and lets others use.
+
+    Raises EmbeddedError.
+    """
     with _explained(directory):
         data = find_data_directory(directory)
+        holder = lock_holder(data.path)
+        if holder is None or not holder.serves:
+            return None
         found = read_pid_file(data.cluster)
     if found is None or not found.ready or not is_postmaster(found.pid, data.cluster):
         return None
     return Server(data.path, found.sockets, found.pid, None)
+
+
+def version_of(directory: Path) -> int | None:
+    """Tell which PostgreSQL made the data in a directory; None without any. Raises EmbeddedError.
+
+    Creates nothing.
+    """
+    with _explained(directory):
+        return made_by(find_data_directory(directory))
 
 
 @contextmanager
@@ -141,11 +179,22 @@ def _explained(directory: Path) -> Iterator[None]:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             hint = f"free some disk space or {hint}"
         elif error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-            hint = f"make it writable for user id {os.geteuid()} or {hint}"
+            owner = _owner(error.filename or directory)
+            hint = f"{owner}make it writable for user id {os.geteuid()} or {hint}"
         where = "" if str(error.filename) in {"None", str(directory)} else f" at {error.filename}"
         raise EmbeddedError(
             f"data directory {directory} can't be used: {error.strerror or error}{where}; {hint}"
         ) from error
+
+
+def _owner(path: Path) -> str:
+    """Say whose the path is, or the nearest of its parents that can be seen."""
+    for it in (Path(path), *Path(path).parents):
+        with suppress(OSError):
+            owner = it.stat().st_uid
+            named = user_name(owner) or f"user id {owner}"
+            return "" if owner == os.geteuid() else f"{it} belongs to {named}: "
+    return ""
 
 
 def _start_locked(data: DataDirectory, binaries: Path, lock: int) -> Server:

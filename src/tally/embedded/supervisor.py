@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from tally.embedded import postgres
+from tally.embedded.sharing import start_serving
 
 # Between two tries to start a server that does not start.
 _RETRY_SECONDS: Final = 1.0
@@ -22,7 +23,7 @@ class Supervisor:
 
         `notice` gets, in another thread, a line for each end and for each start that fails.
         """
-        self.server = postgres.start(directory, notice)
+        self.server = start_serving(directory, notice)
         self.starts = 1
         self._directory = directory
         self._notice = notice

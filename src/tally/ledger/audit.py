@@ -63,18 +63,22 @@ async def audit(
     try:
         with unavailable_if_lost():
             connection = await database.connect()
-            # Each numeric comes as text, from which units are made faster than from a Decimal.
-            await connection.set_type_codec(
-                "numeric", schema="pg_catalog", encoder=str, decoder=_units, format="text"
-            )
             async with connection.transaction(isolation="repeatable_read", readonly=True):
-                return await _audit(connection, progress)
+                return await audit_within(connection, progress)
     finally:
         if connection is not None:
             connection.terminate()
 
 
-async def _audit(connection: Any, progress: Callable[[int, int], None]) -> Report:  # noqa: ANN401
+async def audit_within(
+    connection: Any,  # noqa: ANN401 - asyncpg is untyped
+    progress: Callable[[int, int], None] = lambda checked, total: None,
+) -> Report:
+    """Audit what a transaction of the connection sees; after it, numerics come in whole units."""
+    # Each numeric comes as text, from which units are made faster than from a Decimal.
+    await connection.set_type_codec(
+        "numeric", schema="pg_catalog", encoder=str, decoder=_units, format="text"
+    )
     total = await connection.fetchrow(_TOTAL)
     resets = await connection.fetch(_RESETS)
     moves = await connection.fetch(_MOVES)

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
+from functools import cached_property
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import text
@@ -79,23 +80,36 @@ class Database:
         # How often PostgreSQL warned that a commit may be durable on no standby, as somebody
         # cancelled its wait: to the client it looks like any other.
         self.ended_waits = 0
-        self.engine: AsyncEngine = create_async_engine(
+        self._connections = connections
+
+    @cached_property
+    def engine(self) -> AsyncEngine:
+        """The pool, made once it is needed: an adder that only adds never needs it."""
+        return create_async_engine(
             "postgresql+asyncpg://",
             async_creator=self.connect,
-            pool_size=connections,
+            pool_size=self._connections,
             max_overflow=0,
-            pool_timeout=timeout,
+            pool_timeout=self.timeout,
             pool_use_lifo=True,
             # An error is shown and logged.
             hide_parameters=True,
         )
-        self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @cached_property
+    def _autocommit(self) -> AsyncEngine:
+        return self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def connect(self) -> Any:  # noqa: ANN401 - asyncpg is untyped
         """Open a connection of asyncpg's own."""
         connection = await self._sessions.open()
         connection.add_log_listener(self._note_warning)
         return connection
+
+    @property
+    def host(self) -> tuple[str, int | None]:
+        """The host, and its port, that was connected to last."""
+        return self._sessions.hosts.last
 
     def _note_warning(self, connection: Any, message: Any) -> None:  # noqa: ANN401
         # By the place in PostgreSQL's source, since messages are translated.

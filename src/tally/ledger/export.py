@@ -1,12 +1,12 @@
 """Exporting every current entry as CSV or as lines of JSON (NDJSON)."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Literal
+from typing import Any, Final
 
+from tally.files.options import FileFormat
 from tally.ledger.database import Database
 from tally.ledger.failures import Unavailable, unavailable_if_lost
-
-FileFormat = Literal["csv", "ndjson"]
+from tally.ledger.reader import BEHIND
 
 CSV_HEADER: Final = b"id,value,sum_after,added_at\n"
 # Entries that one statement reads: less than a megabyte of lines.
@@ -16,6 +16,7 @@ _ENTRIES: Final = """
            to_char(added_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS added_at
       FROM tally.entry WHERE id > {after} AND id <= {through} ORDER BY id
 """
+_EXTENT: Final = f"SELECT cleared_through, last_id, {BEHIND} FROM tally.total"  # noqa: S608
 # Nothing in such a line has to be escaped, in JSON or in COPY's text format.
 _NDJSON: Final = f"""
     SELECT format('{{{{"id":%s,"value":"%s","sum_after":"%s","added_at":"%s"}}}}',
@@ -28,11 +29,15 @@ async def export(
     database: Database,
     form: FileFormat,
     write: Callable[[bytes], Awaitable[None]],
+    begin: Callable[[float | None], None] = lambda behind: None,
     bounds: tuple[int, int] | None = None,
 ) -> None:
     """Write every current entry, or those after one id up to another; oldest first.
 
-    Entries never change and their ids have no gaps, so those up to the last id of one moment are
+    Before the first write `begin` is told how many seconds that moment may be behind, at most, or
+    None where the ledger itself is read.
+
+    Entries never change and their ids have no gaps, so those up to the last id of that moment are
     the moment's entries, whenever they are read: each page is a statement of its own, and a reader
     that takes hours keeps no snapshot open. Memory stays bounded by a page. Raises `Unavailable`,
     which after the first write means that the rest is missing, and whatever `write` raises.
@@ -40,9 +45,9 @@ async def export(
     query, copied_as = (_ENTRIES, "csv") if form == "csv" else (_NDJSON, "text")
     connection = await _read(database.connect())
     try:
-        after, last = bounds or await _read(
-            connection.fetchrow("SELECT cleared_through, last_id FROM tally.total")
-        )
+        cleared_through, last_id, behind = await _read(connection.fetchrow(_EXTENT))
+        begin(behind)
+        after, last = bounds or (cleared_through, last_id)
         if form == "csv":
             await write(CSV_HEADER)
         while after < last:

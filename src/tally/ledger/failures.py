@@ -17,7 +17,7 @@ _LOSSES: Final = (
     *("24", "25", "26", "34", "40", "42P03", "42P05", "55000", "55006", "72"),
 )
 # No other connection serves until somebody mends it: the password, the database, or the ledger and
-# the rights in it.
+# privileges.
 _REFUSALS: Final = ("0L", "0P", "28", "3D", "3F", "42")
 # Answers after which a transaction may still have been committed: of a connection that fails, and
 # 40003, statement_completion_unknown. A pooler gives the former for the server's.

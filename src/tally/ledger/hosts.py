@@ -39,6 +39,11 @@ class Hosts:
         attributes = self._given.get("target_session_attrs", "any")
         self._wanted = ("standby", "any") if attributes == "prefer-standby" else (attributes,)
 
+    @property
+    def last(self) -> tuple[str, int | None]:
+        """The one that answered last."""
+        return self._hosts[0]
+
     async def connect(self, settings: Mapping[str, str], seconds: float) -> Any:  # noqa: ANN401
         """Log in within so many seconds, of which each host gets its share: one may be frozen.
 

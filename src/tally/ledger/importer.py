@@ -1,174 +1,147 @@
-"""Importing a file of values: check all before storing any, and count them exactly once.
+"""Importing a file that was checked: in batches, each of which counts exactly once.
 
 A file is known by its content, and so are the keys of its batches: an import that was broken off
 goes on where it stopped, and one that is run again adds nothing.
 """
 
 import asyncio
-import csv
-import hashlib
-import itertools
-import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
-from tally.amount import Amount, InvalidAmount, parse_number, parse_text
-from tally.ledger.export import FileFormat
-from tally.ledger.writer import MAX_BATCH_VALUES, Added, Key, Writer
+from tally.amount import Amount
+from tally.ledger.database import Database, Unavailable
+from tally.ledger.replay import recall
+from tally.ledger.writer import Added, Key, KeyReused, SumOutOfRange, Writer
 
 # One is committed while the next is prepared.
 _IN_FLIGHT: Final = 3
-_BLOCK: Final = 1 << 20
-# csv's own bound on a field, which would otherwise be the only limit on a line.
-_MAX_LINE: Final = 1 << 20
+
+Keyed = tuple[Key, Sequence[Amount]]
+"""Values that are added together, and their key."""
 
 
-class InvalidFile(ValueError):
-    """A line can't be added; the message names the file, the line, the field and the rule."""
+@dataclass(slots=True)
+class Counted:
+    """How many values count, their sum, and the newest of their entries."""
+
+    count: int = 0
+    sum: int = 0
+    last_id: int = 0
+
+    def take(self, values: Sequence[Amount], last_id: int) -> None:
+        self.count += len(values)
+        self.sum += sum(values)
+        self.last_id = max(self.last_id, last_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """A file whose every value may be added: how many there are, and its content's digest."""
-
-    path: Path
-    form: FileFormat
-    count: int
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Imported:
-    """What an import did; `already` of the `count` values had been counted before."""
+    """What an import added, and what it met that was counted before."""
 
-    count: int
-    already: int
-    last: Added
+    added: Counted = field(default_factory=Counted)
+    already: Counted = field(default_factory=Counted)
 
-
-class _Number(str):
-    __slots__ = ()
-
-
-def check_file(path: Path, form: FileFormat) -> Checked:
-    """Read every value; raise `InvalidFile` for the first that can't be added."""
-    count = sum(1 for _ in _values(path, form))
-    if count == 0:
-        raise InvalidFile(f"{path}: holds no values")
-    digest = hashlib.sha256(form.encode())
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return Checked(path, form, count, digest.hexdigest())
+    @property
+    def count(self) -> int:
+        return self.added.count + self.already.count
 
 
-async def import_file(
-    writer: Writer, checked: Checked, *, label: str = "", progress: Callable[[int, int], None]
-) -> Imported:
-    """Add a checked file's values in batches; `progress` gets how many are stored, and of how many.
+class Stopped(Exception):
+    """An import did not come to its end; what is done until then counts, and it can go on."""
 
-    `label` makes the same content count once more. Raises what `Writer.add` raises; the batches
-    stored until then are recognized next time.
+    def __init__(self, reason: Exception, done: Imported) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+        self.done = done
+
+
+class CountedOtherwise(Exception):
+    """What was counted before said something else; nothing was stored."""
+
+
+def batch_keys(batches: Iterable[Sequence[Amount]], digest: str, label: str) -> Iterator[Keyed]:
+    """Give each batch of a file its key; a label makes the same content count once more."""
+    for number, values in enumerate(batches):
+        yield Key.of(f"file {digest} {label} {number}", values, batch=True), values
+
+
+async def counted_before(database: Database, batches: Iterable[Keyed]) -> Counted:
+    """Tell how much of a file is counted; raise `CountedOtherwise` if that said something else."""
+    counted = Counted()
+    for key, values in batches:
+        answer = (await recall(database, [key.key])).get(key.key)
+        if answer is not None and answer.body.hex != key.body:
+            raise CountedOtherwise("this was counted before, and said something else")
+        if answer is not None:
+            counted.take(values, answer.last_id)
+    return counted
+
+
+async def import_keyed(
+    writer: Writer,
+    chunks: Iterable[Iterable[Keyed]],
+    done: Imported,
+    progress: Callable[[int], None],
+) -> None:
+    """Add what has keys, a chunk after the other, and take it to what is done.
+
+    `progress` gets how many values count. Raises `Stopped`.
     """
-    done = already = 0
-    last: Added | None = None
-    waiting: list[tuple[asyncio.Task[Added], int]] = []
+    waiting: deque[_Chunk] = deque()
 
-    async def finish_first() -> None:
-        nonlocal done, already, last
-        task, size = waiting.pop(0)
-        last = await task
-        already += size if last.replayed else 0
-        done += size
-        progress(done, checked.count)
+    async def finish_first() -> Exception | None:
+        chunk = waiting.popleft()
+        await chunk.finished
+        progress(done.count)
+        return chunk.error
 
-    try:
-        for number, values in enumerate(_batches(_values(checked.path, checked.form))):
-            key = Key.of(f"file {checked.digest} {label} {number}", values, batch=True)
-            waiting.append((asyncio.create_task(writer.add(values, key)), len(values)))
-            # Lets the writer send this batch while the next is read.
-            await asyncio.sleep(0)
-            if len(waiting) == _IN_FLIGHT:
-                await finish_first()
-        while waiting:
-            await finish_first()
-    finally:
-        for task, _ in waiting:
-            task.cancel()
-    if last is None:
-        raise InvalidFile(f"{checked.path}: was emptied meanwhile")
-    return Imported(checked.count, already, last)
+    error = None
+    for chunk in chunks:
+        waiting.append(_Chunk(done))
+        waiting[-1].send(writer, chunk)
+        # Lets the writer send this chunk while the next is read.
+        await asyncio.sleep(0)
+        if len(waiting) == _IN_FLIGHT:
+            error = await finish_first()
+        if error is not None:
+            break
+    while waiting:
+        # Those that were sent meanwhile may be stored, whatever became of the first.
+        later = await finish_first()
+        error = error or later
+    if isinstance(error, KeyReused | SumOutOfRange | Unavailable):
+        raise Stopped(error, done) from error
+    if error is not None:
+        raise error
 
 
-def _batches(values: Iterator[Amount]) -> Iterator[list[Amount]]:
-    while batch := list(itertools.islice(values, MAX_BATCH_VALUES)):
-        yield batch
+class _Chunk:
+    """Adds that are sent together; `finished` when each has its answer, `error` the first error."""
 
+    def __init__(self, done: Imported) -> None:
+        self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.error: Exception | None = None
+        self._done = done
+        self._left = 1
 
-def _values(path: Path, form: FileFormat) -> Iterator[Amount]:
-    lines = _csv_values(path) if form == "csv" else _ndjson_values(path)
-    for line, field, value in lines:
-        try:
-            yield parse_number(value) if isinstance(value, _Number) else parse_text(value)
-        except InvalidAmount as error:
-            raise InvalidFile(f"{path}, line {line}: {field} {error}") from None
+    def send(self, writer: Writer, requests: Iterable[Keyed]) -> None:
+        for key, values in requests:
+            self._left += 1
+            writer.submit(values, key, partial(self._finish, values))
+        self._count_down()
 
+    def _finish(self, values: Sequence[Amount], outcome: Added | Exception) -> None:
+        if isinstance(outcome, Added):
+            counted = self._done.already if outcome.replayed else self._done.added
+            counted.take(values, outcome.last_id)
+        else:
+            self.error = self.error or outcome
+        self._count_down()
 
-def _csv_values(path: Path) -> Iterator[tuple[int, str, str]]:
-    """Read the column named `value`, or the first one where no header names it."""
-    csv.field_size_limit(_MAX_LINE)
-    # utf-8-sig drops the mark that spreadsheets put first.
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True)
-        column, names = 0, ["value"]
-        try:
-            for row in reader:
-                if not row:
-                    continue
-                if reader.line_num == 1 and _is_header(row):
-                    names = [name.strip() for name in row]
-                    lowered = [name.lower() for name in names]
-                    column = lowered.index("value") if "value" in lowered else 0
-                    continue
-                if column >= len(row):
-                    raise InvalidFile(f"{path}, line {reader.line_num}: the value is missing")
-                yield reader.line_num, names[column], row[column].strip()
-        except csv.Error as error:
-            raise InvalidFile(f"{path}, line {reader.line_num}: is not CSV ({error})") from None
-        except UnicodeDecodeError:
-            raise InvalidFile(f"{path}: is not text in UTF-8") from None
-
-
-def _is_header(row: list[str]) -> bool:
-    """Tell names from values: a header names a column `value`, or is text without any digit."""
-    names = [cell.strip().lower() for cell in row]
-    return "value" in names or not any(letter.isdigit() for name in names for letter in name)
-
-
-def _ndjson_values(path: Path) -> Iterator[tuple[int, str, str]]:
-    """Read a number, a string or {"value": ...} from each line."""
-    decoder = json.JSONDecoder(parse_float=_Number, parse_int=_Number, parse_constant=_constant)
-    with path.open("rb") as file:
-        number = 0
-        while line := file.readline(_MAX_LINE):
-            number += 1
-            text = line.strip(b" \t\r\n").removeprefix(b"\xef\xbb\xbf")
-            if not text:
-                continue
-            try:
-                value = decoder.decode(text.decode())
-            except (ValueError, RecursionError):
-                raise InvalidFile(f"{path}, line {number}: is not JSON in UTF-8") from None
-            if isinstance(value, dict):
-                if "value" not in value:
-                    raise InvalidFile(f"{path}, line {number}: the field value is missing")
-                value = value["value"]
-            if not isinstance(value, str):
-                raise InvalidFile(f"{path}, line {number}: value must be a number or a string")
-            yield number, "value", value
-
-
-def _constant(name: str) -> object:
-    raise ValueError(name)
+    def _count_down(self) -> None:
+        self._left -= 1
+        if not self._left:
+            self.finished.set_result(None)

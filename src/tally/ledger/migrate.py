@@ -43,7 +43,7 @@ async def migrate(
     """
     with unavailable_if_lost():
         async with database.engine.connect() as connection, _unblocked(database, connection):
-            await _lock(connection)
+            await lock(connection)
             before = await current_revision(connection)
             if before != REVISION:
                 await connection.run_sync(upgrade)
@@ -54,7 +54,7 @@ async def migrate(
     return before != REVISION
 
 
-async def _lock(connection: AsyncConnection) -> None:
+async def lock(connection: AsyncConnection) -> None:
     """Keep other migrations away until the transaction ends.
 
     By a table's lock, which needs a right that only the owner has: an advisory lock is anybody's.

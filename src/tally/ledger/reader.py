@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import Float, literal_column, select, text
+from sqlalchemy import Float, literal_column, select, text, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tally.amount import Amount
@@ -34,6 +34,9 @@ from tally.ledger.single_flight import SingleFlight
 
 # Resets and undos that a picture marks.
 MARKS: Final = 64
+# Entries of a page of the list.
+LISTED: Final = 20
+_MAY_READ_ENTRIES: Final = "SELECT has_table_privilege('tally.entry', 'SELECT')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,14 @@ TOP: Final = Position()
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """Entries, newest first; `behind` as a total's."""
+
+    entries: list[Entry]
+    behind: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """What the display's page shows, all of one moment.
 
@@ -104,7 +115,9 @@ class Reader:
         self.total = SingleFlight(lambda: database.run(read_total, one_statement=True))
         self._recent = {name: (Recent(span), asyncio.Lock()) for name, span in SPANS.items()}
 
-    async def overview(self, wanted: Range, place: Position, limit: int) -> Overview:
+    async def overview(
+        self, wanted: Range = NO_RANGE, place: Position = TOP, limit: int = LISTED
+    ) -> Overview:
         """Read what the page shows; `limit` is in entries."""
 
         async def work(connection: AsyncConnection) -> Overview:
@@ -133,24 +146,24 @@ class Reader:
 
         return await self._database.run(work)
 
-    async def entries(
+    async def page(
         self,
         before: int | None,
         limit: int,
         after: int | None = None,
         wanted: Range = NO_RANGE,
-    ) -> list[Entry]:
+    ) -> Page:
         """Read entries, newest first: those below `before`, or right above `after`.
 
         The current ones, or where a range of time is wanted all of that.
         """
 
-        async def work(connection: AsyncConnection) -> list[Entry]:
+        async def work(connection: AsyncConnection) -> Page:
             if wanted == NO_RANGE:
-                return await _read_entries(connection, None, (after, before), limit)
+                return await _read_page(connection, None, (after, before), limit)
             await _of_one_moment(connection)
             bounds = await read_bounds(connection, *_times_of(wanted))
-            return await _read_entries(connection, bounds, (after, before), limit)
+            return await _read_page(connection, bounds, (after, before), limit)
 
         return await self._database.run(work, one_statement=wanted == NO_RANGE)
 
@@ -159,6 +172,19 @@ class Reader:
         return await self._database.run(
             lambda connection: read_bounds(connection, *_times_of(wanted))
         )
+
+    async def added_at(self, entry_id: int) -> datetime | None:
+        """Tell when an entry was added, cleared or not.
+
+        None where it was purged, or where the role may not read entries.
+        """
+
+        async def work(connection: AsyncConnection) -> datetime | None:
+            if not await connection.scalar(text(_MAY_READ_ENTRIES)):
+                return None
+            return await connection.scalar(select(entry.c.added_at).where(entry.c.id == entry_id))
+
+        return await self._database.run(work)
 
     async def _overview(
         self, connection: AsyncConnection, wanted: Range, place: Position, limit: int
@@ -211,17 +237,9 @@ async def _moves_of(connection: AsyncConnection, history: History) -> list[Move]
     return [move for move in moves if history.since <= move.at <= history.until]
 
 
-# A standby that has replayed all it received is not behind, while its receiver runs: any role may
-# see that it does, and nothing else of it. Without, it is as old as the last commit it replayed.
-_BEHIND: Final = """
-    CASE WHEN NOT pg_is_in_recovery() THEN NULL
-         WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()
-              AND EXISTS (SELECT FROM pg_stat_wal_receiver WHERE pid IS NOT NULL) THEN 0
-         ELSE greatest(0, extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()))
-    END::float8
-"""
+BEHIND: Final = "CASE WHEN pg_is_in_recovery() THEN tally.behind_seconds() END"
 _TOTAL: Final = select(
-    total.c.sum, total.c["count"], total.c.last_id, literal_column(_BEHIND, Float)
+    total.c.sum, total.c["count"], total.c.last_id, literal_column(BEHIND, Float)
 )
 
 
@@ -230,12 +248,12 @@ async def read_total(connection: AsyncConnection) -> Total:
     return Total(*(await connection.execute(_TOTAL)).one())
 
 
-async def _read_entries(
+async def _read_page(
     connection: AsyncConnection,
     bounds: tuple[int, int] | None,
     between: tuple[int | None, int | None],
     limit: int,
-) -> list[Entry]:
+) -> Page:
     after, before = between
     if bounds is None:
         query = ENTRIES.where(entry.c.id > select(total.c.cleared_through).scalar_subquery())
@@ -246,6 +264,9 @@ async def _read_entries(
     if after is not None:
         query = query.where(entry.c.id > after)
     upwards = after is not None and before is None
-    order = entry.c.id if upwards else entry.c.id.desc()
-    entries = [Entry(*row) for row in await connection.execute(query.order_by(order).limit(limit))]
-    return entries[::-1] if upwards else entries
+    page = query.order_by(entry.c.id if upwards else entry.c.id.desc()).limit(limit).subquery()
+    # A row even where there is no entry.
+    age = select(literal_column(BEHIND, Float).label("behind")).subquery()
+    both = select(page, age).select_from(age.outerjoin(page, true())).order_by(page.c.id.desc())
+    rows = (await connection.execute(both)).all()
+    return Page([Entry(*row[:-1]) for row in rows if row.id is not None], rows[0].behind)

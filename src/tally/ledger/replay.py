@@ -1,6 +1,6 @@
 """Replaying answers: a request whose key was answered before gets its first answer again."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Row, text
@@ -12,8 +12,8 @@ from tally.ledger.database import Database
 from tally.ledger.schema import AmountType, array_literal, from_numeric
 
 _REPLAY: Final = "SELECT * FROM tally.recall($1)"
-_REPLAY_ONE: Final = text(
-    "SELECT first_id, last_id, sum, count AS count_then, value FROM tally.recall(:keys)"
+_RECALL: Final = text(
+    "SELECT key, body, first_id, last_id, sum, count AS count_then, value FROM tally.recall(:keys)"
 ).columns(sum=AmountType, value=AmountType)
 
 
@@ -38,13 +38,22 @@ def _first_answer(row: Any, key: Key | None) -> Added | KeyReused:  # noqa: ANN4
 
 async def replay_answer(database: Database, key: str) -> tuple[Added, Amount | None] | None:
     """Read what an add under this key did, with the value if it was one; None if there is none."""
-
-    async def work(connection: AsyncConnection) -> Row[Any] | None:
-        rows = await connection.execute(_REPLAY_ONE, {"keys": array_literal([digest(key)])})
-        return rows.one_or_none()
-
-    row = await database.run(work)
+    row = (await recall(database, [digest(key)])).get(digest(key))
     if row is None:
         return None
     value = row.value if row.first_id == row.last_id else None
     return Added(row.first_id, row.last_id, row.sum, row.count_then, replayed=True), value
+
+
+async def recall(database: Database, keys: Iterable[str]) -> dict[str, Row[Any]]:
+    """Read the first answers to those of the keys that have one, by key, once they are durable."""
+    listed = array_literal(keys)
+
+    async def work(connection: AsyncConnection) -> Sequence[Row[Any]]:
+        ended_waits = database.ended_waits
+        rows = (await connection.execute(_RECALL, {"keys": listed})).all()
+        database.require_waited(ended_waits)
+        return rows
+
+    # A statement by itself has waited when it ends.
+    return {row.key.hex: row for row in await database.run(work, one_statement=True)}

@@ -19,6 +19,7 @@ from tally.ledger.schema import MAX_ID, AmountType, reset, total
 MAX_LISTED: Final = 1000
 
 _RESET: Final = text("SELECT * FROM tally.reset_total(:key)").columns(sum=AmountType)
+_NOW: Final = text("SELECT pg_catalog.clock_timestamp()")
 _CONFIRM: Final = text("SELECT tally.confirm()")
 _UNDO: Final = text("SELECT * FROM tally.undo_reset(:id)").columns(sum=AmountType)
 
@@ -51,11 +52,15 @@ class Resets:
         Without a key one is made up, so that a lost connection can't reset twice.
         """
         key_digest = uuid.UUID(digest(key)) if key is not None else uuid.uuid4()
+        began: datetime | None = None
 
         async def work(connection: AsyncConnection) -> tuple[Reset, bool]:
+            nonlocal began
+            began = began or (await connection.execute(_NOW)).scalar_one()
             row = await change(connection, _RESET, {"key": key_digest})
             reset_id, cleared, count, at, replayed = row
-            return Reset(reset_id, cleared, count, at), replayed
+            # What an earlier try of this very call did, whose answer was lost, is no replay.
+            return Reset(reset_id, cleared, count, at), replayed and at < began
 
         try:
             return await self._database.run(work, changes=True)

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tally.ledger import rights
+from tally.ledger import grants
 from tally.ledger.schema import metadata
 
 # What each service, and a person who looks, may read and call; PostgreSQL refuses everything else.
@@ -22,13 +22,16 @@ READS: Final = {
     "tally_reset": "tally.total, tally.reset",
     "tally_operator": ", ".join(f"tally.{table.name}" for table in metadata.tables.values()),
 }
+# What any may call that reads: it changes nothing.
+AGE: Final = "behind_seconds"
 CALLS: Final = {
     "tally_adder": (
         *("register_writer", "add_batch", "settle_batch", "recall", "undo_entry", "free_total"),
+        AGE,
     ),
-    "tally_display": (),
-    "tally_reset": ("reset_total", "undo_reset", "confirm", "free_total"),
-    "tally_operator": (),
+    "tally_display": (AGE,),
+    "tally_reset": ("reset_total", "undo_reset", "confirm", "free_total", AGE),
+    "tally_operator": (AGE,),
 }
 ROLES: Final = tuple(READS)
 
@@ -87,16 +90,16 @@ async def ensure_roles(connection: AsyncConnection) -> list[str]:
             statements.append(f"GRANT {role} TO CURRENT_USER{how}")
     undone = [statement for statement in statements if not await _allowed(connection, statement)]
     for _ in range(2):  # who owned the schema is seen to have more once he does not
-        for right in await rights_beyond(connection):
-            await _allowed(connection, right.undo)
-    undone += [right.undo for right in await rights_beyond(connection)]
+        for privilege in await privileges_beyond(connection):
+            await _allowed(connection, privilege.undo)
+    undone += [privilege.undo for privilege in await privileges_beyond(connection)]
     await _close_to_public(connection, superuser=superuser)
     return undone + await _open_to_public(connection)
 
 
-async def rights_beyond(connection: AsyncConnection) -> list[rights.Right]:
+async def privileges_beyond(connection: AsyncConnection) -> list[grants.Privilege]:
     """Find what anybody may do to the ledger that is not listed here."""
-    return await rights.beyond(connection, ROLES, [it for role in ROLES for it in _listed(role)])
+    return await grants.beyond(connection, ROLES, [it for role in ROLES for it in _listed(role)])
 
 
 def _listed(role: str) -> Iterator[str]:

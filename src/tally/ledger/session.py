@@ -88,14 +88,14 @@ class Sessions:
         """`timeout` is the longest that opening one takes, in seconds."""
         self._url = url
         self._timeout = timeout
-        self._hosts = Hosts(url)
+        self.hosts = Hosts(url)
         # Each session has a name, by which its backend can be found.
         self._prefix = f"tally {uuid.uuid4().hex}"
         self._numbers = itertools.count(1)
         self._open: dict[str, Any] = {}
         self._opening = asyncio.Lock()
         self._first = _FIRST | _FIRST_17
-        self._refused: tuple[float, Exception] | None = None
+        self._failed: tuple[float, Exception | None] = (0.0, None)
 
     async def open(self) -> Any:  # noqa: ANN401 - asyncpg is untyped
         """Open a connection of asyncpg's own.
@@ -122,21 +122,26 @@ class Sessions:
             return connection
 
     async def _log_in_or_wait(self, name: str) -> Any:  # noqa: ANN401 - asyncpg is untyped
-        """Open a session, but ask a server that refuses no more than twice a second."""
-        if self._refused is not None and time.monotonic() < self._refused[0] + _REFUSED_SECONDS:
-            raise self._refused[1].with_traceback(None)
+        """Open a session, but leave a server that refuses, or does not answer, alone for a while.
+
+        Each login that is given up waits in its queue, and is ended only once it looks there.
+        """
+        until, error = self._failed
+        if error is not None and time.monotonic() < until:
+            raise error.with_traceback(None)
         try:
             return await self._log_in(name)
         except Exception as error:
-            if refusal(error) is not None:
-                self._refused = (time.monotonic(), error)
+            pause = self._timeout if isinstance(error, TimeoutError) else _REFUSED_SECONDS
+            if isinstance(error, TimeoutError) or refusal(error) is not None:
+                self._failed = (time.monotonic() + pause, error)
             raise
 
     async def _log_in(self, name: str) -> Any:  # noqa: ANN401 - asyncpg is untyped
         """Open a session of that name, with as much of what comes first as the server takes."""
         while True:
             try:
-                return await self._hosts.connect(
+                return await self.hosts.connect(
                     self._first | {"application_name": name}, self._timeout
                 )
             except asyncpg.UndefinedObjectError:

@@ -57,7 +57,7 @@ class Writer:
         self._batch: list[Request] = []
         self._batch_sent = False
         self._sent_at = 0.0
-        self._one_by_one = False
+        self._one_by_one: bool
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -295,7 +295,9 @@ class Writer:
                 # Kept at once, so that whatever fails now, the connection is closed.
                 self._connection = connection = await self._database.connect()
                 await connection.fetch(_REGISTER, self._id, timeout=self._database.timeout)
-                await connection.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
+                await connection.execute(
+                    f"SET lock_timeout = '{_LOCK_TIMEOUT}'", timeout=self._database.timeout
+                )
             except Exception as error:
                 if not is_connection_loss(error):
                     raise
@@ -316,6 +318,7 @@ class Writer:
 
     async def _expire(self) -> None:
         while True:
+            await self._wake.wait()  # where nothing waits, nothing wakes up ten times a second
             await asyncio.sleep(_EXPIRY_TICK)
             self._give_up(time.monotonic())
 

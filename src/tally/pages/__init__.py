@@ -100,6 +100,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
+        age=text.age,
         amount=text.amount,
         minus=text.minus,
         places=text.places,

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
+from math import ceil
 from typing import Final
 
 from markupsafe import Markup
@@ -89,6 +90,14 @@ def time(moment: datetime) -> Markup:
     return Markup(
         '<time datetime="{}"><span>{:%Y-%m-%d}</span> <span>{:%H:%M:%S}</span></time>'
     ).format(utc.isoformat().replace("+00:00", "Z"), utc, utc)
+
+
+def age(behind: float) -> str:
+    """Say how many seconds what a standby shows may be behind; the script writes the same."""
+    unit = _HOUR if behind >= _HOUR else _MINUTE if behind >= _MINUTE else 1
+    most = duration(ceil(behind / unit) * unit)
+    said = "up to date" if behind < 1 else f"up to {most} behind"
+    return f"Read from a standby, which is {said}."
 
 
 def duration(seconds: float) -> str:

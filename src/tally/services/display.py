@@ -1,6 +1,7 @@
 """The display: shows the values and their sum. Its role can only read."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from starlette.requests import Request
@@ -86,15 +87,13 @@ class Display(Service):
     async def _entries(self, request: Request) -> Response:
         names = ("before", "after", "limit", *RANGE)
         parameters = read_query(request.scope["query_string"], names)
-        entries = await self._reader.entries(
+        page = await self._reader.page(
             read_number(parameters, "before"),
             read_number(parameters, "limit", MAX_LIMIT) or USUAL_LIMIT,
             read_number(parameters, "after"),
             read_range(parameters),
         )
-        return JSONResponse(
-            {"entries": [representation.in_json(representation.entry(entry)) for entry in entries]}
-        )
+        return JSONResponse(representation.page(page))
 
     async def _changes(self, request: Request) -> Response:
         before, limit = read_page(request.scope["query_string"], most=MAX_LIMIT, usual=USUAL_LIMIT)
@@ -109,12 +108,19 @@ class Display(Service):
     async def _export(self, request: Request) -> Response:
         wanted = read_range(read_query(request.scope["query_string"], RANGE))
 
-        async def write_csv(write: Write, receive: Receive) -> None:
-            await self._write_csv(wanted, write)
+        def begin(behind: float | None) -> None:
+            if behind is not None:
+                stream.headers["tally-behind-seconds"] = str(round(behind, 3))
 
-        return Stream(write_csv, _EXPORT_HEADERS)
+        async def send(write: Write, receive: Receive) -> None:
+            await self._write_csv(wanted, write, begin)
 
-    async def _write_csv(self, wanted: Range, write: Write) -> None:
+        stream = Stream(send, _EXPORT_HEADERS)
+        return stream
+
+    async def _write_csv(
+        self, wanted: Range, write: Write, begin: Callable[[float | None], None]
+    ) -> None:
         if self._exports >= MAX_EXPORTS:
             raise Problem(503, "too many exports at once", retry_after=RETRY_AFTER)
         self._exports += 1
@@ -122,7 +128,7 @@ class Display(Service):
             async with asyncio.timeout(EXPORT_SECONDS):
                 await self._reader.total()  # waits while the database is away
                 bounds = None if wanted == NO_RANGE else await self._reader.bounds(wanted)
-                await export(self.database, "csv", write, bounds)
+                await export(self.database, "csv", write, begin, bounds)
         except TimeoutError:
             raise Problem(408, "the client takes the export too slowly") from None
         finally:

@@ -14,7 +14,7 @@ from tally.amount import format_amount
 from tally.ledger.database import Unavailable
 from tally.ledger.history import LONG_AGO, MICROSECOND, History
 from tally.ledger.listing import Entry, Move, Rows
-from tally.ledger.reader import NO_RANGE, TOP, Overview, Position, Range, Reader
+from tally.ledger.reader import LISTED, NO_RANGE, TOP, Overview, Position, Range, Reader
 from tally.ledger.recent import SPANS
 from tally.ledger.single_flight import SingleFlight
 from tally.pages.chart import Chart, Mark, Point
@@ -24,7 +24,6 @@ from tally.web.request import read_number
 from tally.web.response import PageResponse
 
 PATH: Final = path_of("display")
-LISTED: Final = 20
 _PLACES: Final = ("before", "entry", "at")
 # Of the width, so that the first step of all is seen to rise.
 _LEAD: Final = 50
@@ -90,7 +89,7 @@ class DisplayPage:
             return PageResponse(await self._read(view))
         except Unavailable:
             # Its script fills it as soon as it can.
-            return PageResponse.unavailable(_render(view, total=None, behind=None))
+            return PageResponse.unavailable(_render(view, total=None))
 
     async def _read(self, view: View) -> bytes:
         overview = await self._reader.overview(view.wanted, view.place, LISTED)
@@ -99,7 +98,6 @@ class DisplayPage:
         return _render(
             view,
             total=representation.total(total),
-            behind=total.behind,
             chart=chart if total.last_id else None,
             extremes=pages.extremes(chart) if chart.points else None,
             ended=total.last_id > 0,

@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 _TOTAL: Final = b"event: total\ndata: %b\n\n"
 _UNAVAILABLE: Final = b"event: unavailable\ndata: {}\n\n"
 # Browsers hide comments, and events without data, from pages (WHATWG HTML, 9.2.6).
-_HEARTBEAT: Final = b"event: heartbeat\ndata: {}\n\n"
+_HEARTBEAT: Final = b"event: heartbeat\ndata: %b\n\n"
 _HEADERS: Final = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-store",
@@ -138,7 +138,7 @@ class Events:
             if not self._viewers:
                 self._wanted.clear()
                 await self._wanted.wait()
-            state, message = await self._read_event()
+            state, message, beat = await self._read_event()
             now = time.monotonic()
             if state != shown and now - shown_at >= SEND_EVERY:
                 shown, shown_at, sent_at = state, now, now
@@ -152,16 +152,20 @@ class Events:
             if now - sent_at >= HEARTBEAT_EVERY:
                 sent_at = now
                 for viewer in self._viewers:
-                    viewer.send(viewer.message or _HEARTBEAT)
+                    viewer.send(viewer.message or beat)
             await asyncio.sleep(LOOK_EVERY)
 
-    async def _read_event(self) -> tuple[object, bytes]:
-        """Read what to send, and what of it is news: the age of a standby's total is not."""
+    async def _read_event(self) -> tuple[object, bytes, bytes]:
+        """Read what of the total is news, what to send of it, and what where nothing is.
+
+        The age of a standby's total is no news.
+        """
         try:
             total = await self._read()
         except Unavailable:
-            return _UNAVAILABLE, _UNAVAILABLE
-        return replace(total, behind=None), _TOTAL % representation.total_json(total)
+            return _UNAVAILABLE, _UNAVAILABLE, _HEARTBEAT % b"{}"
+        beat = _HEARTBEAT % representation.encode(representation.age(total.behind))
+        return replace(total, behind=None), _TOTAL % representation.total_json(total), beat
 
 
 async def _wait_until_gone(receive: Receive, viewer: _Viewer) -> None:

@@ -69,8 +69,10 @@ if __name__ == "__main__":
         # An empty variable counts as not set, as in tally.settings.
         check(
             sys.argv[1],
-            os.environ.get("TALLY_HOST") or "127.0.0.1",
-            int(os.environ.get("TALLY_PORT") or "8080"),
+            os.environ.get("TALLY_HOST", "").strip() or "127.0.0.1",
+            int(os.environ.get("TALLY_PORT", "").strip() or "8080"),
         )
-    except (NotHealthy, ValueError) as error:
+    except ValueError:
+        sys.exit("tally: TALLY_PORT must be a port")
+    except NotHealthy as error:
         sys.exit(f"tally: {error}")

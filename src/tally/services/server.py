@@ -43,7 +43,7 @@ def serve(
     listening: Callable[[], None] = lambda: None,
     ready: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT.
+    """Serve until SIGTERM, SIGINT or SIGHUP.
 
     `database_urls` gives each service's, by its name. `listening` is called once ports are open
     and files read, and may give up the rights that this took; `ready` is called with the services'
@@ -194,9 +194,10 @@ def _listen(settings: Settings) -> socket.socket:
     host, port = settings.host, settings.port
     try:
         return listen(host, port)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter for what can be no host's name
+        reason = getattr(error, "strerror", None) or "no such host"
         raise StartError(
-            f"{host}:{port} can't be served ({error.strerror}): stop what uses it or choose"
+            f"{host}:{port} can't be served ({reason}): stop what uses it or choose"
             f" another port, as in PORT={port % 65535 + 1} make run"
         ) from error
 

@@ -5,17 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tally.amount import (
-    TEXT_PATTERN,
-    Amount,
-    InvalidAmount,
-    parse_number,
-    parse_text,
-    read_matched,
-)
+from tally.amount import TEXT_PATTERN, Amount, InvalidAmount, parse_json, read_matched
 from tally.ledger.writer import MAX_BATCH_VALUES
 from tally.web.problem import refused
-from tally.web.request import Number, read_json, unknown
+from tally.web.request import read_json, unknown
 
 # The grammar of a plain {"value": ...}, written a second time for the fast path.
 _PLAIN_BODY: Final = re.compile(
@@ -67,10 +60,6 @@ def read_values(body: bytes) -> Values:
 
 def _read_value(value: object, field: str) -> Amount:
     try:
-        if isinstance(value, Number):
-            return parse_number(value)
-        if isinstance(value, str):
-            return parse_text(value)
+        return parse_json(value)
     except InvalidAmount as error:
         raise refused(error.rule, f"{field} {error}", field) from error
-    raise refused("wrong-type", f"{field} must be a number or a string", field)

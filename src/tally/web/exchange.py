@@ -29,7 +29,8 @@ class Connection(Protocol):
     """What an exchange needs of its connection."""
 
     def write(self, data: bytes) -> None: ...
-    def answered(self, *, keep_alive: bool, whole: bool) -> None: ...
+    def answered(self, *, keep_alive: bool) -> None: ...
+    def cut(self) -> None: ...
     def resume_reading(self) -> None: ...
     def default_lines(self) -> bytes: ...
     async def writable(self) -> None: ...
@@ -58,7 +59,7 @@ class Exchange:
         self.changed = asyncio.Event()
         self._connection = connection
         self._expects_continue = expects_continue
-        self._head: bytes | None = None
+        self._head: bytes
         self.begun = False
         self._complete = False
         self._chunked = False
@@ -73,7 +74,7 @@ class Exchange:
         finally:
             self.failure = None  # its traceback holds this exchange
             if not self._complete:
-                self._connection.answered(keep_alive=False, whole=False)
+                self._connection.cut()
 
     async def _receive(self) -> Message:
         """Give the body's next part; raise `Problem` if it can't be read."""
@@ -107,12 +108,12 @@ class Exchange:
         elif self._chunked:
             body = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
             body += b"" if more else b"0\r\n\r\n"
-        head, self._head = self._head or b"", None
+        head, self._head = self._head, b""
         if head or body:
             self._connection.write(head + body)
         if not more:
             self._complete = True
-            self._connection.answered(keep_alive=self.keep_alive, whole=True)
+            self._connection.answered(keep_alive=self.keep_alive)
 
     def _start(self, message: MutableMapping[str, Any]) -> bytes:
         self.begun = True
@@ -136,7 +137,6 @@ class Exchange:
         ):
             # HTTP/1.0 knows no chunks: there the end of the connection ends the body.
             self._chunked = self.scope["http_version"] != "1.0"
-            self.keep_alive &= self._chunked
             lines += [b"transfer-encoding: chunked\r\n"] if self._chunked else []
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")

@@ -94,11 +94,12 @@ class BodyReader:
         if size is None or len(line) > MAX_SIZE_LINE:
             raise _malformed()
         self._left = int(size[1] or b"0", 16)
+        if not self._left:
+            self._read_line = self._read_trailer
+            return
         self._chunks += 1
         if self._chunks > MAX_CHUNKS:
             raise invalid(f"a body may have at most {MAX_CHUNKS} chunks", 413)
-        if not self._left:
-            self._read_line = self._read_trailer
 
     def _read_trailer(self, line: bytes) -> None:
         if line == _CRLF:

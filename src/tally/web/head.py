@@ -48,9 +48,9 @@ class Head(NamedTuple):
     expects_continue: bool
 
 
-def has_bare_line_feed(data: bytes, start: int, end: int) -> bool:
-    """Tell whether a line of a head does not end in CR LF."""
-    return _BARE_LINE_FEED.search(data, start, end) is not None
+def has_bare_line_feed(data: bytes, start: int) -> bool:
+    """Tell whether a line of a head, which ends from there on, does not end in CR LF."""
+    return _BARE_LINE_FEED.search(data, start) is not None
 
 
 def invalid(detail: str, status: int = 400) -> Problem:

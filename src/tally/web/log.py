@@ -56,7 +56,7 @@ class Log:
         self._poll.register(descriptor, select.POLLOUT)
         self._piece = _piece(descriptor)
         self._lines: list[bytes] = []
-        self._now = ""
+        self._now: str
         # What was not taken yet, and how many lines were lost since the last that was.
         self._waiting = bytearray()
         self._lost = 0

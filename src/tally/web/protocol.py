@@ -25,8 +25,6 @@ HEAD_SECONDS: Final = 10.0
 _HIGH_WATER: Final = 64 * 1024
 _LINE_END: Final = b"\r\n"
 _HEAD_END: Final = b"\r\n\r\n"
-# Stands for what could not be read.
-_UNREADABLE: Final = Head(b"-", b"/", False, [], {}, 0, False, False)
 
 
 class HTTPProtocol(asyncio.Protocol):
@@ -58,9 +56,9 @@ class HTTPProtocol(asyncio.Protocol):
         # What came after it, or a head that is not all there.
         self._waiting = b""
         self._looked_at = self._empty_lines = 0
-        self._reading = True
+        # No request follows: the client sends no more, or the service stops.
+        self._is_last = False
         self._ended = False
-        self._closed = False
         self._writable = asyncio.Event()
         self._writable.set()
         self._linger_seconds = MAX_SECONDS
@@ -69,9 +67,9 @@ class HTTPProtocol(asyncio.Protocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._body_timer: asyncio.TimerHandle | None = None
         self._idle_timer: asyncio.TimerHandle
-        self._idle_since = 0.0
+        self._idle_since: float
         self._defaults: list[tuple[bytes, bytes]] = []
-        self._default_lines = b""
+        self._default_lines: bytes
 
     # What the transport calls.
 
@@ -94,7 +92,7 @@ class HTTPProtocol(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Still answer what was asked: a client may close its sending side first."""
-        self._ended = True
+        self._ended = self._is_last = True
         if self._exchange is not None:
             self._exchange.ended = True
             if self._body is not None:
@@ -106,7 +104,6 @@ class HTTPProtocol(asyncio.Protocol):
         return stays
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._closed = True
         self._state.connections.discard(self)
         if self._exchange is not None:
             self._exchange.disconnected = True
@@ -134,7 +131,7 @@ class HTTPProtocol(asyncio.Protocol):
     def shutdown(self) -> None:
         """Let nobody keep a service that stops from doing so."""
         self._linger_seconds = MAX_SECONDS_WHEN_STOPPING
-        self._ended = True
+        self._is_last = True
         if not self._busy:
             self._end()
         elif self._exchange is not None:
@@ -162,15 +159,11 @@ class HTTPProtocol(asyncio.Protocol):
         return self._default_lines
 
     def resume_reading(self) -> None:
-        if not self._reading and not self._closed:
-            self._reading = True
-            self._transport.resume_reading()
+        self._transport.resume_reading()
 
     def answer_fast(self, status: int, headers: bytes, body: bytes) -> None:
-        """Answer the request on the fast path, unless the client has gone away."""
-        if self._closed or self._transport.is_closing():
-            return
-        close = self._ended and not self._waiting
+        """Answer the request on the fast path; nothing is written if the client has gone away."""
+        close = self._is_last and not self._waiting
         self._transport.write(
             b"%b%bcontent-length: %d\r\n%b%b\r\n%b"
             % (
@@ -182,23 +175,23 @@ class HTTPProtocol(asyncio.Protocol):
                 body,
             )
         )
-        self.answered(keep_alive=not close, whole=True)
+        self.answered(keep_alive=not close)
 
-    def answered(self, *, keep_alive: bool, whole: bool) -> None:
-        """Go on with the next request, or close."""
-        self._state.total_requests += 1
+    def cut(self) -> None:
+        """Let an answer that is not complete not look so."""
         self._exchange = None
-        if self._closed or self._transport.is_closing():
+        self._transport.abort()
+
+    def answered(self, *, keep_alive: bool) -> None:
+        """Go on with the next request, or close."""
+        self._exchange = None
+        if self._transport.is_closing():
             return
-        if not whole:
-            # An answer that ends with its connection must not look complete.
-            self._transport.abort()
-        elif not keep_alive:
+        if not keep_alive:
             self._close()
         elif self._body is not None:
             # What is left of the body must not be taken for the next request: RFC 9112, 9.3.
             self._body_timer = self._loop.call_later(BODY_SECONDS, self._transport.abort)
-            self.resume_reading()
         else:
             self._go_on()
 
@@ -206,7 +199,7 @@ class HTTPProtocol(asyncio.Protocol):
         self._busy = False
         if self._waiting:
             self._read_head(self._waiting)
-        elif self._ended:
+        elif self._is_last:
             self._end()
         else:
             self._idle_since = self._loop.time()
@@ -221,19 +214,20 @@ class HTTPProtocol(asyncio.Protocol):
             # RFC 9112, 2.2: an empty line before a request is ignored.
             data = data[len(_LINE_END) :]
             self._empty_lines += 1
+            self._looked_at = 0
         end = data.find(_HEAD_END, max(0, self._looked_at - len(_HEAD_END)))
         if self._empty_lines > 1:
             self._refuse(head.invalid("there may be one empty line before a request"))
         elif end >= 0:
             self._looked_at = self._empty_lines = 0
             self._take(data, end + len(_HEAD_END))
-        elif head.has_bare_line_feed(data, max(0, self._looked_at - 1), len(data)):
+        elif head.has_bare_line_feed(data, self._looked_at):
             self._refuse(head.invalid("a line of the request's head does not end in CR LF"))
         elif len(data) > head.MAX_REQUEST_LINE and _LINE_END not in data:
             self._refuse(head.url_too_long())
         elif len(data) > head.MAX_HEAD:
             self._refuse(head.too_large())
-        elif self._ended:
+        elif self._is_last:
             self._end()
         else:
             self._waiting = data
@@ -246,10 +240,8 @@ class HTTPProtocol(asyncio.Protocol):
             self._head_timer = self._loop.call_later(HEAD_SECONDS, self._head_too_slow)
 
     def _head_too_slow(self) -> None:
-        self._head_timer = None
-        if not self._busy:
-            detail = "the request's head came too slowly"
-            self._refuse(Problem(408, detail, rule="head-timeout"))
+        detail = "the request's head came too slowly"
+        self._refuse(Problem(408, detail, rule="head-timeout"))
 
     def _take(self, data: bytes, end: int) -> None:
         """Take the request whose head ends there."""
@@ -263,9 +255,10 @@ class HTTPProtocol(asyncio.Protocol):
             return
         if self._go_fast(request, data, end):
             return
+        version = "1.0" if request.is_1_0 else "1.1"
         exchange = Exchange(
             self,
-            self._scope(request),
+            self._scope(request.method, request.target, version, request.fields),
             keep_alive=request.keep_alive,
             expects_continue=request.expects_continue,
         )
@@ -282,16 +275,12 @@ class HTTPProtocol(asyncio.Protocol):
             or not request.keep_alive
             or request.expects_continue
             or len(request.by_name) < len(request.fields)
-            or self._ended
             # The fast path can't wait for a client that reads none of its answers.
             or not self._writable.is_set()
         ):
             return False
         self._busy = True  # the handler may answer at once
-        taken = route.handle(FastRequest(self, route, request.by_name, data[end:]))
-        if not taken:
-            self._busy = False
-        return taken
+        return route.handle(FastRequest(self, route, request.by_name, data[end:]))
 
     def _read_body(self, reader: BodyReader, data: bytes) -> None:
         """Give the exchange what of its body is there, and keep what comes after it."""
@@ -321,46 +310,42 @@ class HTTPProtocol(asyncio.Protocol):
         exchange.whole = whole
         if self._waiting or len(exchange.body) > _HIGH_WATER:
             self._pause_reading()
-        else:
-            self.resume_reading()
         exchange.changed.set()
 
     def _pause_reading(self) -> None:
-        if self._reading:
-            self._reading = False
-            self._transport.pause_reading()
+        self._transport.pause_reading()
 
     def _fail(self, exchange: Exchange, problem: Problem) -> None:
         """Answer that the body can't be read; if an answer has begun it ends as it would."""
         exchange.failure = problem
         exchange.keep_alive = False
-        self._body = None
         exchange.changed.set()
 
     # Answering.
 
-    def _scope(self, request: Head) -> dict[str, Any]:
-        path, _, query = request.target.partition(b"?")
+    def _scope(
+        self, method: bytes, target: bytes, version: str, fields: list[tuple[bytes, bytes]]
+    ) -> dict[str, Any]:
+        path, _, query = target.partition(b"?")
         return {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.4"},
-            "http_version": "1.0" if request.is_1_0 else "1.1",
-            "method": request.method.decode("ascii"),
+            "http_version": version,
+            "method": method.decode("ascii"),
             "scheme": "http",
             "root_path": "",
             "path": unquote(path.decode("ascii")),
             "raw_path": path,
             "query_string": query,
-            "headers": request.fields,
+            "headers": fields,
             "client": self._transport.get_extra_info("peername"),
             "server": self._transport.get_extra_info("sockname"),
         }
 
     def _refuse(self, problem: Problem) -> None:
         """Answer a head that can't be served, as every other error is answered, and close."""
-        self._waiting = b""
         self._pause_reading()
-        scope = self._scope(_UNREADABLE) | {"refusal": problem}
+        scope = self._scope(b"-", b"/", "1.1", []) | {"refusal": problem}
         self._start(Exchange(self, scope, keep_alive=False))
 
     def _start(self, exchange: Exchange) -> None:
@@ -374,7 +359,7 @@ class HTTPProtocol(asyncio.Protocol):
 
     def _close(self) -> None:
         """Close so that the client can read its answer even while it still sends."""
-        if self._ended or not (self._body or self._waiting or not self._reading):
+        if self._ended or not (self._body or self._waiting or not self._transport.is_reading()):
             self._end()
             return
         Lingering(self._transport, self._state.connections, self._linger_seconds)
@@ -387,7 +372,7 @@ class HTTPProtocol(asyncio.Protocol):
 
     def _watch_stall(self) -> None:
         """Cut the client off if it does not go on to take its answer."""
-        if self._stall_timer is None and not self._closed:
+        if self._stall_timer is None:
             self._stall_timer = self._loop.call_later(STALL_SECONDS, self._stall)
 
     def _stall(self) -> None:

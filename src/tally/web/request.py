@@ -1,7 +1,6 @@
 """Reading what a request carries: bounded bodies, strict JSON, forms, keys, parameters."""
 
 import asyncio
-import json
 import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final
@@ -10,6 +9,7 @@ from urllib.parse import parse_qsl
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
+from tally import strict_json
 from tally.web.problem import RETRY_AFTER, Problem, refused
 
 FORM: Final = "application/x-www-form-urlencoded"
@@ -22,12 +22,6 @@ _KEY: Final = re.compile(rf"[!-~]{{1,{MAX_KEY}}}")
 MAX_FORM_FIELDS: Final = 20
 _MAX_ID: Final = 2**63 - 1
 _SHOWN_NAME: Final = 50
-
-
-class Number(str):
-    """The text of a JSON number, kept so that it can be read exactly."""
-
-    __slots__ = ()
 
 
 def unknown(kind: str, name: str) -> Problem:
@@ -101,36 +95,18 @@ def is_form(headers: Headers) -> bool:
 
 def _is_of_type(headers: Headers, expected: str) -> bool:
     given = headers.getlist("content-type")
-    return len(given) == 1 and given[0].partition(";")[0].strip().lower() == expected
+    return [it.partition(";")[0].strip().lower() for it in given] == [expected]
 
 
 def read_json(body: bytes) -> Any:  # noqa: ANN401
     """Read JSON strictly: UTF-8, no duplicate fields, no NaN; numbers stay text."""
     try:
-        return _DECODER.decode(body.decode("utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+        return strict_json.read(body)
+    except strict_json.NotJSON:
         raise Problem(400, "the body is not valid JSON in UTF-8", rule="invalid-json") from None
-
-
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        seen: set[str] = set()
-        for name, _ in pairs:
-            if name in seen:
-                shown = name[:_SHOWN_NAME]
-                raise refused("duplicate-field", f"the field {shown!r} is given twice", shown)
-            seen.add(name)
-    return fields
-
-
-def _constant(name: str) -> object:
-    raise json.JSONDecodeError(f"{name} is not JSON", name, 0)
-
-
-_DECODER: Final = json.JSONDecoder(
-    object_pairs_hook=_object, parse_float=Number, parse_int=Number, parse_constant=_constant
-)
+    except strict_json.DuplicateField as error:
+        shown = error.name[:_SHOWN_NAME]
+        raise refused("duplicate-field", f"the field {shown!r} is given twice", shown) from None
 
 
 def read_form(body: bytes) -> Mapping[str, str]:
@@ -159,13 +135,14 @@ def read_key(headers: Headers) -> str | None:
     keys = headers.getlist("idempotency-key")
     if not keys:
         return None
-    if len(keys) > 1 or not is_key(keys[0]):
+    key, *others = keys
+    if others or not is_key(key):
         raise refused(
             "invalid-key",
             f"Idempotency-Key must be given once, with 1 to {MAX_KEY} visible ASCII characters",
             "Idempotency-Key",
         )
-    return keys[0]
+    return key
 
 
 def is_key(key: str) -> bool:

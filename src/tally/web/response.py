@@ -62,7 +62,7 @@ class Stream(Response):
             nonlocal begun
             if not begun:
                 begun = True
-                start = {"type": "http.response.start", "status": 200}
+                start = {"type": "http.response.start", "status": self.status_code}
                 await send({**start, "headers": self.raw_headers})
 
         async def write(piece: bytes) -> None:

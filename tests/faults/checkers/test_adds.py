@@ -63,6 +63,16 @@ def test_a_refusal_that_was_one_attempt_of_several_says_nothing():
     assert "durable_once" in run.findings()
 
 
+def test_who_is_told_that_nothing_is_stored_under_a_key_is_told_the_truth():
+    run = Run()
+    run.add_unheard("8", key="a", stored=True)
+    run.refuse("8", how=0, key="a")
+    run.add("8", key="a")
+    assert run.findings() == {"told_of_keys"}
+    run.change(3, replayed=False)
+    assert "told_of_keys" not in run.findings()
+
+
 @pytest.mark.parametrize(
     "told",
     [

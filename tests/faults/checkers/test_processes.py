@@ -2,7 +2,7 @@
 
 import pytest
 
-from faults.history import Command, Exit, Fault, Peak, Start, Usage
+from faults.history import Command, Exit, Fault, Peak, Sessions, Start, Usage
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,7 @@ from faults.history import Command, Exit, Fault, Peak, Start, Usage
         # The next request of all was answered only after the fault was healed.
         (lambda run: run.change_other(Fault, serving=11.1), "serves_others"),
         (lambda run: run.others.append(Peak("adder-1", 9, "it", 400_000_001)), "serves_others"),
+        (lambda run: run.change_other(Sessions, most=9), "few_sessions"),
         (lambda run: run.change_other(Fault, error="NotInjected"), "faults_injected"),
         (lambda run: run.change_other(Exit, signal=None, status=0), "processes_stay"),
         (lambda run: run.change_other(Exit, status=1), "graceful_stop"),

@@ -2,7 +2,10 @@
 
 import pytest
 
+from faults.history import Fault, Leader
 from tests.support.model_history import Run
+
+OLDER = {"sum": "0.1", "count": 1, "last_id": 1}  # what the total was until a second before
 
 
 @pytest.mark.parametrize(
@@ -109,3 +112,66 @@ def test_a_reset_that_was_seen_is_not_unseen():
     assert run.findings() == set()
     run.change_answer(5, sum="1", count=1)
     assert run.findings() == {"monotonic_reads"}
+
+
+def test_a_read_of_a_standby_may_be_as_old_as_it_says(run):
+    run.change_answer(3, **OLDER, behind_seconds=0.4)
+    assert run.findings() == {"sums_existed"}
+    run.change_answer(3, behind_seconds=1.4)
+    assert run.findings() == set()
+
+
+def test_a_page_of_a_standby_may_be_as_old_as_it_says(run):
+    page = [{"id": 7, "value": "12", "sum_after": "24.550000001"}]
+    run.change_answer(16, entries=page, behind_seconds=0.4)
+    assert run.findings() == {"entries_existed"}
+    run.change_answer(16, behind_seconds=3.0)
+    assert run.findings() == set()
+
+
+def test_reads_of_a_standby_go_back_no_further_than_they_say(run):
+    run = Run()
+    run.add("1")
+    run.add_unheard("2", stored=True)
+    run.read()
+    run.read()
+    run.change(4, answer={"sum": "1", "count": 1, "last_id": 1, "behind_seconds": 0.2})
+    assert run.findings() == {"monotonic_reads"}
+    run.change_answer(4, behind_seconds=1.0)
+    assert run.findings() == set()
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (3, OLDER),  # a leader that was replaced, and does not know it yet
+        (3, {"sum": "5.3", "count": 3, "last_id": 3}),  # what was not yet durable
+        (13, {"entries": [{"id": 8, "value": "5", "sum_after": "29.550000001"}]}),
+    ],
+)
+def test_a_failover_may_take_back_what_was_seen(run, number, told):
+    run.change_answer(number, **told)
+    assert run.findings()
+    sent = run.attempts[number - 1].sent
+    run.others.append(Fault("leader killed", sent - 1.2, sent + 5, 0.0, whole=sent + 5))
+    assert run.findings(), "nobody else has led"
+    run.others.append(Leader("node-2", sent + 0.1))
+    assert run.findings() == set()
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (6, {"sum": "9", "count": 1, "last_id": 1}),  # less than was acknowledged before
+        (6, {"sum": "0.1", "count": 1, "last_id": 1}),
+        (13, {"entries": [{"id": 2, "value": "0.2", "sum_after": "0.9"}]}),
+    ],
+)
+def test_a_failover_takes_back_nothing_that_was_acknowledged(run, number, told):
+    run.change_answer(number, **told)
+    sent = run.attempts[number - 1].sent
+    run.others += [
+        Fault("leader killed", sent + 0.1, sent + 0.2, sent + 0.2, whole=sent + 1),
+        Leader("node-2", sent + 0.15),
+    ]
+    assert run.findings()

@@ -30,6 +30,9 @@ function lookOften(look) {
   }, LOOK_EVERY_MS);
 }
 
+// How many seconds what a display reads from a standby may be behind; undefined from the ledger.
+const age = (event) => JSON.parse(event.data).behind_seconds;
+
 class Follower {
   // The newest total as JSON, when it was last known to be current, and since when it is not.
   state = { total: null, currentAt: 0, lostAt: null };
@@ -76,9 +79,10 @@ class Follower {
     });
     on("total", (event, now) => {
       worked = true;
-      this.#say({ total: event.data, currentAt: now, lostAt: null });
+      this.#say({ total: event.data, behind: age(event), currentAt: now, lostAt: null });
     });
-    on("heartbeat", (_, now) => this.#say(this.state.lostAt === null ? { currentAt: now } : {}));
+    on("heartbeat", (event, now) =>
+      this.#say(this.state.lostAt === null ? { behind: age(event), currentAt: now } : {}));
     // The display is alive, but its database does not answer.
     on("unavailable", () => this.#lose());
     on("error", () => {

@@ -1,4 +1,4 @@
-"""Each migration brings everybody's rights to those listed, and an audit finds any beyond them."""
+"""Each migration brings everybody's privileges to those listed; an audit finds any beyond them."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ from tally.embedded.binaries import find_binaries
 from tally.ledger.database import Database
 from tally.ledger.migrate import migrate
 from tally.ledger.reader import Reader
-from tally.ledger.roles import rights_beyond
+from tally.ledger.roles import privileges_beyond
 from tests.support.command import run
 from tests.support.distribution_postgres import installed, serving
 from tests.support.postgres import PATIENCE, with_database
@@ -66,13 +66,13 @@ async def found(connect):
     database = connect("postgres")
 
     async def run():
-        return [str(right) for right in await database.run(rights_beyond)]
+        return [str(privilege) for privilege in await database.run(privileges_beyond)]
 
     return run
 
 
 @pytest.mark.parametrize(("what", "whose"), CASES)
-async def test_a_right_beyond_the_list_is_found_and_taken_away(
+async def test_a_privilege_beyond_the_list_is_found_and_taken_away(
     owner, connect, migrated, stranger, found, what, whose
 ):
     assert await found() == []
@@ -81,7 +81,7 @@ async def test_a_right_beyond_the_list_is_found_and_taken_away(
     await owner.execute(statement.format(whose=whose, database=name, other="tally_reset"))
     said = await found()
     assert said
-    assert any(whose in right or "stranger" in right for right in said), said
+    assert any(whose in it or "stranger" in it for it in said), said
     notices = []
     await migrate(connect("postgres"), notice=notices.append)
     assert notices == []
@@ -106,7 +106,7 @@ async def test_the_audit_says_so_and_fails(owner, migrated):
     )
 
 
-# --- A ledger that was dumped without its rights, and restored -----------------------------------
+# --- A ledger that was dumped without its privileges, and restored -------------------------------
 
 
 @pytest.fixture(params=["embedded", "distribution"])
@@ -124,7 +124,7 @@ def server(request):
 
 
 def copy(programs, original, restored):
-    """Dump a database without its rights and restore it, with PostgreSQL's own programs."""
+    """Dump a database without its privileges and restore it, with PostgreSQL's own programs."""
     dump = [programs / "pg_dump", "--no-acl", "--no-owner", "--dbname", original]
     made = subprocess.run(dump, check=True, capture_output=True).stdout
     load = [programs / "psql", "--quiet", "--set=ON_ERROR_STOP=1", "--dbname", restored]
@@ -132,7 +132,7 @@ def copy(programs, original, restored):
 
 
 @pytest.mark.parametrize("superuser", [True, False])
-async def test_a_restored_ledger_has_its_rights_again(server, superuser):
+async def test_a_restored_ledger_has_its_privileges_again(server, superuser):
     url_of, programs = server
     user = None if superuser else "master"
     admin = await asyncpg.connect(with_database(url_of(None), "postgres"))

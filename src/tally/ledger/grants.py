@@ -1,6 +1,6 @@
-"""Rights in the ledger beyond those that its roles are given: found, and taken away.
+"""Privileges in the ledger beyond those that its roles are given: found, and taken away.
 
-Whoever restores a database without its access control lists, or gives a right in passing, opens
+Whoever restores a database without its access control lists, or grants one in passing, opens
 what PostgreSQL is to refuse. Others than Tally's roles may be given what reads and nothing else.
 """
 
@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-# `listed` is what Tally's roles may do, as "role kind name right".
+# `listed` is what Tally's roles may do, as "role kind name privilege".
 _GRANTS: Final = """
     WITH ledger AS (SELECT oid, nspowner FROM pg_namespace WHERE nspname = 'tally'),
     on_objects AS (
@@ -123,7 +123,7 @@ _OWNERS: Final = """
 
 
 @dataclass(frozen=True, slots=True)
-class Right:
+class Privilege:
     """What somebody may do beyond the list, and the statement that takes it away."""
 
     what: str
@@ -136,11 +136,11 @@ class Right:
 
 async def beyond(
     connection: AsyncConnection, roles: Iterable[str], listed: Iterable[str]
-) -> list[Right]:
-    """Find the rights beyond those listed, of which each is "role KIND name RIGHT"."""
+) -> list[Privilege]:
+    """Find the privileges beyond those listed, each of which is "role KIND name PRIVILEGE"."""
     given = {"roles": list(roles), "listed": list(listed)}
     found = []
     for query in (_OWNERS, _ATTRIBUTES, _MEMBERS, _DEFAULTS, _GRANTS):
         known = {name: value for name, value in given.items() if f":{name}" in query}
-        found += [Right(*row) for row in await connection.execute(text(query), known)]
+        found += [Privilege(*row) for row in await connection.execute(text(query), known)]
     return found

@@ -1,0 +1,52 @@
+"""A mutant: a file with one small change."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[1]
+SOURCES: Final = ROOT / "src"
+PACKAGE: Final = SOURCES / "tally"
+_TESTS: Final = {
+    "amount": ["tests/test_amount.py"],
+    "web": ["tests/web", "tests/docs/test_security.py"],  # a page with each limit
+    "ledger": ["tests/ledger"],
+}
+ARROW: Final = "  ->  "
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`path` is below src/tally; `line` is the first that differs, counted from 1."""
+
+    path: str
+    line: int
+    change: str
+    text: str
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """What stays the same when lines move."""
+        return self.path, self.change
+
+    def __str__(self) -> str:
+        return f"src/tally/{self.path}:{self.line}: {self.change}"
+
+
+def modules() -> list[Path]:
+    """Every file that is mutated, those whose tests are quick first."""
+    found = [PACKAGE / "amount.py"]
+    for part in ("web", "ledger"):
+        found += sorted(it for it in (PACKAGE / part).rglob("*") if it.suffix in {".py", ".sql"})
+    return [it for it in found if it.name != "__init__.py" and not _is_plain_migration(it)]
+
+
+def _is_plain_migration(path: Path) -> bool:
+    """What a revision does stands in its SQL."""
+    return "migrations" in path.parts and path.suffix == ".py"
+
+
+def tests_of(path: Path) -> list[str]:
+    """Give the tests that must kill a file's mutants: those of its own layer."""
+    part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return _TESTS[part]

@@ -1,0 +1,1 @@
+"""Files of values: what people have is read exactly, or refused whole with the remedy."""

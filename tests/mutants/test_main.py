@@ -1,0 +1,119 @@
+"""The mutants as `make mutants` makes them, of a small module with a weak test."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import ROOT
+
+pytestmark = pytest.mark.proofs  # a mutant that hangs takes its time
+
+MODULE = """\
+def last_digit(number: int) -> int:
+    while number >= 10:
+        number -= 10
+    return number
+"""
+WEAK = """\
+import pytest
+from tally.amount import last_digit
+
+@pytest.mark.parametrize(("number", "digit"), [(5, 5), (12, 2)])
+def test_a_number_has_a_last_digit(number, digit):
+    assert last_digit(number) == digit
+"""
+STRONG = WEAK.replace("(5, 5)", "(9, 9), (10, 0)")
+# What the weak test does not kill.
+ALIVE = {
+    "while number >= 10:  ->  while number > 10:",
+    "while number >= 10:  ->  while number >= 11:",
+    "while number >= 10:  ->  while number >= 9:",
+}
+
+
+class Project:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shutil.copytree(ROOT / "mutants", folder / "mutants")
+        (folder / "mutants/survivors.toml").write_text("survivors = []\n")
+        (folder / "mutants/scores.json").write_text("{}\n")
+        for name in ("src/tally", "tests", "docs"):
+            (folder / name).mkdir(parents=True)
+        (folder / "src/tally/__init__.py").write_text("")
+        (folder / "src/tally/amount.py").write_text(MODULE)
+        self.test(WEAK)
+        self.git("init", "--quiet", "--initial-branch=main")
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message=All")
+
+    def test(self, text: str) -> None:
+        (self.folder / "tests/test_amount.py").write_text(text)
+
+    def git(self, *arguments: str) -> None:
+        author = ("-c", "user.name=Tests", "-c", "user.email=tests@example.com")
+        subprocess.run(["git", *author, *arguments], cwd=self.folder, check=True)
+
+    def mutants(self, *arguments: str) -> tuple[int, list[str], str]:
+        """Give the exit status, what no test kills, and the last line."""
+        done = subprocess.run(
+            [sys.executable, "-m", "mutants", *arguments],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stderr == ""
+        lines = done.stdout.splitlines()
+        alive = [it.split(": ", 1)[1] for it in lines if it.startswith("no test kills ")]
+        return done.returncode, alive, lines[-1]
+
+
+@pytest.fixture
+def project(tmp_path) -> Project:
+    return Project(tmp_path)
+
+
+def test_a_weak_test_is_found_and_a_strong_one_kills_all(project) -> None:
+    status, alive, _ = project.mutants("--all")
+    assert (status, set(alive)) == (1, ALIVE)
+    page = (project.folder / "docs/mutants.md").read_text()
+    [row] = [line for line in page.splitlines() if line.startswith("| `amount.py`")]
+    _, mutants, killed, timed_out, survived, score, _ = row.strip("| ").split(" | ")
+    assert (mutants, survived, score) == ("8", "3", "62.5 %")
+    assert int(killed) + int(timed_out) == 5
+    assert int(timed_out) >= 1, "without `number -= 10` it never ends"
+    project.test(STRONG)
+    assert project.mutants("src/tally/amount.py")[:2] == (0, [])
+
+
+def test_only_what_has_changed_is_tried(project) -> None:
+    assert project.mutants()[:2] == (0, [])
+    project.git("checkout", "--quiet", "-b", "work")
+    module = project.folder / "src/tally/amount.py"
+    module.write_text(MODULE.replace("return number", "return number + 0"))
+    for commits in (False, True):
+        if commits:
+            project.git("commit", "--quiet", "--all", "--message=Change")
+        status, alive, last = project.mutants()
+        assert (status, alive) == (1, ["return number + 0  ->  return number - 0"])
+        assert last.startswith("4 mutants ")
+
+
+def test_a_survivor_has_a_reason_and_a_reason_its_survivor(project) -> None:
+    listed = project.folder / "mutants/survivors.toml"
+    entry = "[[survivors]]\nfile = 'amount.py'\nreason = 'any'\nchanges = {}\n"
+    listed.write_text(entry.format(sorted(ALIVE)))
+    assert project.mutants("src/tally/amount.py")[:2] == (0, [])
+    page = (project.folder / "docs/mutants.md").read_text()
+    assert "`amount.py`: any\n\n```diff\n- while number >= 10:\n+ while number > 10:\n" in page
+    listed.write_text(entry.format([*sorted(ALIVE), "gone  ->  pass"]))
+    status, alive, _ = project.mutants("src/tally/amount.py")
+    assert (status, alive) == (1, [])
+
+
+def test_tests_that_fail_anyway_tell_nothing(project) -> None:
+    project.test(WEAK.replace("(5, 5)", "(5, 6)"))
+    assert project.mutants("src/tally/amount.py")[0] == 2
