@@ -144,8 +144,8 @@ def test_a_pasted_column_is_several_values(open_page, tally) -> None:
 
 @pytest.mark.parametrize("how", ["chosen", "dropped"])
 def test_a_file_is_several_values(open_page, tally, tmp_path, how) -> None:
-    file = tmp_path / "prices.txt"
-    file.write_text("1\n2,5\n1 000\n", encoding="utf-8")
+    file = tmp_path / "prices.csv"
+    file.write_text("name;value\ntea;1\nmilk;2.5\nrent;1000\n", encoding="utf-8")
     page = open_page("/adder_service?several")
     if how == "chosen":
         page.get_by_label("Or a file").set_input_files(file)
@@ -153,7 +153,7 @@ def test_a_file_is_several_values(open_page, tally, tmp_path, how) -> None:
         page.evaluate(
             """text => {
                 const dataTransfer = new DataTransfer();
-                dataTransfer.items.add(new File([text], "prices.txt"));
+                dataTransfer.items.add(new File([text], "prices.csv"));
                 document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));
             }""",
             file.read_text(encoding="utf-8"),

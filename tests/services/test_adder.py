@@ -166,6 +166,43 @@ def test_several_values_are_shown_with_their_sum_and_added_together(client, coun
 
 
 @pytest.mark.parametrize(
+    ("name", "text", "total"),
+    [
+        ("prices.csv", "name;value\r\ntea;1.5\r\nrent;-1000\r\n", "-998.5"),
+        ("prices.txt", "1\n2\n\n3\n", "6"),
+        ("prices.NDJSON", '{"value": 3}\n"4"\n', "7"),
+    ],
+)
+def test_a_file_is_read_as_the_command_reads_it(client, count, name, text, total) -> None:
+    before, form = count(), {"values": text, "file": name, "key": form_key(client)}
+    review = client.post("/adder_service", data=form)
+    assert f'name="sure" value="{total}"' in review.text
+    assert count() == before
+    # From here on it is a value in each line, as it was understood.
+    read = re.search("<textarea[^>]*>([^<]*)</textarea>", review.text)[1]
+    answer = client.post("/adder_service", data={"values": read, "sure": total, "key": form["key"]})
+    assert "They brought the total to" in client.get(answer.headers["Location"]).text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1.000\n", "no other value tells which: say --decimal"),
+        ("a,b\nx,y\n", "none is named value"),
+        ("PK\x03\x04", "is a workbook or another zip file"),
+        ("value\nx\n", "prices.csv, line 2: column"),
+    ],
+)
+def test_a_file_that_may_mean_two_things_is_refused_whole(client, count, text, said) -> None:
+    before = count()
+    form = {"values": text, "file": "prices.csv", "key": form_key(client)}
+    answer = client.post("/adder_service", data=form)
+    assert (answer.status_code, count()) == (422, before)
+    assert said in answer.text
+    assert ("paste the column" in answer.text) == ("--" in said or "named" in said)
+
+
+@pytest.mark.parametrize(
     ("values", "said"),
     [
         ("1\nx\n2\n1e3", ["The value in line 2 must be", "The value in line 4 must be"]),

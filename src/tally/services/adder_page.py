@@ -96,7 +96,7 @@ class AdderPage:
             return await self._show(form, status=422, choices=choices)
         review = Summary.of(values)
         if form.several and form.sure != review.sum:
-            return await self._show(form, review=review)
+            return await self._show(form.shown(values), review=review)
         return await self._store(form, values)
 
     async def _store(self, form: Form, values: Sequence[Amount]) -> Response:

@@ -105,9 +105,9 @@ document.addEventListener("submit", (event) => {
 // ---- several values: a column that is pasted, a file that is dropped or chosen ----
 
 // They are shown before they are added, so nothing is lost if that fails.
-function review(text) {
+function review(text, more = {}) {
   const form = document.getElementById("add");
-  const sent = new URLSearchParams({ key: form.elements.key.value, values: text });
+  const sent = new URLSearchParams({ key: form.elements.key.value, values: text, ...more });
   const button = form.querySelector("[type=submit]");
   const fail = () => tell("Tally can’t be reached right now. Nothing was added.");
   send(form, button, sent, fail, "Checking…");
@@ -119,7 +119,7 @@ async function reviewFile(file) {
     return;
   }
   try {
-    review(await file.text());
+    review(await file.text(), { file: file.name });
   } catch {
     tell(`${file.name} can’t be read.`);
   }
