@@ -13,7 +13,7 @@ import msgspec
 from tally.amount import Amount, format_amount
 from tally.ledger.corrections import Undone
 from tally.ledger.history import History, Point
-from tally.ledger.listing import Earlier, Entry, Move, Row
+from tally.ledger.listing import Earlier, Entry, Move, Row, Rows
 from tally.ledger.reader import Page, Total
 from tally.ledger.resets import Reset
 from tally.ledger.writer import Added
@@ -113,6 +113,12 @@ def row(found: Row, cleared_through: int) -> Shown:
                 "value": format_amount(found.value),
                 "sum_after": format_amount(found.sum_after),
             }
+
+
+def changes(rows: Rows, now: Total) -> Shown:
+    """Write a page of the list; `now` is the total of the same moment."""
+    shown = (row(each, now.cleared_through) for each in rows.rows)
+    return {"changes": [in_json(each) for each in shown]} | age(now.behind)
 
 
 def history(found: History, moves: Iterable[Move]) -> Shown:

@@ -37,7 +37,7 @@ async def export(
     Before the first write `begin` is told how many seconds that moment may be behind, at most, or
     None where the ledger itself is read.
 
-    Entries never change and their ids have no gaps, so those up to the last id of that moment are
+    Entries never change and their ids have no gaps, so those up to the last id of one moment are
     the moment's entries, whenever they are read: each page is a statement of its own, and a reader
     that takes hours keeps no snapshot open. Memory stays bounded by a page. Raises `Unavailable`,
     which after the first write means that the rest is missing, and whatever `write` raises.
@@ -45,9 +45,9 @@ async def export(
     query, copied_as = (_ENTRIES, "csv") if form == "csv" else (_NDJSON, "text")
     connection = await _read(database.connect())
     try:
-        cleared_through, last_id, behind = await _read(connection.fetchrow(_EXTENT))
+        after, last, behind = await _read(connection.fetchrow(_EXTENT))
+        after, last = bounds or (after, last)
         begin(behind)
-        after, last = bounds or (cleared_through, last_id)
         if form == "csv":
             await write(CSV_HEADER)
         while after < last:

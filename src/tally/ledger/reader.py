@@ -267,6 +267,6 @@ async def _read_page(
     page = query.order_by(entry.c.id if upwards else entry.c.id.desc()).limit(limit).subquery()
     # A row even where there is no entry.
     age = select(literal_column(BEHIND, Float).label("behind")).subquery()
-    both = select(page, age).select_from(age.outerjoin(page, true())).order_by(page.c.id.desc())
-    rows = (await connection.execute(both)).all()
-    return Page([Entry(*row[:-1]) for row in rows if row.id is not None], rows[0].behind)
+    both = select(page, age).select_from(age.outerjoin(page, true()))
+    found = (await connection.execute(both.order_by(page.c.id.desc()))).all()
+    return Page([Entry(*row[:-1]) for row in found if row.id is not None], found[0].behind)

@@ -100,13 +100,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        age=text.age,
         amount=text.amount,
         minus=text.minus,
         places=text.places,
         size=text.size,
         time=text.time,
         duration=text.duration,
+        age=text.age,
         units=format_amount,
         opposite=text.opposite,
     )

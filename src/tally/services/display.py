@@ -98,8 +98,7 @@ class Display(Service):
     async def _changes(self, request: Request) -> Response:
         before, limit = read_page(request.scope["query_string"], most=MAX_LIMIT, usual=USUAL_LIMIT)
         total, rows = await self._reader.changes(before, limit)
-        shown = (representation.row(row, total.cleared_through) for row in rows.rows)
-        return JSONResponse({"changes": [representation.in_json(row) for row in shown]})
+        return JSONResponse(representation.changes(rows, total))
 
     async def _history(self, request: Request) -> Response:
         wanted = read_range(read_query(request.scope["query_string"], RANGE))

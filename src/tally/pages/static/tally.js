@@ -77,20 +77,6 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)");
 let shown = past?.dataset.refresh;
 let latest = null;
 
-// As the server writes it.
-function showAge(behind) {
-  const place = document.querySelector("[data-behind]");
-  place.hidden = behind === undefined;
-  if (place.hidden) return;
-  const unitOf = (seconds) =>
-    [[3600, "hour"], [60, "minute"], [1, "second"]].find(([size]) => seconds >= size) ?? [1, ""];
-  const most = Math.ceil(behind / unitOf(behind)[0]) * unitOf(behind)[0];
-  const [size, unit] = unitOf(most);
-  const count = Math.floor(most / size);
-  const old = `up to ${count} ${unit}${count === 1 ? "" : "s"} behind`;
-  place.textContent = `Read from a standby, which is ${behind < 1 ? "up to date" : old}.`;
-}
-
 const typing = () => document.activeElement?.matches("input, textarea") ?? false;
 
 // Screen readers say it, unless somebody types.
@@ -105,6 +91,20 @@ const announce = spaced(ANNOUNCE_EVERY_MS, () =>
 function retitle() {
   if (!latest || !("page" in document.querySelector("title").dataset)) return;
   document.title = `${minus(latest.sum)} · ${document.title.replace(/^[−\d.]+ · /, "")}`;
+}
+
+// As the server writes it.
+function showAge(behind) {
+  const place = document.querySelector("[data-behind]");
+  place.hidden = behind === undefined;
+  if (place.hidden) return;
+  const unitOf = (seconds) =>
+    [[3600, "hour"], [60, "minute"], [1, "second"]].find(([size]) => seconds >= size) ?? [1, ""];
+  const most = Math.ceil(behind / unitOf(behind)[0]) * unitOf(behind)[0];
+  const [size, unit] = unitOf(most);
+  const count = Math.floor(most / size);
+  const old = `up to ${count} ${unit}${count === 1 ? "" : "s"} behind`;
+  place.textContent = `Read from a standby, which is ${behind < 1 ? "up to date" : old}.`;
 }
 
 // Refreshes the chart and the table from the page itself, so only the server draws them.

@@ -115,6 +115,7 @@ END
 $$;
 
 -- By triggers, so that the functions of older migrations, and whoever repairs by hand, note it too.
+-- A restore copies moves as well as resets: while it does, there is no total, and nothing is noted.
 CREATE TRIGGER note_reset AFTER INSERT ON tally.reset
    FOR EACH ROW WHEN (NEW.count > 0) EXECUTE FUNCTION tally.note_move();
 CREATE TRIGGER note_undo AFTER UPDATE OF undone_at ON tally.reset
