@@ -87,18 +87,18 @@ class Proxy:
         """The cut that waits for its batch."""
         return None if self._armed is None else self._armed[0]
 
-    async def inject(self, session: "_Session") -> bool:
+    async def act(self, session: "_Session") -> bool:
         """Do what is armed to a session; tell whether it goes on, as if another one was first."""
         if self._armed is None:
             return True
-        _, happened, act = self._armed
+        _, happened, on_backend = self._armed
         self._armed = None
-        if act is None:
+        if on_backend is None:
             session.cut()
         else:
-            await act(session.backend)
+            await on_backend(session.backend)
         happened.set()
-        return act is not None
+        return on_backend is not None
 
     def cut_all(self) -> None:
         for session in tuple(self._sessions):
@@ -183,7 +183,7 @@ class _Session:
         if self._cut is not moment:
             return True
         self._cut = None
-        return await self._proxy.inject(self)
+        return await self._proxy.act(self)
 
     async def _pass_requests(self) -> None:
         messages = _Messages()

@@ -75,7 +75,7 @@ class Evidence:
         """When a leader may have been followed by another, with all that it had not replicated.
 
         From the fault until the cluster is whole: a leader that was replaced can go on answering
-        reads, and what it or a standby showed meanwhile may have been undone.
+        reads, and what it or a standby showed meanwhile may have been undone by the failover.
         """
         promotions = [leader.at for leader in self.history.all(Leader)]
         return [
@@ -85,7 +85,7 @@ class Evidence:
             and any(fault.began <= moment <= fault.whole for moment in promotions)
         ]
 
-    def may_be_taken_back(self, attempt: Attempt) -> bool:
+    def may_be_undone(self, attempt: Attempt) -> bool:
         """Tell whether a read may have seen what a failover undid."""
         return any(
             attempt.ended >= began and attempt.sent <= whole for began, whole in self.failovers

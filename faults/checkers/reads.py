@@ -22,7 +22,7 @@ def _never_was(evidence: Evidence, attempt: Attempt) -> str | None:
     except (KeyError, TypeError, ValueError) as error:
         return f"{who}, against the contract: {error!r}"
     first, last = evidence.seen(attempt)
-    if _was_taken_back(evidence, attempt, matching, attempt.answer["last_id"]):
+    if _was_undone(evidence, attempt, matching, attempt.answer["last_id"]):
         return None
     wrong = None
     if not matching:
@@ -36,7 +36,7 @@ def _never_was(evidence: Evidence, attempt: Attempt) -> str | None:
     return wrong and f"{who}, {wrong}"
 
 
-def _was_taken_back(
+def _was_undone(
     evidence: Evidence, attempt: Attempt, matching: list[int], newest: float
 ) -> bool:
     """Tell whether a read saw more than a failover kept, and nothing less than is acknowledged.
@@ -47,7 +47,7 @@ def _was_taken_back(
     if any(first <= state <= last for state in matching):
         return False
     acknowledged = evidence.timeline.states[first].last_id
-    return newest >= acknowledged and evidence.may_be_taken_back(attempt)
+    return newest >= acknowledged and evidence.may_be_undone(attempt)
 
 
 def entries_existed(evidence: Evidence) -> Facts:
@@ -70,7 +70,7 @@ def entries_existed(evidence: Evidence) -> Facts:
             yield f"{who} against the contract: {error!r}"
             continue
         first, last = evidence.seen(attempt)
-        if _was_taken_back(evidence, attempt, matching, page[0]["id"] if page else inf):
+        if _was_undone(evidence, attempt, matching, page[0]["id"] if page else inf):
             yield None
         elif differing:
             yield f"{who} what is not in the ledger: {differing[0]}"
@@ -100,7 +100,7 @@ def resets_existed(evidence: Evidence) -> Facts:
             yield f"{who} against the contract: {error!r}"
             continue
         first, last = evidence.seen(attempt)
-        if page != expected and evidence.may_be_taken_back(attempt):
+        if page != expected and evidence.may_be_undone(attempt):
             yield None
         elif page != expected:
             yield f"{who} what is not in the ledger: {page}"

@@ -149,7 +149,7 @@ def test_reads_of_a_standby_go_back_no_further_than_they_say(run):
         (13, {"entries": [{"id": 8, "value": "5", "sum_after": "29.550000001"}]}),
     ],
 )
-def test_a_failover_may_take_back_what_was_seen(run, number, told):
+def test_a_failover_may_undo_what_was_seen(run, number, told):
     run.change_answer(number, **told)
     assert run.findings()
     sent = run.attempts[number - 1].sent
@@ -167,7 +167,7 @@ def test_a_failover_may_take_back_what_was_seen(run, number, told):
         (13, {"entries": [{"id": 2, "value": "0.2", "sum_after": "0.9"}]}),
     ],
 )
-def test_a_failover_takes_back_nothing_that_was_acknowledged(run, number, told):
+def test_a_failover_undoes_nothing_that_was_acknowledged(run, number, told):
     run.change_answer(number, **told)
     sent = run.attempts[number - 1].sent
     run.others += [
