@@ -36,9 +36,7 @@ def _never_was(evidence: Evidence, attempt: Attempt) -> str | None:
     return wrong and f"{who}, {wrong}"
 
 
-def _was_undone(
-    evidence: Evidence, attempt: Attempt, matching: list[int], newest: float
-) -> bool:
+def _was_undone(evidence: Evidence, attempt: Attempt, matching: list[int], newest: float) -> bool:
     """Tell whether a read saw more than a failover kept, and nothing less than is acknowledged.
 
     `newest` is the newest id that it saw.
