@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from tally.ledger import migrations
 from tally.ledger.database import SchemaOutdated, current_revision
+from tally.ledger.failures import Unavailable
 from tally.ledger.migrate import SchemaNewer, migrate
 from tally.ledger.schema import REVISION, metadata
 
@@ -129,8 +130,9 @@ async def test_a_service_without_its_schema_says_so(empty):
 async def test_a_migration_that_fails_leaves_nothing_behind(empty, owner):
     await owner.execute("CREATE SCHEMA tally")
     await owner.execute("CREATE TABLE tally.writer (id int)")
-    with pytest.raises(Exception, match="already exists"):
+    with pytest.raises(Unavailable) as failed:
         await migrate(empty)
+    assert "already exists" in failed.value.detail
     tables = await owner.fetch(
         "SELECT relname FROM pg_class WHERE relnamespace = 'tally'::regnamespace"
     )
@@ -143,7 +145,7 @@ async def test_an_owner_who_may_make_no_roles_can_migrate(ledger, owner, connect
     name = await owner.fetchval("SELECT current_database()::text")
     await owner.execute(f"CREATE ROLE landlord_{name} LOGIN")
     try:
-        await owner.execute(f"GRANT CREATE ON DATABASE {name} TO landlord_{name}")
+        await owner.execute(f"GRANT CREATE, CONNECT ON DATABASE {name} TO landlord_{name}")
         assert await migrate(connect(f"landlord_{name}")) is True
         display = await asyncpg.connect(ledger.url("tally_display"))
         assert await display.fetchval("SELECT count FROM tally.total") == 0

@@ -1,6 +1,5 @@
 """Files that commands write: whole, or not at all."""
 
-import asyncio
 import os
 import select
 import stat
@@ -44,6 +43,8 @@ class Output:
 
     async def _taken(self) -> None:
         """Wait until something is taken: the loop goes on, and hears of signals."""
+        import asyncio
+
         loop = asyncio.get_running_loop()
         ready = asyncio.Event()
         try:
