@@ -58,7 +58,9 @@ def test_none_is_none(clone: Path) -> None:
     assert not stays(clone)
 
 
-@pytest.mark.parametrize("maker", ["", "2147483647", str(os.getpid())])
+@pytest.mark.parametrize(
+    "maker", ["", "2147483647", str(os.getpid())], ids=["none", "gone", "other"]
+)
 def test_one_whose_making_was_interrupted_goes(clone: Path, maker: str) -> None:
     """By the number of a process that is none, or is another's by now."""
     (clone / ".venv/installing").write_text(f"{maker}\n")
