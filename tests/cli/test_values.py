@@ -103,8 +103,8 @@ class TestAddFile:
             ("values.tsv", b"value\tnote\n3.5\ta\n"),
             ("values.ndjson", b'1\n"2.5"\n'),
             ("values.jsonl", b"3.5\n"),
-            ("values.csv.gz", gzip.compress(b"1\n2.5\n")),
-            ("values.csv", gzip.compress(b"1\n2.5\n")),
+            ("values.csv.gz", gzip.compress(b"1\n2.5\n", mtime=0)),
+            ("values.csv", gzip.compress(b"1\n2.5\n", mtime=0)),
         ],
     )
     def test_a_file_is_of_the_format_that_its_name_says(
