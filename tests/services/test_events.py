@@ -194,21 +194,20 @@ async def test_an_event_from_a_standby_says_how_old_it_may_be(live, source, cloc
 
 async def test_nobody_is_sent_what_was_read_before_they_asked(live, source, monkeypatch) -> None:
     """Else a standby's age would say less than the viewer has waited."""
-    released = asyncio.Event()
+    released, begun = asyncio.Event(), asyncio.Queue()
 
     async def read(self) -> Total:
         self.reads += 1
         number = self.reads
+        begun.put_nowait(number)
         await released.wait()
         return Total(number, number, number)
 
     monkeypatch.setattr(Source, "__call__", read)
     early = await Viewer.open(live.stream)
-    while source.reads < 2:  # the viewer's own and the look's
-        await asyncio.sleep(0)
+    assert [await begun.get() for _ in range(2)] == [1, 2]  # the viewer's own and the look's
     late = await Viewer.open(live.stream)
-    while source.reads < 3:
-        await asyncio.sleep(0)
+    assert await begun.get() == 3
     released.set()
     await early.next()
     assert (await late.next())[1]["count"] > 3
