@@ -72,7 +72,7 @@ def test_everything_that_is_named_exists() -> None:
 
 def test_pages_store_nothing() -> None:
     scripts = list((ROOT / "src/tally/pages").rglob("*.js"))
-    assert len(scripts) == 2
+    assert len(scripts) == 4
     for script in scripts:
         assert not re.search(
             r"(?:local|session)Storage|indexedDB|\.cookie|caches\.", script.read_text()
