@@ -73,6 +73,21 @@ def test_a_copy_is_what_programs_and_the_form_understand(open_page, add) -> None
     expect(page.locator(".sum data")).to_have_attribute("value", "-2469134.25")
 
 
+def test_the_list_s_numbers_align_at_the_point_and_each_value_can_be_copied(open_page, add) -> None:
+    add("5", "-1234.5", "0.125", "1234567")
+    page = open_page("/display_service", permissions=["clipboard-read", "clipboard-write"], **DESK)
+    rows = page.locator("tbody tr:has(.copy)")
+    points = rows.evaluate_all(
+        """rows => rows.map((row) => [...row.querySelectorAll(".fraction")]
+            .map((fraction) => Math.round(fraction.getBoundingClientRect().left)))"""
+    )
+    assert len(points) >= 4
+    assert [len(set(column)) for column in zip(*points, strict=True)] == [1, 1]
+    rows.nth(2).get_by_role("button", name="Copy the value of entry").click()
+    expect(rows.nth(2).locator(".copy")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == "-1234.5"
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_numbers_run_from_left_to_right_in_any_language(open_page, add, path) -> None:
     add("-5", "-1234567.5")
@@ -169,20 +184,26 @@ def test_nothing_moves_when_a_notice_comes(
     assert moved == []
 
 
-def test_rows_are_renewed_in_place(open_page, tally, add) -> None:
-    add("1")
-    httpx.post(f"{tally.url}/reset_service/resets").raise_for_status()
-    page = open_page("/reset_service")
+@pytest.mark.parametrize(
+    ("path", "rows"), [("/reset_service", ".resets li"), ("/display_service", ".steps tbody tr")]
+)
+def test_rows_are_renewed_in_place_so_a_selection_lives(open_page, tally, add, path, rows) -> None:
+    def clear(value: str) -> None:
+        add(value)
+        httpx.post(f"{tally.url}/reset_service/resets").raise_for_status()
+
+    clear("1")
+    page = open_page(path)
     is_live(page)
-    row = page.locator(".resets li").first
-    before = page.locator(".resets li").count()
-    row.evaluate("row => { window.row = row; getSelection().selectAllChildren(row); }")
+    name = page.locator(rows).first.get_attribute("id")
+    page.locator(f"#{name}").evaluate(
+        "row => { window.row = row; getSelection().selectAllChildren(row.firstElementChild); }"
+    )
     selected = page.evaluate("getSelection().toString()")
-    add("2")
-    httpx.post(f"{tally.url}/reset_service/resets").raise_for_status()
-    expect(page.locator(".resets li")).to_have_count(min(before + 1, 50))
-    assert page.evaluate("window.row === document.querySelectorAll('.resets li')[1]")
-    assert page.evaluate("getSelection().toString()").startswith(selected.splitlines()[0])
+    clear("2")
+    expect(page.locator(rows).first).not_to_have_id(str(name))
+    assert page.evaluate("name => window.row === document.getElementById(name)", name)
+    assert page.evaluate("getSelection().toString()").split()[:2] == selected.split()[:2]
 
 
 # ---- who listens ----

@@ -200,10 +200,9 @@ document.addEventListener("click", async ({ target }) => {
     field.focus();
     return;
   }
-  const before = button.previousElementSibling;
-  const number = before.matches("data") ? before : before.querySelector("data");
+  const number = button.dataset.copy || button.previousElementSibling.querySelector("data")?.value;
   if (!number) return;
-  await navigator.clipboard.writeText(number.value);
+  await navigator.clipboard.writeText(number);
   button.textContent = "Copied";
   say("Copied");
   setTimeout(() => (button.textContent = "Copy"), COPIED_MS);
