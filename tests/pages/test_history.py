@@ -235,8 +235,9 @@ def test_where_there_is_no_such_entry_or_time_it_says_so(open_page) -> None:
     "query", ["", "?range=day&table=1", "?entry=5", "?at=2026-01-01T00:00:00Z"]
 )
 def test_no_accessibility_rule_is_broken(open_page, query, scheme) -> None:
-    page = open_page(f"/display_service{query}", color_scheme=scheme)
+    page = open_page(f"/display_service{query}", color_scheme=scheme, **TOKYO)
     expect(page.locator("[data-link]")).to_have_text("Live")
+    expect(page.locator("[data-zone]")).to_be_visible()
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
 
@@ -260,7 +261,9 @@ def test_an_entry_is_undone_from_its_row_and_the_list_shows_both(open_page) -> N
     page = open_page("/display_service")
     page.locator("#entry-7").get_by_role("button", name="Undo entry 7").click()
     expect(page.locator("#outcome")).to_contain_text("to undo entry 7")
+    expect(page).to_have_title("Undid entry 7 · Tally")
     expect(page.locator("#entry-7")).to_contain_text("undone by 8")
+    expect(page.locator("#entry-7 th a").first).to_be_focused()
     expect(page.locator("#entry-8")).to_contain_text("undoes 7")
     expect(page.locator(".sum data")).to_have_attribute("value", "355")
 

@@ -53,14 +53,17 @@ class Resets:
         """
         key_digest = uuid.UUID(digest(key)) if key is not None else uuid.uuid4()
         began: datetime | None = None
+        tries = 0
 
         async def work(connection: AsyncConnection) -> tuple[Reset, bool]:
-            nonlocal began
+            nonlocal began, tries
+            tries += 1
             began = began or (await connection.execute(_NOW)).scalar_one()
             row = await change(connection, _RESET, {"key": key_digest})
             reset_id, cleared, count, at, replayed = row
             # What an earlier try of this very call did, whose answer was lost, is no replay.
-            return Reset(reset_id, cleared, count, at), replayed and at < began
+            theirs = replayed and (tries == 1 or at < began)
+            return Reset(reset_id, cleared, count, at), theirs
 
         try:
             return await self._database.run(work, changes=True)

@@ -215,7 +215,7 @@ def _level_label(level: int, sums: _Range, *, beside: bool) -> Markup:
         x,
         _level_y(level, sums) + drop,
         anchor,
-        first,
+        minus(first),
         Markup("").join(
             Markup('<tspan dx="{}">{}</tspan>').format(0 if part.startswith(".") else 2, part)
             for part in [*rest, *fraction]

@@ -79,6 +79,9 @@ async function send(form, button, sent, fail, busy = button.dataset.busy) {
       if (redirected) history.replaceState(history.state, "", address);
     } else if (page.getElementById("outcome")) {
       morph(document.getElementById("outcome"), page.getElementById("outcome"));
+      morph(document.querySelector("title"), page.querySelector("title"));
+      // Its own button goes when the list is renewed.
+      form.closest("tr")?.querySelector("a").focus();
     } else if (page.body.dataset.page === "error" && status < 500) {
       tell(page.getElementById("detail").textContent);
     } else {
@@ -200,7 +203,7 @@ document.addEventListener("click", async ({ target }) => {
     field.focus();
     return;
   }
-  const number = button.dataset.copy || button.previousElementSibling.querySelector("data")?.value;
+  const number = button.dataset.copy || document.querySelector(".sum data")?.value;
   if (!number) return;
   await navigator.clipboard.writeText(number);
   button.textContent = "Copied";

@@ -3,7 +3,7 @@
 from tally.ledger.migrations import run_sql
 
 revision = "0006"
-down_revision = "0005"
+down_revision = "0004"
 
 
 def upgrade() -> None:
