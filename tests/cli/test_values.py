@@ -271,8 +271,11 @@ class TestAddFile:
         assert done.exit_code == 3
         assert re.search(said, done.stderr)
 
-    @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=lambda it: it.name)
-    @pytest.mark.parametrize("ids", [False, True])
+    @pytest.mark.parametrize(
+        ("number", "ids"),
+        [(signal.SIGKILL, False), (signal.SIGKILL, True), (signal.SIGINT, False)],
+        ids=["killed", "killed-ids", "interrupted"],
+    )
     async def test_ended_midway_and_run_again_counts_once(
         self, ledger, owner, tally, tmp_path, ids, number
     ) -> None:

@@ -335,7 +335,8 @@ def _month_ticks(times: _Range, least: int) -> Iterator[_Tick]:
         -(-months // _YEAR_MONTHS)
     )
     first, last = _utc(times.low), _utc(times.high)
-    start = first.year * _YEAR_MONTHS // step * step
+    # No calendar here has a year 0.
+    start = first.year * _YEAR_MONTHS // step * step or step
     for month in range(start, last.year * _YEAR_MONTHS + last.month, step):
         at = datetime(month // _YEAR_MONTHS, month % _YEAR_MONTHS + 1, 1, tzinfo=UTC)
         moment = (at - _EPOCH) // _MICROSECOND

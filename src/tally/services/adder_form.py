@@ -73,6 +73,8 @@ class Form(NamedTuple):
     def is_complete(fields: Mapping[str, str]) -> bool:
         """Tell whether these are the fields of the page's form."""
         given = fields.keys() - _OPTIONAL
+        if fields.get("comma", COMMAS[0]) not in COMMAS:
+            return False
         return given in ({"key", "value"}, {"key", "values"}) and is_key(fields["key"])
 
     def values(self, comma: Comma | None) -> list[Amount]:
