@@ -262,6 +262,8 @@ class TestAddFile:
         self, ledger, owner, tmp_path, monkeypatch, arguments, said
     ) -> None:
         monkeypatch.setattr("tally.cli.ledger._PATIENCE_SECONDS", 1.0)
+        # A thread catches no signals.
+        monkeypatch.setattr("tally.cli.signals.run", asyncio.run)
         monkeypatch.setenv("TALLY_DATABASE_URL", ledger.owner_url)
         monkeypatch.chdir(tmp_path)
         (tmp_path / "a.csv").write_text("5\n")
