@@ -21,6 +21,7 @@ _COLOURS = {
     "pgbench": "#666666",
     "total": "#0072b2",
     "page": "#009e73",
+    "range": "#cc79a7",
     "naive total": "#d55e00",
 }
 _LABELS = {
@@ -28,6 +29,7 @@ _LABELS = {
     "pgbench": "pgbench INSERT (no HTTP, no total)",
     "total": "Tally, GET .../total",
     "page": "Tally, display page",
+    "range": "Tally, display page of any range",
     "naive total": "naive, SUM(value)",
 }
 _STYLE: dict[Any, object] = {
@@ -83,7 +85,9 @@ def _by_clients(axes: Axes, results: Results, figure: str, linestyle: str = "-")
 def _sizes(axes: Axes, results: Results) -> None:
     figures = results["rounds"]["sizes"]["figures"]
     sizes = [size for size in SIZES if f"total, {size}" in figures]
-    for name in ("total", "page", "naive total"):
+    for name in ("total", "page", "range", "naive total"):
+        if f"{name}, {sizes[0]}" not in figures:  # older results have no range
+            continue
         rounds = [[each["p50"] for each in figures[f"{name}, {size}"]] for size in sizes]
         _line(axes, sizes, rounds, colour=_COLOURS[name], label=_LABELS[name])
     _scales(axes, sizes, "entries in the table")

@@ -4,7 +4,9 @@ import json
 from datetime import UTC, datetime
 
 from tally import representation
-from tally.ledger.reader import Entry, Total
+from tally.ledger.corrections import Undone
+from tally.ledger.listing import Entry
+from tally.ledger.reader import Total
 from tally.ledger.resets import Reset
 from tally.ledger.writer import Added
 
@@ -54,6 +56,22 @@ def test_times_are_in_utc_and_have_six_digits() -> None:
         "value": "1",
         "sum_after": "1",
         "added_at": "2026-01-02T03:04:05.000000Z",
+    }
+
+
+def test_an_entry_says_what_it_undoes_and_what_undid_it_only_where_something_did() -> None:
+    assert representation.entry(Entry(2, 0, 0, AT, undoes=1))["undoes"] == 1
+    assert representation.entry(Entry(1, 0, 0, AT, undone_by=2))["undone_by"] == 2
+    assert {"undoes", "undone_by"}.isdisjoint(representation.entry(Entry(1, 0, 0, AT)))
+
+
+def test_an_undo_of_an_entry_says_which() -> None:
+    assert representation.undone(Undone(2, -(10**9), 0, 2, undoes=1)) == {
+        "id": 2,
+        "value": "-1",
+        "sum": "0",
+        "count": 2,
+        "undoes": 1,
     }
 
 

@@ -11,6 +11,8 @@ from bench.runner import PAGE, TOTAL, Runner, flask_workers
 FEW = 1000
 SIZES = (10**3, 10**4, 10**5, 10**6, 10**7)
 _PAIRS = 6
+# No page of it is kept.
+RANGE = f"{PAGE}?from=2000-01-01T00:00:00Z"
 
 TOTAL_RATE = Measure(
     "reads/total-rate",
@@ -27,6 +29,11 @@ PAGE_RATE = Measure(
     "display page at {many:,} entries against 1,000: throughput",
     must=at_least(0.75),
     aim=at_least(0.9),
+)
+RANGE_P50 = Measure(
+    "reads/range",
+    "display page of a range of one's own, read anew, at {many:,} entries: median of one client",
+    "ms",
 )
 PAGE_P99 = Measure("reads/page-p99", "... 99th percentile", must=at_most(1.25), aim=at_most(1.1))
 
@@ -46,6 +53,7 @@ def run(runner: Runner) -> None:
                 "total, many": lambda: runner.load("get", large.url + TOTAL),
                 "page, few": lambda: runner.load("get", small.url + PAGE),
                 "page, many": lambda: runner.load("get", large.url + PAGE),
+                "range, many": lambda: runner.load("get", large.url + RANGE, 1),
                 # As many clients as workers: more would only wait, and go on being served after
                 # the load has ended.
                 "naive total, many": lambda: runner.load_slow(
@@ -60,6 +68,7 @@ def run(runner: Runner) -> None:
     against_naive = TOTAL_NAIVE if many == SIZES[-1] else TOTAL_NAIVE.without_goals()
     add(against_naive.about(many=many), rounds.ratio("total, many", "naive total, many"), rounds)
     add(PAGE_RATE.about(many=many), rounds.ratio("page, many", "page, few"), rounds)
+    add(RANGE_P50.about(many=many), rounds.spread("range, many", "p50"), rounds)
     add(PAGE_P99, rounds.ratio("page, many", "page, few", "p99"), rounds)
 
 
@@ -76,6 +85,7 @@ def run_sizes(runner: Runner) -> None:
             candidates |= {
                 f"total, {size}": partial(runner.load, "get", display + TOTAL, 1),
                 f"page, {size}": partial(runner.load, "get", display + PAGE, 1),
+                f"range, {size}": partial(runner.load, "get", display + RANGE, 1),
                 f"naive total, {size}": partial(runner.load_slow, f"{naive}/total", 1),
             }
         runner.interleave("sizes", candidates, runner.pace.heavy_rounds)

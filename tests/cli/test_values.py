@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -272,9 +273,13 @@ class TestAddFile:
             )
         assert re.search(said, refusal(done, 3))
 
-    @pytest.mark.parametrize("ids", [False, True])
-    async def test_killed_midway_and_run_again_counts_once(
-        self, ledger, owner, tally, tmp_path, ids
+    @pytest.mark.parametrize(
+        ("number", "ids"),
+        [(signal.SIGKILL, False), (signal.SIGKILL, True), (signal.SIGINT, False)],
+        ids=["killed", "killed-ids", "interrupted"],
+    )
+    async def test_ended_midway_and_run_again_counts_once(
+        self, ledger, owner, tally, tmp_path, ids, number
     ) -> None:
         file = tmp_path / "many.csv"
         values = range(-20_000, 60_000) if ids else range(-100_000, 200_000)
@@ -283,9 +288,16 @@ class TestAddFile:
         add += ("--column", "1", "--id-column", "2", "--no-header") if ids else ()
         importing = start(ledger, *add)
         await until(owner, "SELECT count > 0 FROM tally.total")
-        importing.kill()
-        importing.communicate()
+        importing.send_signal(number)
+        said = importing.communicate()[1]
         done = result(tally(*add))
+        if number == signal.SIGINT:
+            told = re.search(
+                r"^tally: .*: broken off; (\d+) of (\d+) values are counted", said, re.MULTILINE
+            )
+            assert told, said
+            assert 0 < int(told[1]) <= done["already_counted"]
+            assert int(told[2]) == len(values)
         assert done["already_counted"] > 0, "it was killed too late to show anything"
         assert done["added"] > 0, "it was killed too late to show anything"
         assert done["added"] + done["already_counted"] == len(values)
@@ -308,7 +320,8 @@ def start(ledger, *arguments: str) -> subprocess.Popen:
         [sys.executable, "-m", "tally", *arguments],
         env={**os.environ, "TALLY_DATABASE_URL": ledger.owner_url},
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 

@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 
 from tally.ledger.audit import audit
+from tally.ledger.corrections import Corrections
 from tally.ledger.database import Database
 from tally.ledger.migrate import migrate
 from tally.ledger.reader import Reader
@@ -134,6 +135,11 @@ async def reader(connect):
 @pytest.fixture
 async def resets(connect):
     return Resets(connect("tally_reset"))
+
+
+@pytest.fixture
+async def corrections(connect):
+    return Corrections(connect("tally_adder"))
 
 
 @pytest.fixture

@@ -176,3 +176,96 @@ async def test_an_audit_changes_nothing_and_needs_a_database(story, owner, conne
         assert (await audit(database)).difference is None
         with pytest.raises(Unavailable):
             await audit(connect("tally_adder", timeout=0.5))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            "UPDATE tally.correction SET value = 3",
+            "the value kept of entry 10 is 3, but must be -7",
+        ),
+        (
+            "UPDATE tally.correction SET entry_id = 8",
+            "the value of entry 10, which undoes entry 8, is -7, but must be -8",
+        ),
+        (
+            "UPDATE tally.correction SET sum = 1",
+            "the sum of the kept answer for entry 10 is 1, but must be 8",
+        ),
+        (
+            "UPDATE tally.correction SET count = 1",
+            "the count of the kept answer for entry 10 is 1, but must be 3",
+        ),
+        (
+            "UPDATE tally.correction SET undone_by = 11",
+            "the range of ids of a kept answer is 11 to 11, but must be in 1 to 10",
+        ),
+    ],
+)
+async def test_drift_of_an_undone_entry_is_found(
+    story, writer, corrections, owner, drift, change, said
+):
+    await writer.add([7 * ONE])  # 9
+    await corrections.undo(9)  # 10
+    assert await drift() is None
+    await owner.execute(change)
+    assert await drift() == said
+
+
+@pytest.fixture
+async def long_story(story, writer, resets, owner, drift):
+    """More stretches, in which resets and undos came."""
+    await writer.add([ONE] * 2000)
+    await resets.reset()
+    await writer.add([-ONE] * 3000)
+    await resets.undo(6)
+    await writer.add([-ONE] * 100)
+    assert await owner.fetchval("SELECT count(*) FROM tally.stretch WHERE size > 256") == 1
+    assert await drift() is None
+
+
+HISTORY_DRIFTS = {
+    "UPDATE tally.move SET value = value + 1 WHERE id = 2": "move 2 is",
+    "UPDATE tally.move SET after_id = 4 WHERE id = 2": "move 2 is",
+    "UPDATE tally.move SET count = 9 WHERE id = 3": "move 3 is",
+    "UPDATE tally.move SET sum_after = 9 WHERE id = 4": "sum_after of move 4 is 9, but must be 0",
+    "DELETE FROM tally.move WHERE id = 8": "the move of reset 6, undo True is None",
+    "INSERT INTO tally.move SELECT 99, 99, undo, after_id, count, value, sum_after, at"
+    " FROM tally.move WHERE id = 8": "move 99 is",
+    "DELETE FROM tally.stretch WHERE last_id = 512": "the next stretch is (256, 768)",
+    "INSERT INTO tally.stretch SELECT 4096, 8192, first_at, first_after, first_move, first_sum,"
+    " low_at, low_after, low_move, low_sum, high_at, high_after, high_move, high_sum, last_at,"
+    " last_sum FROM tally.stretch WHERE size = 4096": "a stretch is (4096, 8192), but must be none",
+    **{
+        f"UPDATE tally.stretch SET {column} = {column} + {much} WHERE size = {size}"
+        " AND last_id = 4096": f"the {which} step of the {size} ids through 4096"
+        for size in (256, 4096)
+        for which in ("first", "low", "high")
+        for column, much in (
+            (f"{which}_at", "interval '1 us'"),
+            (f"{which}_after", "1"),
+            (f"{which}_move", "1"),
+            (f"{which}_sum", "1"),
+        )
+    },
+    **{
+        f"UPDATE tally.stretch SET {column} = {column} + {much}"
+        " WHERE size = 256 AND last_id = 768": "the last step of the 256 ids through 768"
+        for column, much in (("last_at", "interval '1 us'"), ("last_sum", "1"))
+    },
+}
+
+
+@pytest.mark.parametrize("change", HISTORY_DRIFTS)
+async def test_drift_of_history_is_found(long_story, owner, drift, change):
+    await owner.execute(change)
+    assert (await drift()).startswith(HISTORY_DRIFTS[change])
+
+
+async def test_history_is_right_after_a_purge(long_story, resets, owner, connect, drift):
+    await resets.reset()
+    await owner.execute("UPDATE tally.reset SET at = at - interval '2 days' WHERE id <= 5")
+    await purge(connect("postgres"), timedelta(0))
+    assert await owner.fetchval("SELECT count(*) FROM tally.stretch") == 0
+    assert await drift() is None

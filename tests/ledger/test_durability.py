@@ -15,6 +15,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from tally.ledger.corrections import Corrections
 from tally.ledger.database import Database, Unavailable
 from tally.ledger.migrate import migrate
 from tally.ledger.resets import Resets
@@ -49,6 +50,11 @@ class Cluster:
         self.stack.push_async_callback(database.close)
         self.stack.push_async_callback(writer.close, 0)
         return writer
+
+    def corrections(self, timeout: float = 60) -> Corrections:
+        database = Database(self._url("tally_adder"), timeout=timeout)
+        self.stack.push_async_callback(database.close)
+        return Corrections(database)
 
     def resets(self, timeout: float = 60) -> Resets:
         database = Database(self._url("tally_reset"), timeout=timeout)
@@ -138,6 +144,19 @@ async def test_a_replay_is_answered_once_the_standby_has_what_it_replays(cluster
     cluster.go_on()
     replayed = await again
     assert replayed.replayed
+
+
+@pytest.mark.parametrize("how", ["terminate", "cancel"])
+async def test_an_undo_of_an_entry_is_answered_once_its_standby_has_it(cluster, how) -> None:
+    added = await cluster.writer().add([ONE])
+    corrections = cluster.corrections()
+    await cluster.stall()
+    undoing = asyncio.create_task(corrections.undo(added.last_id))
+    await cluster.end_wait(how)
+    assert not undoing.done(), "visible, and on no standby"
+    cluster.go_on()
+    undone = await undoing
+    assert (undone.value, undone.count, undone.replayed) == (-ONE, added.count + 1, True)
 
 
 @pytest.mark.parametrize("how", ["terminate", "cancel"])

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from random import Random
 
 import asyncpg
 import pytest
@@ -12,9 +13,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from tally.ledger import migrations
+from tally.ledger.audit import audit
 from tally.ledger.database import SchemaOutdated, current_revision
 from tally.ledger.failures import Unavailable
-from tally.ledger.migrate import SchemaNewer, migrate
+from tally.ledger.migrate import SchemaNewer, migrate, upgrade
+from tally.ledger.resets import Resets
 from tally.ledger.schema import REVISION, metadata
 
 CHECKS = """
@@ -110,6 +113,48 @@ async def test_a_migration_waits_for_another_of_a_ledger_that_is_there(connect, 
         migrating = asyncio.create_task(migrate(connect("postgres")))
         await owner.waited_for()
     assert await migrating is False
+
+
+@pytest.mark.parametrize("purged", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_ledger_of_an_older_release_gets_its_history(
+    empty, owner, start_writer, seed, purged
+):
+    """The audit replays what the migration made of resets and undos, whatever their times."""
+    random = Random(seed)
+    async with empty.engine.begin() as connection:
+        await connection.execute(text("CREATE SCHEMA tally"))
+        await connection.run_sync(lambda sync: upgrade(sync, "0003"))
+    writer, resets, standing = start_writer(database=empty), Resets(empty), []
+    for _ in range(120):
+        match random.choice(("add", "reset", "undo", "reset", "undo")):
+            case "add":
+                await writer.add([random.randrange(-9, 9)] * random.choice((1, 2, 300)))
+            case "reset":
+                made, _ = await resets.reset()
+                standing += [made.id] if made.id else []
+            case "undo" if standing:
+                await resets.undo(standing.pop())
+    await owner.execute(
+        "INSERT INTO tally.reset SELECT r.id + 1, 0, 0, t.last_id, t.last_id, now(),"
+        " now(), t.last_id FROM (SELECT max(id) AS id FROM tally.reset) AS r, tally.total AS t"
+    )
+    if purged:
+        await owner.execute(
+            "UPDATE tally.total SET purged_through = id, purged_sum = sum_after FROM tally.entry"
+            " WHERE id = cleared_through / 2;"
+            "DELETE FROM tally.entry USING tally.total WHERE id <= purged_through"
+        )
+    await owner.execute(
+        "UPDATE tally.reset SET at = now(), undone_at = undone_at - interval '1 day'"
+    )
+    assert await migrate(empty) is True
+    assert (await audit(empty)).difference is None
+    assert await owner.fetchval("SELECT count(*) FROM tally.move") > 10
+    assert await owner.fetchval("SELECT count(*) FROM tally.stretch") > 1
+    await writer.add([1] * 300)
+    await resets.reset()
+    assert (await audit(empty)).difference is None
 
 
 async def test_a_newer_schema_is_left_alone(connect, owner):

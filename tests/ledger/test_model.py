@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import pairwise
 
 import asyncpg
 import pytest
@@ -18,7 +19,9 @@ from hypothesis.stateful import (
 )
 
 from tally.ledger.audit import audit
+from tally.ledger.corrections import Corrections, EntryNotUndoable
 from tally.ledger.database import Database
+from tally.ledger.listing import Entry
 from tally.ledger.purge import purge
 from tally.ledger.reader import Reader, Total
 from tally.ledger.resets import NotUndoable, Resets
@@ -46,6 +49,7 @@ class Model:
     current: list[tuple[int, int, int]] = field(default_factory=list)
     resets: list[ModelReset] = field(default_factory=list)
     answers: dict[str, tuple[tuple[int, ...], bool, Added]] = field(default_factory=dict)
+    corrections: dict[int, tuple[int, int, int, int]] = field(default_factory=dict)
     purged: set[int] = field(default_factory=set)
     reset_keys: int = 0
 
@@ -62,6 +66,20 @@ class Model:
         if key is not None:
             self.answers[key] = (values, batch, answer)
         return answer
+
+    def undo_entry(self, entry_id):
+        """Return what is told: the id, value, sum and count, whether replayed; or the refusal."""
+        if entry_id in self.corrections:
+            return *self.corrections[entry_id], True
+        value = next((value for id_, value, _ in self.current if id_ == entry_id), None)
+        if value is None:
+            if not 1 <= entry_id <= self.last_id:
+                return "no-such-entry"
+            return "entry-purged" if entry_id in self.purged else "entry-cleared"
+        answer = self.add((-value,), None, batch=False)
+        told = (answer.first_id, -value, answer.sum, answer.count)
+        self.corrections[entry_id] = told
+        return *told, False
 
     def reset(self):
         """Return the id and sum that are told: id 0 where nothing was cleared, and none is made."""
@@ -114,13 +132,15 @@ class LedgerMachine(RuleBasedStateMachine):
         self.owner = await asyncpg.connect(self.ledger.owner_url)
         await self.owner.execute(
             "TRUNCATE tally.entry, tally.reset, tally.empty_reset, tally.answer, tally.writer,"
-            " tally.total;"
+            " tally.correction,"
+            " tally.move, tally.stretch, tally.total;"
             "INSERT INTO tally.total DEFAULT VALUES"
         )
         roles = ("postgres", "tally_adder", "tally_display", "tally_reset")
         self.databases = [Database(self.ledger.url(role), timeout=PATIENCE) for role in roles]
         self.owner_database, self.adder_database, *_ = self.databases
         self.reader, self.resets = Reader(self.databases[2]), Resets(self.databases[3])
+        self.corrections = Corrections(self.adder_database)
         await self.start_writer()
 
     async def start_writer(self):
@@ -181,6 +201,20 @@ class LedgerMachine(RuleBasedStateMachine):
         self.run(self.compare_add([*values, value], key, batch))
         self.run(self.compare_add(list(values), key, not batch))
 
+    @rule(back=st.integers(-1, 6))
+    def undo_an_entry(self, back):
+        """One of the newest, whether current, cleared, purged, undone before, or not there."""
+        entry_id = self.model.last_id - back
+        expected = self.model.undo_entry(entry_id)
+        if isinstance(expected, str):
+            with pytest.raises(EntryNotUndoable) as refused:
+                self.run(self.corrections.undo(entry_id))
+            assert refused.value.rule == expected
+            return
+        done = self.run(self.corrections.undo(entry_id))
+        assert (done.id, done.value, done.sum, done.count, done.replayed) == expected
+        assert done.undoes == entry_id
+
     @rule()
     def reset(self):
         told = self.model.reset()
@@ -239,6 +273,18 @@ class LedgerMachine(RuleBasedStateMachine):
         assert await self.reader.total() == Total(model.sum, len(model.current), model.last_id)
         shown = (await self.reader.page(None, 1000)).entries
         assert [(row.id, row.value, row.sum_after) for row in shown] == model.current[::-1]
+        undone_by = {entry_id: told[0] for entry_id, told in model.corrections.items()}
+        undoes = {new_id: entry_id for entry_id, new_id in undone_by.items()}
+        assert [(row.undoes, row.undone_by) for row in shown] == [
+            (undoes.get(row.id), undone_by.get(row.id)) for row in shown
+        ]
+        total, page = await self.reader.changes(None, 1000)
+        assert [row.id for row in page.rows if isinstance(row, Entry)] == [
+            row[0] for row in model.kept()[::-1]
+        ]
+        assert (page.rows[0].sum_after if page.rows else 0) == total.sum
+        for above, below in pairwise(page.rows):
+            assert above.sum_after == below.sum_after + above.value
         kept = await self.owner.fetch("SELECT id FROM tally.entry ORDER BY id")
         assert [row["id"] for row in kept] == [row[0] for row in model.kept()]
         past = await self.resets.past()

@@ -1,14 +1,16 @@
-"""Reading: pages and history, each of one moment."""
+"""Reading: pages, the list and history, each of one moment."""
 
 import asyncio
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
 
 from tally.ledger.database import Unavailable
-from tally.ledger.reader import NEWEST, POINTS, Overview, Total
+from tally.ledger.listing import Earlier, Entry
+from tally.ledger.purge import purge
+from tally.ledger.reader import TOP, Position, Range, Total
 from tests.support.postgres import PATIENCE
 
 ONE = 10**9
@@ -25,8 +27,9 @@ async def test_an_empty_ledger_reads_as_nothing(reader):
     before = datetime.now(UTC)
     assert await reader.total() == Total(0, 0, 0)
     assert (await reader.page(None, 50)).entries == []
-    overview = await reader.overview()
-    assert overview == Overview(Total(0, 0, 0), [], [], overview.at)
+    overview = await reader.overview(Range(), TOP, 20)
+    assert (overview.total, overview.rows.rows, overview.history.known) == (Total(0, 0, 0), [], ())
+    assert (overview.moves, overview.last_reset, overview.asked) == ([], None, None)
     assert before <= overview.at <= datetime.now(UTC)
 
 
@@ -75,13 +78,10 @@ async def test_cleared_entries_are_not_shown(reader, writer, resets):
     await resets.reset()
     assert await reader.total() == Total(0, 0, 3)
     assert (await reader.page(None, 50)).entries == []
-    assert (await reader.overview()).history == []
     await writer.add([5 * ONE])
     assert await reader.total() == Total(5 * ONE, 1, 4)
     assert ids((await reader.page(None, 50)).entries) == [4]
     assert (await reader.page(4, 50)).entries == []
-    overview = await reader.overview()
-    assert (ids(overview.newest), ids(overview.history)) == ([4], [4])
 
 
 async def test_entries_come_back_with_their_reset_undone(reader, writer, resets):
@@ -91,23 +91,142 @@ async def test_entries_come_back_with_their_reset_undone(reader, writer, resets)
     await resets.undo(reset.id)
     assert await reader.total() == Total(8 * ONE, 4, 4)
     assert ids((await reader.page(None, 50)).entries) == [4, 3, 2, 1]
-    assert ids((await reader.overview()).history) == [1, 2, 3, 4]
 
 
 # What the page shows
 
 
-@pytest.mark.parametrize("count", [1, 2, POINTS - 1, POINTS, POINTS + 1, 3 * POINTS + 7])
-async def test_history_is_spread_over_all_entries_and_bounded(reader, writer, count):
-    await writer.add([ONE] * count)
-    overview = await reader.overview()
-    shown = ids(overview.history)
-    assert len(shown) == min(count, POINTS)
-    assert (shown[0], shown[-1]) == (1, count)
-    steps = [after - before for before, after in pairwise(shown)]
-    assert max(steps, default=1) - min(steps, default=1) <= 1
-    assert [entry.sum_after for entry in overview.history] == [number * ONE for number in shown]
-    assert ids(overview.newest) == list(range(count, 0, -1))[:NEWEST]
+async def test_pages_lead_up_as_well_as_down(reader, writer):
+    await writer.add([ONE] * 10)
+    assert ids((await reader.page(None, 3, after=4)).entries) == [7, 6, 5]
+    assert ids((await reader.page(8, 3, after=4)).entries) == [7, 6, 5]
+    assert ids((await reader.page(None, 3, after=9)).entries) == [10]
+    assert (await reader.page(None, 3, after=10)).entries == []
+
+
+async def test_entries_of_a_time_are_those_that_came_then_whatever_was_cleared(
+    reader, writer, resets, owner
+):
+    await writer.add([ONE] * 5)
+    await owner.execute(
+        "UPDATE tally.entry SET added_at = '2026-01-01Z'::timestamptz + id * interval '1 h'"
+    )
+    await resets.reset()
+    day = datetime(2026, 1, 1, tzinfo=UTC)
+    hours = [day + timedelta(hours=hour) for hour in range(8)]
+
+    async def within(since, until):
+        wanted = Range(since=since, until=until)
+        found = ids((await reader.page(None, 50, wanted=wanted)).entries)
+        first, last = await reader.bounds(wanted)
+        assert found == list(range(last, first, -1))
+        return found
+
+    assert await within(hours[2], hours[4]) == [4, 3, 2]
+    assert await within(hours[2] + timedelta(microseconds=1), None) == [5, 4, 3]
+    assert await within(None, hours[3] - timedelta(microseconds=1)) == [2, 1]
+    assert await within(hours[6], hours[7]) == []
+    assert await within(day - timedelta(days=2), day - timedelta(days=1)) == []
+
+
+# The list
+
+
+def told(rows):
+    """Each row in short, and a check that it follows from the one below it."""
+    for above, below in pairwise(rows):
+        assert above.sum_after == below.sum_after + above.value
+    return [
+        f"{row.id}"
+        if isinstance(row, Entry)
+        else "earlier"
+        if isinstance(row, Earlier)
+        else f"{'undo' if row.undo else 'reset'} {row.reset_id}"
+        for row in rows
+    ]
+
+
+async def rows_of(reader, before=None, limit=50):
+    return (await reader.changes(before, limit))[1]
+
+
+async def test_resets_and_undos_are_rows_of_their_own_and_all_adds_up(reader, writer, resets):
+    await writer.add([ONE, 2 * ONE])
+    await resets.reset()
+    await writer.add([-3 * ONE])
+    await resets.undo(1)
+    await resets.reset()
+    await writer.add([4 * ONE])
+    rows = await rows_of(reader)
+    assert told(rows.rows) == ["4", "reset 2", "undo 1", "3", "reset 1", "2", "1"]
+    reset = rows.rows[4]
+    assert (reset.count, reset.value, reset.sum_after) == (2, -3 * ONE, 0)
+    assert reset.undone_at == rows.rows[2].at
+    assert rows.rows[1].undone_at is None
+    # Pages meet without gap or overlap, at any size.
+    for limit in (1, 2, 3):
+        paged, before = [], None
+        while True:
+            page = await rows_of(reader, before, limit)
+            paged += page.rows
+            if not page.older:
+                break
+            before = next(row.id for row in reversed(page.rows) if isinstance(row, Entry))
+        assert paged == rows.rows
+
+
+async def test_many_resets_at_one_place_are_few_rows_that_add_up(reader, writer, resets):
+    await writer.add([ONE, 2 * ONE])
+    for number in range(1, 9):
+        await resets.reset()
+        await resets.undo(number)
+    rows = (await rows_of(reader)).rows
+    assert told(rows) == ["undo 8", "reset 8", "undo 7", "reset 7", "earlier", "2", "1"]
+
+
+async def test_the_list_ends_where_a_purge_did(reader, writer, resets, connect):
+    await writer.add([ONE] * 3)
+    await resets.reset()
+    await purge(connect("postgres"), timedelta(0))
+    rows = await rows_of(reader)
+    assert (told(rows.rows), rows.older) == (["reset 1"], False)
+    await writer.add([ONE])
+    assert told((await rows_of(reader)).rows) == ["4", "reset 1"]
+
+
+async def test_a_place_is_found_by_entry_and_by_time(reader, writer, owner):
+    await writer.add([ONE] * 9)
+    await owner.execute(
+        "UPDATE tally.entry SET added_at = '2026-01-01Z'::timestamptz + id * interval '1 h'"
+    )
+    noon = datetime(2026, 1, 1, 5, 30, tzinfo=UTC)
+    for place, through, asked in (
+        (Position(before=4), 3, None),
+        (Position(around=5), 7, None),
+        (Position(around=99), 9, None),
+        (Position(at=noon), 5, (5, 0)),
+        (Position(at=noon - timedelta(days=1)), 0, None),
+    ):
+        overview = await reader.overview(Range(), place, 4)
+        assert overview.rows.through == through
+        assert (overview.asked and overview.asked[:2]) == asked
+
+
+# What the page shows
+
+
+async def test_a_history_marks_the_resets_in_it_and_knows_the_last(reader, writer, resets):
+    await writer.add([ONE])
+    await resets.reset()
+    await writer.add([ONE])
+    for span in ("hour", "all"):
+        overview = await reader.overview(Range(span), TOP, 20)
+        assert [(move.reset_id, move.undo) for move in overview.moves] == [(1, False)]
+        assert overview.last_reset == overview.moves[0]
+    await resets.undo(1)
+    overview = await reader.overview(Range(), TOP, 20)
+    assert [(move.reset_id, move.undo) for move in overview.moves] == [(1, True), (1, False)]
+    assert overview.last_reset.undone_at == overview.moves[0].at
 
 
 async def test_an_overview_is_of_one_moment(reader, writer, resets):
@@ -122,14 +241,14 @@ async def test_an_overview_is_of_one_moment(reader, writer, resets):
     adding = asyncio.create_task(add_and_reset())
     seen = set()
     while len(seen) < 30:
-        overview = await reader.overview()
+        overview = await reader.overview(Range(), TOP, 20)
         seen.add(overview.total.last_id)
-        if overview.total.count == 0:
-            assert overview.newest == overview.history == []
-            continue
-        assert overview.newest[0].id == overview.history[-1].id == overview.total.last_id
-        assert overview.newest[0].sum_after == overview.total.sum
-        assert overview.total.count == overview.total.last_id - overview.history[0].id + 1
+        newest = overview.rows.rows[0] if overview.rows.rows else None
+        assert (newest.sum_after if newest else 0) == overview.total.sum
+        assert overview.rows.through == overview.total.last_id
+        if overview.history.points:
+            assert overview.history.points[-1].sum == overview.total.sum
+            told(overview.rows.rows)
     running = False
     await adding
 
@@ -165,7 +284,7 @@ async def test_reads_survive_their_connections(reader, owner):
     async def read():
         while cutting:
             assert await reader.total() == Total(0, 0, 0)
-            assert (await reader.overview()).total == Total(0, 0, 0)
+            assert (await reader.overview(Range(), TOP, 20)).total == Total(0, 0, 0)
             assert (await reader.page(None, 5)).entries == []
             was_read.set()
 

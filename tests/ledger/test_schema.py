@@ -20,6 +20,8 @@ STATEMENTS = {
     "total.purged_sum": "UPDATE tally.total SET purged_sum = {}",
     "reset.sum": "INSERT INTO tally.reset (id, sum, count, cleared_from, cleared_through, at)"
     " VALUES (1, {}, 0, 0, 0, now())",
+    "correction.value": "INSERT INTO tally.correction VALUES (1, 2, {}, 0, 1)",
+    "correction.sum": "INSERT INTO tally.correction VALUES (1, 2, 0, {}, 1)",
     "answer.sum": "INSERT INTO tally.answer VALUES (gen_random_uuid(), gen_random_uuid(),"
     " 1, 1, {}, 1)",
 }
@@ -27,14 +29,14 @@ STATEMENTS = {
 
 @pytest.mark.parametrize("column", STATEMENTS)
 async def test_a_number_that_is_none_or_too_long_is_refused(owner, column):
-    for bad in BAD_VALUES if column == "entry.value" else BAD_SUMS:
+    for bad in BAD_VALUES if column.endswith("value") else BAD_SUMS:
         with pytest.raises(asyncpg.CheckViolationError):
             await owner.execute(STATEMENTS[column].format(f"'{bad}'"))
 
 
 @pytest.mark.parametrize("column", STATEMENTS)
 async def test_the_largest_numbers_are_kept(owner, column):
-    digits = "9" * (18 if column == "entry.value" else 29)
+    digits = "9" * (18 if column.endswith("value") else 29)
     await owner.execute(STATEMENTS[column].format(f"'{digits}.999999999'"))
 
 
@@ -69,6 +71,8 @@ async def test_there_is_one_total(owner, statement, refusal):
         "UPDATE tally.total SET purged_through = 1",
         "UPDATE tally.total SET purged_through = -1",
         "INSERT INTO tally.entry VALUES (0, 0, 0, now())",
+        "INSERT INTO tally.correction VALUES (0, 1, 0, 0, 1)",
+        "INSERT INTO tally.correction VALUES (1, 1, 0, 0, 1)",
         "INSERT INTO tally.reset (id, sum, count, cleared_from, cleared_through, at)"
         " VALUES (1, 0, 1, 0, 0, now())",
         "INSERT INTO tally.reset (id, sum, count, cleared_from, cleared_through, at)"

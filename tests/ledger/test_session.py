@@ -165,7 +165,7 @@ async def use_all_of_it(url):
     await writer.close(grace=1)
     reader = Reader(databases["tally_display"])
     assert (await reader.total()).count == first.count + 4
-    assert len((await reader.overview()).newest) == (await reader.total()).count
+    assert len((await reader.overview()).rows.rows) == (await reader.total()).count
     assert len((await reader.page(None, 10)).entries) == (await reader.total()).count
     for form in ("csv", "ndjson"):
         written = bytearray()

@@ -148,6 +148,7 @@ async def test_what_no_adder_sends_is_refused_and_nothing_is_stored(thief, owner
     ("role", "call"),
     [
         ("tally_adder", "register_writer(NULL)"),
+        ("tally_adder", "undo_entry(NULL)"),
         ("tally_reset", "reset_total(NULL)"),
         ("tally_reset", "undo_reset(NULL)"),
     ],

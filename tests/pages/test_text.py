@@ -42,8 +42,11 @@ def test_groups_join_to_the_number_and_hold_three_digits_at_most(number):
 
 @given(amounts)
 def test_an_amount_in_several_parts_is_announced_as_one(number):
-    markup = text.amount(number)
-    assert ("<span>" in markup) == (f'role="img" aria-label="{number}"' in markup)
+    said = number.replace("-", "−")
+    for split in (False, True):
+        markup = text.amount(number, split=split)
+        in_parts = markup.count("<span>") > 1 or number.startswith("-")
+        assert in_parts == (f'role="img" aria-label="{said}"' in markup)
 
 
 @pytest.mark.parametrize(
@@ -61,8 +64,22 @@ def test_groups_of(number, parts):
 
 
 def test_the_fraction_of_a_short_amount_is_set_apart_only_on_request():
-    assert text.amount("12.5") == '<data class="amount" value="12.5">12.5</data>'
+    assert text.amount("12.5").endswith('translate="no">12.5</data>')
     assert '<span class="fraction"><span>.5</span></span>' in text.amount("12.5", split=True)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "name"),
+    [
+        ([], "places-0"),
+        (["5", "-12"], "places-0"),
+        (["5", "0.5"], "places-3"),
+        (["0.125", "0.1234"], "places-6"),
+        (["1.000000001"], "places-9"),
+    ],
+)
+def test_a_table_s_numbers_have_room_for_the_longest_fraction(numbers, name):
+    assert text.places(numbers) == name
 
 
 def test_counts_are_written_like_amounts():

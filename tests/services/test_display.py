@@ -7,6 +7,7 @@ from collections import Counter
 import httpx
 import pytest
 
+from tally.ledger.reader import NO_RANGE
 from tally.services import display
 from tally.services.display import MAX_EXPORTS, Display
 from tally.settings import Settings
@@ -41,7 +42,7 @@ def test_pages_of_entries_meet_without_gap_or_overlap(client) -> None:
         "before=9223372036854775808",
         "before=1&before=1",
         "before=%D9%A1",
-        "after=1",
+        "until=1",
         "%ff=1",
     ],
 )
@@ -98,6 +99,67 @@ async def test_an_export_that_takes_too_long_ends_and_frees_its_place(ledger, mo
     monkeypatch.setattr(display, "EXPORT_SECONDS", 0.5)
     for _ in range(MAX_EXPORTS + 1):
         with pytest.raises(Problem, match="too slowly"):
-            await service._write_csv(never, lambda behind: None)
+            await service._write_csv(NO_RANGE, never, lambda behind: None)
     assert begun > 0
     await database.close()
+
+
+@pytest.fixture
+def told(client):
+    """A day's story: three entries, a reset, an undo; and one more."""
+    client.post("/reset_service/resets")
+    first = client.post(ENTRIES, json={"values": ["10", "20", "-5"]}).json()["first_id"]
+    reset = client.post("/reset_service/resets").json()["id"]
+    client.delete(f"/reset_service/resets/{reset}")
+    client.post(ENTRIES, json={"value": "1"})
+    return first, reset
+
+
+def test_changes_follow_from_each_other(client, told) -> None:
+    first, reset = told
+    changes = client.get(f"/display_service/changes?limit=3&before={first + 4}").json()["changes"]
+    assert [(change["kind"], change["id"]) for change in changes] == [
+        ("entry", first + 3),
+        ("undo", reset),
+        ("reset", reset),
+        ("entry", first + 2),
+        ("entry", first + 1),
+    ]
+    assert [change["value"] for change in changes] == ["1", "25", "-25", "-5", "20"]
+    assert [change["sum_after"] for change in changes] == ["26", "25", "0", "25", "30"]
+    assert changes[2]["undone_at"] == changes[1]["at"]
+    assert {change.get("cleared", False) for change in changes} == {False}
+
+
+def test_history_says_what_the_total_was(client, told) -> None:
+    history = client.get("/display_service/history?range=hour").json()
+    assert (history["lowest"]["sum"], history["points"][-1]["sum"]) == ("0", "26")
+    assert [move["kind"] for move in history["moves"]][:2] == ["undo", "reset"]
+    entry = client.get("/display_service/entries?limit=1").json()["entries"][0]
+    until = {"to": entry["added_at"]}
+    then = client.get("/display_service/history", params=until).json()
+    assert then["points"][-1] == {"at": entry["added_at"], "after_id": entry["id"], "sum": "26"}
+    later = {"from": "9000-01-01T00:00:00Z"}
+    assert client.get("/display_service/history", params=later).json()["start"] == "26"
+    early = {"to": "1000-01-01T00:00:00Z"}
+    empty = client.get("/display_service/history", params=early).json()
+    assert (empty["points"], empty["lowest"]) == ([], None)
+
+
+def test_csv_and_entries_of_a_range_are_the_same(client, told) -> None:
+    client.post("/reset_service/resets")
+    assert client.get("/display_service/entries.csv").text.count("\n") == 1
+    rows = client.get("/display_service/entries.csv?range=hour").text.splitlines()[1:]
+    entries = client.get("/display_service/entries?range=hour&limit=1000").json()["entries"]
+    assert [row.split(",")[0] for row in rows][-len(entries) :] == [
+        str(entry["id"]) for entry in reversed(entries)
+    ]
+
+
+@pytest.mark.parametrize(
+    "query", ["from=x", "to=2026", "range=year", "at=x", "entry=0", "before=x"]
+)
+def test_a_page_that_is_asked_for_nonsense_says_so(client, query) -> None:
+    answer = client.get(f"/display_service?{query}", headers={"Accept": "text/html"})
+    assert answer.status_code == 422
+    assert f"{query.partition('=')[0].capitalize()} must be" in answer.text

@@ -9,8 +9,24 @@ def test_a_reset_and_its_undo_by_the_page_s_forms(client, add) -> None:
     number = answer.headers["Location"].rpartition("=")[2]
     answer = client.post("/reset_service", data={"action": "undo", "id": number})
     assert answer.headers["Location"] == f"reset_service?undone={number}"
+    # Sent once more it says the same: it was undone once, and stays so.
     again = client.post("/reset_service", data={"action": "undo", "id": number})
-    assert again.status_code == 409
+    assert again.headers["Location"] == answer.headers["Location"]
+    assert "came back" in client.get(answer.headers["Location"]).text
+
+
+def test_an_undo_asks_first_and_only_of_the_newest_reset(client, add) -> None:
+    made = []
+    for value in (4, 5):
+        add(value)
+        made.append(client.post("/reset_service/resets").json()["id"])
+    older, newest = made
+    page = client.get(f"/reset_service?undo={newest}").text
+    assert f"Undo reset {newest}?" in page
+    assert client.get("/display_service/total").json()["sum"] == "0"
+    assert "Only the newest reset can be undone" in client.get(f"/reset_service?undo={older}").text
+    answer = client.post("/reset_service", data={"action": "undo", "id": str(older)})
+    assert answer.status_code == 409
 
 
 def test_a_form_that_is_not_the_page_s_is_refused_on_the_page(client) -> None:

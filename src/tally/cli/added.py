@@ -86,9 +86,15 @@ def stopped(name: str, error: "Stopped", count: int) -> Refused:
         said = "was counted before, and says something else now"
         return Refused(f"{name}: {said}; {_of(done, count)}; --again LABEL counts it once more")
     if isinstance(reason, Unavailable):
-        said = f"{done} of {count} values are counted for certain"
-        return NotAvailable(f"{name}: {_why(reason)}; {said}; run this again: each counts once")
+        return NotAvailable(f"{name}: {_why(reason)}; {so_far(error.done, count)}")
     return Refused(f"{name}: {reason}; {_of(done, count)}")
+
+
+def so_far(done: "Imported", count: int) -> str:
+    """Say how much of a file is counted, where some of it may be besides."""
+    return (
+        f"{done.count} of {count} values are counted for certain; run this again: each counts once"
+    )
 
 
 def _of(done: int, count: int) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tally.cli.added import foretell, in_json, nothing_added, outcome, stopped, tell
+from tally.cli.added import foretell, in_json, nothing_added, outcome, so_far, stopped, tell
 from tally.cli.errors import NotAvailable, Refused, Unusable
 from tally.cli.ledger import on_ledger
 from tally.cli.options import print_result, progress_bar
@@ -87,7 +87,7 @@ def add_file(
                 found = _asked(lambda database: _look(database, content, label))
                 foretell(content.count, total, found, as_json=as_json)
             else:
-                done, now = on_ledger(lambda database: _add(database, content, label))
+                done, now = on_ledger(lambda database: _add(database, name, content, label))
                 tell(done, now, as_json=as_json)
     except InvalidFile as error:
         raise Unusable(f"{error.of(name)}; nothing was added") from error
@@ -113,8 +113,12 @@ async def _look(database: "Database", content: "Content", label: str) -> "Known"
     return counted, await _moment(database, counted.last_id)
 
 
-async def _add(database: "Database", content: "Content", label: str) -> "tuple[Imported, Now]":
-    """Add what of a file is not counted."""
+async def _add(
+    database: "Database", name: str, content: "Content", label: str
+) -> "tuple[Imported, Now]":
+    """Add what of a file is not counted; say how much is, if it is broken off."""
+    from asyncio import CancelledError
+
     from tally.files.kept import KeptRows
     from tally.ledger.importer import Imported, batch_keys, import_keyed
     from tally.ledger.row_importer import leave_out_counted, row_keys
@@ -127,11 +131,15 @@ async def _add(database: "Database", content: "Content", label: str) -> "tuple[I
     else:
         batches = content.kept.batches(MAX_BATCH_VALUES)
         chunks = ([keyed] for keyed in batch_keys(batches, content.digest, label))
-    with progress_bar("Adding") as progress:
-        async with _writer(database) as writer:
-            await import_keyed(
-                writer, chunks, done, lambda counted: progress(counted, content.count)
-            )
+    try:
+        with progress_bar("Adding") as progress:
+            async with _writer(database) as writer:
+                await import_keyed(
+                    writer, chunks, done, lambda counted: progress(counted, content.count)
+                )
+    except CancelledError:
+        note(f"tally: {name}: broken off; {so_far(done, content.count)}")
+        raise
     return done, await _now(database, done.already.last_id)
 
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from tally.ledger.database import Database
 from tally.ledger.failures import unavailable_if_lost
-from tally.ledger.recomputation import Answers, Drift, Recomputation, check_resets
+from tally.ledger.history_audit import Stretches, check_moves
+from tally.ledger.recomputation import Answers, Drift, Recomputation, check_correction, check_resets
 from tally.ledger.schema import from_numeric
 
 # Rows fetched at a time: about 10 MB, and more make it no faster.
@@ -20,12 +21,26 @@ _PAGE: Final = 20_000
 _TOTAL: Final = "SELECT * FROM tally.total"
 _RESETS: Final = "SELECT * FROM tally.reset ORDER BY id"
 # The entries of a batch have one time: where another begins, so does another batch.
+_MOVES: Final = "SELECT * FROM tally.move ORDER BY id"
+_STRETCHES: Final = "SELECT * FROM tally.stretch ORDER BY last_id, size"
 _ENTRIES: Final = (
-    "SELECT id, value, sum_after,"
+    "SELECT id, value, sum_after, added_at,"
     " coalesce(added_at <> lag(added_at) OVER (ORDER BY id), false) AS begins_batch"
     " FROM tally.entry ORDER BY id"
 )
-_ANSWERS: Final = "SELECT first_id, last_id, sum, count FROM tally.answer ORDER BY last_id"
+_ANSWERS: Final = (
+    "SELECT first_id, last_id, sum, count FROM tally.answer UNION ALL"
+    " SELECT undone_by, undone_by, sum, count FROM tally.correction ORDER BY last_id"
+)
+# The first correction whose two entries are not each other's opposite; purged ones are not known.
+_MISMATCH: Final = """
+    SELECT c.entry_id, c.undone_by, c.value, undone.value AS undone, undo.value AS undo
+      FROM tally.correction AS c
+      LEFT JOIN tally.entry AS undone ON undone.id = c.entry_id
+      LEFT JOIN tally.entry AS undo ON undo.id = c.undone_by
+     WHERE undone.value <> -c.value OR undo.value <> c.value
+     ORDER BY c.undone_by LIMIT 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +81,33 @@ async def audit_within(
     )
     total = await connection.fetchrow(_TOTAL)
     resets = await connection.fetch(_RESETS)
+    moves = await connection.fetch(_MOVES)
     if total is None:
         return Report(0, str(Drift("the number of rows in tally.total", 0, 1)))
     recomputed = Recomputation(total, resets)
     to_check = total["last_id"] - total["purged_through"]
     try:
         check_resets(total, resets)
+        check_correction(await connection.fetchrow(_MISMATCH))
         answers = Answers(connection.cursor(_ANSWERS, prefetch=_PAGE), total)
         await answers.advance()
         # Answers whose entries are gone have nothing to be compared with.
         await answers.skip_through(total["purged_through"])
+        stretches = Stretches(
+            connection.cursor(_STRETCHES, prefetch=_PAGE), moves, total["purged_through"]
+        )
         async for page in _pages(await connection.cursor(_ENTRIES)):
             for row in page:
                 recomputed.enter(row["id"], row["value"], row["sum_after"])
+                await stretches.enter(row["id"], row["sum_after"], row["added_at"])
                 if row["begins_batch"]:
                     answers.begin_batch(row["id"])
                 if answers.last_id == row["id"]:
                     await answers.compare(row["sum_after"], recomputed.count_after)
             progress(recomputed.checked, to_check)
         recomputed.close()
+        await stretches.close()
+        check_moves(moves, resets, total["purged_through"], recomputed.sums_before)
     except Drift as drift:
         return Report(recomputed.checked, str(drift))
     return Report(recomputed.checked, None)

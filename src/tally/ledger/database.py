@@ -44,7 +44,7 @@ GRACE: Final = 0.5
 _REMEMBERED: Final = 10.0
 # Revisions this code has outgrown. Any other unknown revision is a newer one, which only adds
 # to what this code needs: during a release old services go on under the new schema.
-_OLDER_REVISIONS: Final[frozenset[str]] = frozenset({"0001", "0002", "0003", "0004"})
+_OLDER_REVISIONS: Final[frozenset[str]] = frozenset({"0001", "0002", "0003", "0004", "0006"})
 
 
 def pauses_between_tries(timeout: float) -> Iterator[float]:

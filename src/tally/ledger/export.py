@@ -30,13 +30,14 @@ async def export(
     form: FileFormat,
     write: Callable[[bytes], Awaitable[None]],
     begin: Callable[[float | None], None] = lambda behind: None,
+    bounds: tuple[int, int] | None = None,
 ) -> None:
-    """Write every current entry, oldest first, as of one moment.
+    """Write every current entry, or those after one id up to another; oldest first.
 
     Before the first write `begin` is told how many seconds that moment may be behind, at most, or
     None where the ledger itself is read.
 
-    Entries never change and their ids have no gaps, so those up to the last id of that moment are
+    Entries never change and their ids have no gaps, so those up to the last id of one moment are
     the moment's entries, whenever they are read: each page is a statement of its own, and a reader
     that takes hours keeps no snapshot open. Memory stays bounded by a page. Raises `Unavailable`,
     which after the first write means that the rest is missing, and whatever `write` raises.
@@ -45,6 +46,7 @@ async def export(
     connection = await _read(database.connect())
     try:
         after, last, behind = await _read(connection.fetchrow(_EXTENT))
+        after, last = bounds or (after, last)
         begin(behind)
         if form == "csv":
             await write(CSV_HEADER)

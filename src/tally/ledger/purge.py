@@ -10,12 +10,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tally.ledger.database import Database
+from tally.ledger.history import SIZES
 from tally.ledger.schema import entry, reset, total
 
+# Stretches of which a part is gone; of larger ones the other parts stay.
+_FORGET: Final = text(
+    "DELETE FROM tally.stretch AS s USING unnest(CAST(:sizes AS bigint[])) AS z (size)"
+    " WHERE s.size = z.size AND s.last_id < :through + z.size"
+).bindparams(sizes=list(SIZES))
 # Ids deleted by one transaction. Adds wait for its end: a few hundredths of a second.
 STEP: Final = 10_000
 
@@ -89,4 +95,5 @@ async def _step(
     sum_after = select(entry.c.sum_after).where(entry.c.id == through).scalar_subquery()
     await connection.execute(update(total).values(purged_through=through, purged_sum=sum_after))
     await connection.execute(delete(entry).where(entry.c.id > purged, entry.c.id <= through))
+    await connection.execute(_FORGET, {"through": through})
     return through, end

@@ -30,6 +30,8 @@ class Recomputation:
         # The sum of all values so far, whatever was cleared, and what it was at each boundary.
         self._values = 0
         self._values_at: dict[int, int] = {}
+        # What the sum was right after each entry after which resets or undos came.
+        self.sums_before: dict[int, int] = {}
         self._sum = total["purged_sum"]
         self._count = self._first + sum(
             change for at, (_, change) in self._changes.items() if at < self._first
@@ -75,6 +77,7 @@ class Recomputation:
     def _pass_boundary(self) -> None:
         """Apply the resets and undos that came between this entry and the next."""
         self._values_at[self._id] = self._values
+        self.sums_before[self._id] = self._sum
         sum_change, count_change = self._changes.get(self._id, (0, 0))
         self._sum += sum_change
         self._count += count_change
@@ -137,6 +140,23 @@ class Answers:
         if self._row["count"] != count:
             raise Drift(f"the count {what}", self._row["count"], count)
         await self.advance()
+
+
+def check_correction(mismatch: Any) -> None:  # noqa: ANN401
+    """Raise for a correction whose entries are not each other's opposite, if there is one."""
+    if mismatch is None:
+        return
+    if mismatch["undo"] not in (None, mismatch["value"]):
+        raise Drift(
+            f"the value kept of entry {mismatch['undone_by']}",
+            _text(mismatch["value"]),
+            _text(mismatch["undo"]),
+        )
+    raise Drift(
+        f"the value of entry {mismatch['undone_by']}, which undoes entry {mismatch['entry_id']},",
+        _text(mismatch["value"]),
+        _text(-mismatch["undone"]),
+    )
 
 
 def check_resets(total: Any, resets: list[Any]) -> None:  # noqa: ANN401

@@ -36,12 +36,13 @@ def _first_answer(row: Any, key: Key | None) -> Added | KeyReused:  # noqa: ANN4
     )
 
 
-async def replay_single(database: Database, key: str) -> tuple[Added, Amount] | None:
-    """Read what a single add under this key did, and its value; None where there is none."""
+async def replay_answer(database: Database, key: str) -> tuple[Added, Amount | None] | None:
+    """Read what an add under this key did, with the value if it was one; None if there is none."""
     row = (await recall(database, [digest(key)])).get(digest(key))
-    if row is None or row.value is None or row.first_id != row.last_id:
+    if row is None:
         return None
-    return Added(row.first_id, row.last_id, row.sum, row.count_then, replayed=True), row.value
+    value = row.value if row.first_id == row.last_id else None
+    return Added(row.first_id, row.last_id, row.sum, row.count_then, replayed=True), value
 
 
 async def recall(database: Database, keys: Iterable[str]) -> dict[str, Row[Any]]:

@@ -3,30 +3,25 @@
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
-from sqlalchemy import Select, TextualSelect, and_, func, select, text
+from sqlalchemy import Select, and_, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tally.amount import Amount
 from tally.ledger.add import SumOutOfRange, digest
+from tally.ledger.change import cause_of, change
 from tally.ledger.database import Database, Unavailable
-from tally.ledger.schema import AmountType, reset, total
+from tally.ledger.schema import MAX_ID, AmountType, reset, total
 
 MAX_LISTED: Final = 1000
-_MAX_ID: Final = 2**63 - 1
 
 _RESET: Final = text("SELECT * FROM tally.reset_total(:key)").columns(sum=AmountType)
 _NOW: Final = text("SELECT pg_catalog.clock_timestamp()")
 _CONFIRM: Final = text("SELECT tally.confirm()")
-_FREE: Final = text("SELECT tally.free_total()")
-# How long a change waits for the total before it asks who keeps it: well within a request's time.
-_BOUND_LOCKS: Final = text("SET LOCAL lock_timeout = '1s'")
 _UNDO: Final = text("SELECT * FROM tally.undo_reset(:id)").columns(sum=AmountType)
-
-_Given = dict[str, uuid.UUID] | dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +53,17 @@ class Resets:
         """
         key_digest = uuid.UUID(digest(key)) if key is not None else uuid.uuid4()
         began: datetime | None = None
+        tries = 0
 
         async def work(connection: AsyncConnection) -> tuple[Reset, bool]:
-            nonlocal began
+            nonlocal began, tries
+            tries += 1
             began = began or (await connection.execute(_NOW)).scalar_one()
-            row = await _change(connection, _RESET, {"key": key_digest})
+            row = await change(connection, _RESET, {"key": key_digest})
             reset_id, cleared, count, at, replayed = row
             # What an earlier try of this very call did, whose answer was lost, is no replay.
-            return Reset(reset_id, cleared, count, at), replayed and at < began
+            theirs = replayed and (tries == 1 or at < began)
+            return Reset(reset_id, cleared, count, at), theirs
 
         try:
             return await self._database.run(work, changes=True)
@@ -77,19 +75,19 @@ class Resets:
 
         Raises `NotUndoable` for any other, and `SumOutOfRange` where both together are too much.
         """
-        if reset_id > _MAX_ID:
+        if reset_id > MAX_ID:
             raise NotUndoable(f"there is no reset {reset_id}")
         tries = 0
 
         async def work(connection: AsyncConnection) -> Reset:
             nonlocal tries
             tries += 1
-            return Reset(*await _change(connection, _UNDO, {"id": reset_id}))
+            return Reset(*await change(connection, _UNDO, {"id": reset_id}))
 
         try:
             return await self._database.run(work, changes=True)
         except DBAPIError as error:
-            cause = _cause(error)
+            cause = cause_of(error)
             if isinstance(cause, asyncpg.CheckViolationError):
                 raise SumOutOfRange from error
             if getattr(cause, "sqlstate", "") in ("TA001", "TA002"):
@@ -129,26 +127,6 @@ class Resets:
             return [Reset(*row) for row in await connection.execute(query)]
 
         return await self._database.run(work)
-
-
-async def _change(
-    connection: AsyncConnection, call: TextualSelect, given: _Given
-) -> tuple[Any, ...]:
-    """Call a function that locks the total, again once those that keep it were ended."""
-    await connection.execute(_BOUND_LOCKS)
-    while True:
-        try:
-            async with connection.begin_nested():
-                return tuple((await connection.execute(call, given)).one())
-        except DBAPIError as error:
-            if not isinstance(_cause(error), asyncpg.LockNotAvailableError):
-                raise
-        await connection.execute(_FREE)
-
-
-def _cause(error: DBAPIError) -> BaseException | None:
-    """Give asyncpg's own error."""
-    return error.orig.__cause__ if error.orig is not None else None
 
 
 def _query() -> Select[*tuple[int, Amount, int, datetime, datetime | None, bool]]:

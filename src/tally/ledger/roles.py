@@ -18,14 +18,17 @@ from tally.ledger.schema import metadata
 # What each service, and a person who looks, may read and call; PostgreSQL refuses everything else.
 READS: Final = {
     "tally_adder": "tally.total",
-    "tally_display": "tally.total, tally.entry",
+    "tally_display": "tally.total, tally.entry, tally.correction, tally.move, tally.stretch",
     "tally_reset": "tally.total, tally.reset",
     "tally_operator": ", ".join(f"tally.{table.name}" for table in metadata.tables.values()),
 }
 # What any may call that reads: it changes nothing.
 AGE: Final = "behind_seconds"
 CALLS: Final = {
-    "tally_adder": ("register_writer", "add_batch", "settle_batch", "recall", "free_total", AGE),
+    "tally_adder": (
+        *("register_writer", "add_batch", "settle_batch", "recall", "undo_entry", "free_total"),
+        AGE,
+    ),
     "tally_display": (AGE,),
     "tally_reset": ("reset_total", "undo_reset", "confirm", "free_total", AGE),
     "tally_operator": (AGE,),

@@ -11,10 +11,12 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Index,
     MetaData,
     Numeric,
     Table,
     TypeDecorator,
+    UniqueConstraint,
     Uuid,
     text,
 )
@@ -22,12 +24,15 @@ from sqlalchemy import (
 from tally.amount import FRACTION_DIGITS, Amount
 
 # The newest migration. Here, and not asked of Alembic, so that a service need not import it.
-REVISION: Final = "0006"
+REVISION: Final = "0007"
+# The greatest that a bigint holds.
+MAX_ID: Final = 2**63 - 1
 metadata = MetaData(
     schema="tally",
     naming_convention={
         "pk": "%(table_name)s_pkey",
-        "uq": "%(table_name)s_%(column_0_name)s_key",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
         "ck": "%(table_name)s_%(constraint_name)s",
     },
 )
@@ -151,6 +156,63 @@ empty_reset = Table(
     metadata,
     Column("key", Uuid, primary_key=True),
     _moment("at"),
+)
+
+# Entries that were undone, each by the entry of the opposite value `undone_by`, with the answer to
+# that: undoing the entry again gets it again.
+correction = Table(
+    "correction",
+    metadata,
+    Column("entry_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("undone_by", BigInteger, nullable=False, unique=True),
+    Column("value", AmountType, nullable=False),
+    Column("sum", AmountType, nullable=False),
+    _count("count"),
+    CheckConstraint("0 < entry_id AND entry_id < undone_by", "order"),
+    _value_check("value"),
+    _sum_check("sum"),
+)
+
+# What moved the total without an entry: each reset and each undo of one, in order, right after the
+# entry `after_id`. Triggers note them.
+move = Table(
+    "move",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("reset_id", BigInteger, nullable=False),
+    Column("undo", Boolean, nullable=False),
+    _count("after_id"),
+    _count("count"),
+    Column("value", AmountType, nullable=False),
+    Column("sum_after", AmountType, nullable=False),
+    _moment("at"),
+    UniqueConstraint("reset_id", "undo"),
+    _sum_check("value"),
+    _sum_check("sum_after"),
+    Index(None, "after_id", "id"),
+)
+
+# What happened in each stretch of `size` ids that ends with `last_id`, from right after the entry
+# before it. A trigger completes them with the last entry of each. Times never go back here: each is
+# the latest so far, whatever clocks said.
+stretch = Table(
+    "stretch",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("last_id", BigInteger, primary_key=True, autoincrement=False),
+    *(
+        column
+        for which in ("first", "low", "high")
+        for column in (
+            _moment(f"{which}_at"),
+            _count(f"{which}_after"),
+            _count(f"{which}_move"),
+            Column(f"{which}_sum", AmountType, nullable=False),
+        )
+    ),
+    _moment("last_at"),
+    Column("last_sum", AmountType, nullable=False),
+    *(_sum_check(f"{which}_sum") for which in ("first", "low", "high", "last")),
 )
 
 # The first answer to each Idempotency-Key, kept for ever. Both key and body are kept as 128-bit

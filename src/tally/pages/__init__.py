@@ -1,5 +1,6 @@
 """What people see: the four pages, the error page, and their static files."""
 
+import gzip
 import hashlib
 from collections.abc import Mapping
 from functools import cache
@@ -10,10 +11,11 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
+from tally.amount import format_amount
 from tally.pages import chart, text
-from tally.pages.chart import Point
+from tally.pages.chart import Chart, Mark, Point, extremes
 
-__all__ = ["PageName", "Point", "StaticFile", "render", "static_files"]
+__all__ = ["Chart", "Mark", "PageName", "Point", "StaticFile", "extremes", "render", "static_files"]
 
 PageName = Literal["home", "adder", "display", "reset", "error"]
 
@@ -21,7 +23,12 @@ _FOLDER: Final = Path(__file__).parent
 _CONTENT_TYPES: Final = MappingProxyType(
     {
         "tally.css": "text/css; charset=utf-8",
+        "history.css": "text/css; charset=utf-8",
+        "chart.js": "text/javascript; charset=utf-8",
+        "forms.js": "text/javascript; charset=utf-8",
         "live.js": "text/javascript; charset=utf-8",
+        "morph.js": "text/javascript; charset=utf-8",
+        "times.js": "text/javascript; charset=utf-8",
         "tally.js": "text/javascript; charset=utf-8",
         "favicon.svg": "image/svg+xml; charset=utf-8",
     }
@@ -33,6 +40,7 @@ class StaticFile(NamedTuple):
     """A file as it is sent; `etag` carries its quotes, `version` is the same without them."""
 
     body: bytes
+    gzipped: bytes
     content_type: str
     etag: str
 
@@ -77,7 +85,8 @@ def render(
 def _read_static(name: str) -> StaticFile:
     body = (_FOLDER / "static" / name).read_bytes()
     version = hashlib.sha256(body).hexdigest()[:_VERSION_DIGITS]
-    return StaticFile(body, _CONTENT_TYPES[name], f'"{version}"')
+    gzipped = gzip.compress(body, mtime=0)
+    return StaticFile(body, gzipped, _CONTENT_TYPES[name], f'"{version}"')
 
 
 @cache
@@ -91,9 +100,17 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        amount=text.amount, size=text.size, time=text.time, duration=text.duration, age=text.age
+        amount=text.amount,
+        minus=text.minus,
+        places=text.places,
+        size=text.size,
+        time=text.time,
+        duration=text.duration,
+        age=text.age,
+        units=format_amount,
+        opposite=text.opposite,
     )
-    environment.globals.update(asset=_asset, chart=chart.svg, version=_version)
+    environment.globals.update(asset=_asset, draw=chart.svg, version=_version)
     return environment
 
 

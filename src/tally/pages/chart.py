@@ -7,15 +7,12 @@ place while its text keeps its size.
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from typing import Final, NamedTuple
 
 from markupsafe import Markup
 
 from tally.amount import Amount, format_amount
-from tally.pages.text import groups
-
-MAX_POINTS: Final = 400
+from tally.pages.text import groups, minus
 
 _SCALE: Final = 10_000  # the plot's own coordinates, both ways
 _TOP: Final = 26
@@ -48,16 +45,36 @@ _MONTH_NAMES: Final = "JanFebMarAprMayJunJulAugSepOctNovDec"
 
 
 class Point(NamedTuple):
-    """The total right after the entry `id`, which was added at `at` (with a time zone)."""
+    """The total right after a step at `at` (with a time zone), which is the entry `id` or came
+    right after that."""
 
     at: datetime
     id: int
     sum: Amount
 
 
+class Mark(NamedTuple):
+    """A reset, or the undo of one."""
+
+    at: datetime
+    reset_id: int
+    undo: bool
+
+
+class Chart(NamedTuple):
+    """The total from one time to another: `before` until the first of the points, in order."""
+
+    since: datetime
+    until: datetime
+    before: Amount
+    points: Sequence[Point]
+    marks: Sequence[Mark] = ()
+
+
 class _Tick(NamedTuple):
     at: int  # microseconds since the epoch
     label: str
+    form: str  # for a script that knows the viewer's time zone
 
 
 class _Range(NamedTuple):
@@ -71,78 +88,101 @@ class _Range(NamedTuple):
         return (value - self.low) * _SCALE // (self.high - self.low)
 
 
-def svg(points: Sequence[Point], *, name: str = "chart") -> Markup:
-    """Draw points, given in the order of their entries, as steps.
+def svg(chart: Chart, *, name: str = "chart") -> Markup:
+    """Draw a chart as steps; `name` starts the ids that tie it to its name and description.
 
-    Any number of points makes a picture of at most `MAX_POINTS` steps with the same extremes.
-    `name` starts the ids that tie the picture to its title and description.
+    `data-points` has, for a script, each step's place in the plot, time in milliseconds, id and
+    total.
     """
-    gutter, body = _picture(points) if points else ("none", Markup(""))
-    return Markup(
-        '<svg class="chart gutter-{gutter}" role="img" aria-labelledby="{name}-title {name}-desc"'
-        ' width="100%" height="{height}" overflow="visible">'
-        '<title id="{name}-title">Total over time</title>'
-        '<desc id="{name}-desc">{words}</desc>{body}</svg>'
-    ).format(gutter=gutter, name=name, height=_HEIGHT, words=description(points), body=body)
-
-
-def description(points: Sequence[Point]) -> str:
-    """Say in words what the picture shows: first, last, lowest and highest total, exactly."""
-    if not points:
-        return "There are no entries to show."
-    first, last = points[0], points[-1]
-    sums = [point.sum for point in points]
-    return (
-        f"First: {format_amount(first.sum)} after entry {first.id} at {_iso(first.at)}. "
-        f"Last: {format_amount(last.sum)} after entry {last.id} at {_iso(last.at)}. "
-        f"Lowest: {format_amount(min(sums))}. Highest: {format_amount(max(sums))}."
-    )
-
-
-def _picture(points: Sequence[Point]) -> tuple[str, Markup]:
-    drawn = _thinned(points)
-    moments = _moments(drawn)
-    times = _Range(moments[0], moments[-1])
-    levels = _levels(min(p.sum for p in drawn), max(p.sum for p in drawn))
-    sums = _Range(levels[0], levels[-1])
-    corners = [
-        (times.scaled(moment), _SCALE - sums.scaled(point.sum))
-        for moment, point in zip(moments, drawn, strict=True)
-    ]
+    times = _Range(_moment(chart.since), _moment(chart.until))
+    sums = [chart.before, *(point.sum for point in chart.points)]
+    levels = _levels(min(sums), max(sums))
+    heights = _Range(levels[0], levels[-1])
+    moments = _moments(times, chart.points)
+    places = [0, *map(times.scaled, moments)]
+    corners = [(x, _SCALE - heights.scaled(total)) for x, total in zip(places, sums, strict=True)]
     gutter = _gutter(levels)
     body = Markup("").join(
         [
-            *(_gridline(level, sums) for level in levels),
+            *(_gridline(level, heights) for level in levels),
             *(_time_mark(tick, index, times) for index, tick in enumerate(_ticks(times))),
-            *(_level_label(level, sums, beside=gutter != "none") for level in levels),
-            _line(corners, _baseline(sums)),
+            *(_level_label(level, heights, beside=gutter != "none") for level in levels),
+            _line(corners, heights),
+            *(_mark(mark, times) for mark in chart.marks),
             _last_dot(corners[-1]),
         ]
     )
-    return gutter, body
+    return Markup(
+        '<svg class="chart gutter-{gutter}" role="img" aria-labelledby="{name}-title"'
+        ' aria-describedby="{name}-desc" width="100%" height="{height}" overflow="visible"'
+        ' data-points="{points}"><title id="{name}-title">Total over time</title>'
+        '<desc id="{name}-desc">{words}</desc>{body}</svg>'
+    ).format(
+        gutter=gutter,
+        name=name,
+        height=_HEIGHT,
+        points=_for_script(corners, [times.low, *moments], chart),
+        words=description(chart),
+        body=body,
+    )
 
 
-def _thinned(points: Sequence[Point]) -> Sequence[Point]:
-    """Keep the first and last point, and the lowest and highest of each stretch between them."""
-    if len(points) <= MAX_POINTS:
-        return points
-    stretches = MAX_POINTS // 2 - 1
-    bounds = [1 + (len(points) - 2) * n // stretches for n in range(stretches + 1)]
-    kept = [0]
-    for start, end in pairwise(bounds):
-        indexes = range(start, end)
-        lowest = min(indexes, key=lambda index: points[index].sum)
-        highest = max(indexes, key=lambda index: points[index].sum)
-        kept += sorted({lowest, highest})
-    return [points[index] for index in [*kept, len(points) - 1]]
+def description(chart: Chart) -> str:
+    """Say in words what the picture shows, exactly."""
+    end = chart.points[-1].sum if chart.points else chart.before
+    words = (
+        f"From {_told(chart.before)} on {_minute(chart.since)}"
+        f" to {_told(end)} on {_minute(chart.until)}, UTC."
+    )
+    if chart.points:
+        low, high = extremes(chart)
+        words += (
+            f" Lowest {_told(low.sum)} on {_minute(low.at)},"
+            f" highest {_told(high.sum)} on {_minute(high.at)}."
+        )
+    if chart.marks:
+        resets = sum(not mark.undo for mark in chart.marks)
+        words += f" Resets: {resets}, undone: {len(chart.marks) - resets}."
+    return words
 
 
-def _moments(points: Sequence[Point]) -> list[int]:
+def extremes(chart: Chart) -> tuple[Point, Point]:
+    """Find the first lowest and the first highest of the points."""
+    key = _sum_of
+    return min(chart.points, key=key), max(chart.points, key=key)
+
+
+def _sum_of(point: Point) -> Amount:
+    return point.sum
+
+
+def _told(total: Amount) -> str:
+    return minus(format_amount(total))
+
+
+def _minute(at: datetime) -> str:
+    utc = at.astimezone(UTC)
+    return f"{utc.day} {_month_name(utc)} {utc:%Y %H:%M:%S}"
+
+
+def _for_script(corners: list[tuple[int, int]], moments: list[int], chart: Chart) -> str:
+    told = [(0, chart.before), *((point.id, point.sum) for point in chart.points)]
+    return ";".join(
+        f"{x} {y} {moment // _MILLISECOND} {entry_id} {format_amount(total)}"
+        for (x, y), moment, (entry_id, total) in zip(corners, moments, told, strict=True)
+    )
+
+
+def _moment(at: datetime) -> int:
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def _moments(times: _Range, points: Sequence[Point]) -> list[int]:
     """Turn times into microseconds, never going back: a clock set back must not fold the line."""
-    moments: list[int] = []
+    latest, moments = times.low, []
     for point in points:
-        moment = (point.at - _EPOCH) // _MICROSECOND
-        moments.append(max(moment, moments[-1]) if moments else moment)
+        latest = min(max(_moment(point.at), latest), times.high)
+        moments.append(latest)
     return moments
 
 
@@ -175,7 +215,7 @@ def _level_label(level: int, sums: _Range, *, beside: bool) -> Markup:
         x,
         _level_y(level, sums) + drop,
         anchor,
-        first,
+        minus(first),
         Markup("").join(
             Markup('<tspan dx="{}">{}</tspan>').format(0 if part.startswith(".") else 2, part)
             for part in [*rest, *fraction]
@@ -193,19 +233,35 @@ def _level_y(level: int, sums: _Range) -> int:
     return _TOP + (_SCALE - sums.scaled(level)) * _PLOT_HEIGHT // _SCALE
 
 
-def _baseline(sums: _Range) -> int:
-    """Where the shade under the line ends: at zero, or at the edge nearer to it."""
-    return _SCALE - sums.scaled(min(max(0, sums.low), sums.high))
-
-
-def _line(corners: list[tuple[int, int]], baseline: int) -> Markup:
-    steps = f"M0 {corners[0][1]}" + "".join(f"H{x}V{y}" for x, y in corners) + f"H{_SCALE}"
+def _line(corners: list[tuple[int, int]], heights: _Range) -> Markup:
+    first, *others = corners
+    steps = f"M0 {first[1]}" + "".join(f"H{x}V{y}" for x, y in others) + f"H{_SCALE}"
+    # An area means something only where it begins at zero.
+    shade = Markup("")
+    if heights.low <= 0 <= heights.high:
+        shade = Markup('<path class="shade" d="{}V{}H0Z"/>').format(
+            steps, _SCALE - heights.scaled(0)
+        )
     return Markup(
         '<svg x="0" y="{top}" width="100%" height="{height}" viewBox="0 0 {scale} {scale}"'
-        ' preserveAspectRatio="none" overflow="visible">'
-        '<path class="shade" d="{steps}V{baseline}H0Z"/><path class="line" d="{steps}" fill="none"'
-        ' vector-effect="non-scaling-stroke"/></svg>'
-    ).format(top=_TOP, height=_PLOT_HEIGHT, scale=_SCALE, steps=steps, baseline=baseline)
+        ' preserveAspectRatio="none" overflow="visible">{shade}'
+        '<path class="line" d="{steps}" fill="none" vector-effect="non-scaling-stroke"/></svg>'
+    ).format(top=_TOP, height=_PLOT_HEIGHT, scale=_SCALE, steps=steps, shade=shade)
+
+
+def _mark(mark: Mark, times: _Range) -> Markup:
+    x = times.scaled(min(max(_moment(mark.at), times.low), times.high))
+    return Markup(
+        '<g class="mark {kind}"><line x1="{x}" x2="{x}" y1="{top}" y2="{bottom}"/>'
+        '<circle cx="{x}" cy="{top}" r="4"/>'
+        "<title>{words}</title></g>"
+    ).format(
+        kind="undo" if mark.undo else "reset",
+        x=_percent(x),
+        top=_TOP - 8,
+        bottom=_TOP + _PLOT_HEIGHT,
+        words=f"Reset {mark.reset_id}{' was undone' if mark.undo else ''}, {_minute(mark.at)} UTC",
+    )
 
 
 def _last_dot(corner: tuple[int, int]) -> Markup:
@@ -220,7 +276,8 @@ def _time_mark(tick: _Tick, index: int, times: _Range) -> Markup:
     anchor = "start" if x < _EDGE else "end" if x > _SCALE - _EDGE else "middle"
     return Markup(
         '<g class="{0}"><line class="tick" x1="{1}" x2="{1}" y1="{2}" y2="{3}"/>'
-        '<text class="time" x="{1}" y="{4}" text-anchor="{5}">{6}</text></g>'
+        '<text class="time" x="{1}" y="{4}" text-anchor="{5}" data-at="{7}" data-form="{8}">{6}'
+        "</text></g>"
     ).format(
         "minor" if index % 2 else "major",
         _percent(x),
@@ -229,6 +286,8 @@ def _time_mark(tick: _Tick, index: int, times: _Range) -> Markup:
         _TIME_LABEL_Y,
         anchor,
         tick.label,
+        tick.at // _MILLISECOND,
+        tick.form,
     )
 
 
@@ -239,14 +298,23 @@ def _percent(x: int) -> str:
 def _ticks(times: _Range) -> list[_Tick]:
     """Choose round times within the range, a handful at most."""
     if times.low == times.high:
-        return [_Tick(times.low, f"{_utc(times.low):%Y-%m-%d %H:%M:%S}")]
+        return [_Tick(times.low, f"{_utc(times.low):%Y-%m-%d %H:%M:%S}", "whole")]
     least = -(-(times.high - times.low) // _TIME_STEPS)
     if least > _CLOCK_STEPS[-1]:
         return list(_month_ticks(times, least))
     step = _round_step(least) if least <= _SECOND else next(s for s in _CLOCK_STEPS if s >= least)
     moments = range(-(-times.low // step) * step, times.high + 1, step)
     one_day = moments[0] // _DAY == moments[-1] // _DAY
-    return [_Tick(moment, _clock_label(moment, step, one_day=one_day)) for moment in moments]
+    form = _form(step, one_day=one_day)
+    return [_Tick(moment, _clock_label(moment, step, one_day=one_day), form) for moment in moments]
+
+
+def _form(step: int, *, one_day: bool) -> str:
+    if step < _SECOND:
+        return "fraction"
+    if step < _MINUTE:
+        return "seconds"
+    return "days" if step >= _DAY else "minutes" if one_day else "hours"
 
 
 def _clock_label(moment: int, step: int, *, one_day: bool) -> str:
@@ -267,14 +335,15 @@ def _month_ticks(times: _Range, least: int) -> Iterator[_Tick]:
         -(-months // _YEAR_MONTHS)
     )
     first, last = _utc(times.low), _utc(times.high)
-    start = first.year * _YEAR_MONTHS // step * step
+    # No calendar here has a year 0.
+    start = first.year * _YEAR_MONTHS // step * step or step
     for month in range(start, last.year * _YEAR_MONTHS + last.month, step):
         at = datetime(month // _YEAR_MONTHS, month % _YEAR_MONTHS + 1, 1, tzinfo=UTC)
         moment = (at - _EPOCH) // _MICROSECOND
         if times.low <= moment:
             whole_years = step % _YEAR_MONTHS == 0
             name = "" if whole_years else f"{_month_name(at)} "
-            yield _Tick(moment, f"{name}{at.year}")
+            yield _Tick(moment, f"{name}{at.year}", "years" if whole_years else "months")
 
 
 def _month_name(at: datetime) -> str:
@@ -284,7 +353,3 @@ def _month_name(at: datetime) -> str:
 
 def _utc(moment: int) -> datetime:
     return _EPOCH + moment * _MICROSECOND
-
-
-def _iso(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,6 +1,7 @@
 """Numbers and times as pages show them."""
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from math import ceil
@@ -11,6 +12,8 @@ from markupsafe import Markup
 _PLAIN_NUMBER: Final = re.compile(r"(-?)([0-9]+)(\.[0-9]+)?")
 _WHOLE_GROUP: Final = re.compile(r"[0-9]{1,3}(?=(?:[0-9]{3})*$)")
 _FRACTION_GROUP: Final = re.compile(r"\.?[0-9]{1,3}")
+# CSS shows a minus, and hides the hyphen that a copy holds.
+_MINUS: Final = Markup('<span class="minus"><span>-</span></span>')
 # Characters that each size holds; short ones fit half a phone's width and never wrap.
 _SIZES: Final = ((11, "short"), (18, "medium"), (27, "long"))
 # The newest entries recur on every page; formatting them is most of a page's cost.
@@ -33,17 +36,41 @@ def groups(number: str) -> tuple[list[str], list[str]]:
 def amount(number: str | int, *, split: bool = False) -> Markup:
     """Write a number with its digits in threes, which only CSS sets apart.
 
-    No separators, so a copy is exact. Screen readers announce several parts as one number. `split`
-    sets the fraction apart even in a number too short for groups.
+    No separators, and a hyphen that CSS shows as a minus, so a copy is exact. Screen readers
+    announce several parts as one number. `split` sets the fraction apart even in a number too short
+    for groups, and where there is none.
     """
     plain = str(number)
     whole, fraction = groups(plain)
-    if len(whole) == 1 and (not fraction or (len(fraction) == 1 and not split)):
-        return Markup('<data class="amount" value="{0}">{0}</data>').format(plain)
-    return Markup(
-        '<data class="amount {0}" value="{1}" role="img" aria-label="{1}">'
-        '<span class="whole">{2}</span>{3}</data>'
-    ).format(size(plain), plain, _spans(whole), _fraction(fraction))
+    first = _MINUS + whole[0][1:] if plain.startswith("-") else whole[0]
+    simple = len(whole) == 1 and len(fraction) <= 1
+    if simple and not split:
+        content = Markup("{}{}").format(first, "".join(fraction))
+    else:
+        content = _spans("whole", [first, *whole[1:]]) + _spans("fraction", fraction)
+    in_parts = plain.startswith("-") or not simple or (split and fraction)
+    return Markup('<data class="amount{}" value="{}" translate="no"{}>{}</data>').format(
+        "" if simple else f" {size(plain)}",
+        plain,
+        Markup(' role="img" aria-label="{}"').format(minus(plain)) if in_parts else "",
+        content,
+    )
+
+
+def minus(number: str) -> str:
+    """Write a number with a true minus, where no markup can show one."""
+    return number.replace("-", "\N{MINUS SIGN}", 1)
+
+
+def opposite(number: str) -> str:
+    """Write a number with the other sign."""
+    return number[1:] if number.startswith("-") else number if number == "0" else f"-{number}"
+
+
+def places(numbers: Iterable[str]) -> str:
+    """Name the class of a table whose split numbers align at the point."""
+    most = max((len(number.partition(".")[2]) for number in numbers), default=0)
+    return f"places-{-(-most // 3) * 3}"
 
 
 def size(number: str) -> str:
@@ -86,11 +113,6 @@ def _counted(count: int, unit: str) -> str:
     return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
 
 
-def _spans(parts: list[str]) -> Markup:
-    return Markup("").join(Markup("<span>{}</span>").format(part) for part in parts)
-
-
-def _fraction(parts: list[str]) -> Markup:
-    if not parts:
-        return Markup("")
-    return Markup('<span class="fraction">{}</span>').format(_spans(parts))
+def _spans(kind: str, parts: list[str]) -> Markup:
+    spans = Markup("").join(Markup("<span>{}</span>").format(part) for part in parts)
+    return Markup('<span class="{}">{}</span>').format(kind, spans)

@@ -8,22 +8,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive
 
-from tally import pages, representation
+from tally import representation
 from tally.ledger.database import Database
 from tally.ledger.export import export
-from tally.ledger.reader import Overview, Reader, Total
-from tally.ledger.single_flight import SingleFlight
-from tally.pages.chart import Point
+from tally.ledger.reader import NO_RANGE, Range, Reader, Total
+from tally.services.display_page import PATH, DisplayPage
 from tally.services.events import STREAM_SECONDS, Events
 from tally.services.home import home
-from tally.services.service import Service, path_of, static_of
+from tally.services.service import Service
+from tally.services.times import RANGE, read_range
 from tally.settings import Settings
 from tally.web.fast_path import JSON_LINES, FastRequest
 from tally.web.problem import RETRY_AFTER, Problem
-from tally.web.request import read_page
-from tally.web.response import JSONResponse, PageResponse, Stream, Write
+from tally.web.request import read_number, read_page, read_query
+from tally.web.response import JSONResponse, Stream, Write
 
-PATH: Final = path_of("display")
 TOTAL: Final = f"{PATH}/total"
 MAX_LIMIT: Final = 1000
 USUAL_LIMIT: Final = 50
@@ -38,22 +37,23 @@ _EXPORT_HEADERS: Final = {
 
 
 class Display(Service):
-    """Home and its own page, the total, entries, their export, and live totals."""
+    """Home and its own page, the total, entries, changes and history, CSV, and live totals."""
 
     name = "display"
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._reader = Reader(database)
-        self._page_html = SingleFlight(self._read_page)
         self._events = Events(self._reader.total, max_viewers=settings.max_viewers)
         self._exports = 0
         super().__init__(
             database,
             {
                 "/": {"GET": home(self._reader.total)},
-                PATH: {"GET": self._page},
+                PATH: {"GET": DisplayPage(self._reader).get},
                 TOTAL: {"GET": self._total},
                 f"{PATH}/entries": {"GET": self._entries},
+                f"{PATH}/changes": {"GET": self._changes},
+                f"{PATH}/history": {"GET": self._history},
                 f"{PATH}/entries.csv": {"GET": self._export},
                 f"{PATH}/events": {"GET": self._events.stream},
             },
@@ -84,51 +84,51 @@ class Display(Service):
         body = representation.total_json(await self._reader.total())
         return Response(body, media_type="application/json")
 
-    async def _page(self, request: Request) -> Response:
-        return PageResponse(await self._page_html())
-
-    async def _read_page(self) -> bytes:
-        overview = await self._reader.overview()
-        return pages.render(
-            "display",
-            static=static_of("display"),
-            total=representation.total(overview.total),
-            entries=[representation.entry(entry) for entry in overview.newest],
-            points=_points(overview),
-        )
-
     async def _entries(self, request: Request) -> Response:
+        names = ("before", "after", "limit", *RANGE)
+        parameters = read_query(request.scope["query_string"], names)
+        page = await self._reader.page(
+            read_number(parameters, "before"),
+            read_number(parameters, "limit", MAX_LIMIT) or USUAL_LIMIT,
+            read_number(parameters, "after"),
+            read_range(parameters),
+        )
+        return JSONResponse(representation.page(page))
+
+    async def _changes(self, request: Request) -> Response:
         before, limit = read_page(request.scope["query_string"], most=MAX_LIMIT, usual=USUAL_LIMIT)
-        return JSONResponse(representation.page(await self._reader.page(before, limit)))
+        total, rows = await self._reader.changes(before, limit)
+        return JSONResponse(representation.changes(rows, total))
+
+    async def _history(self, request: Request) -> Response:
+        wanted = read_range(read_query(request.scope["query_string"], RANGE))
+        return JSONResponse(representation.history(*await self._reader.history(wanted)))
 
     async def _export(self, request: Request) -> Response:
+        wanted = read_range(read_query(request.scope["query_string"], RANGE))
+
         def begin(behind: float | None) -> None:
             if behind is not None:
                 stream.headers["tally-behind-seconds"] = str(round(behind, 3))
 
         async def send(write: Write, receive: Receive) -> None:
-            await self._write_csv(write, begin)
+            await self._write_csv(wanted, write, begin)
 
         stream = Stream(send, _EXPORT_HEADERS)
         return stream
 
-    async def _write_csv(self, write: Write, begin: Callable[[float | None], None]) -> None:
+    async def _write_csv(
+        self, wanted: Range, write: Write, begin: Callable[[float | None], None]
+    ) -> None:
         if self._exports >= MAX_EXPORTS:
             raise Problem(503, "too many exports at once", retry_after=RETRY_AFTER)
         self._exports += 1
         try:
             async with asyncio.timeout(EXPORT_SECONDS):
                 await self._reader.total()  # waits while the database is away
-                await export(self.database, "csv", write, begin)
+                bounds = None if wanted == NO_RANGE else await self._reader.bounds(wanted)
+                await export(self.database, "csv", write, begin, bounds)
         except TimeoutError:
             raise Problem(408, "the client takes the export too slowly") from None
         finally:
             self._exports -= 1
-
-
-def _points(overview: Overview) -> list[Point]:
-    """The history, and the total now: a reset or an undo moves it without an entry."""
-    points = [Point(entry.added_at, entry.id, entry.sum_after) for entry in overview.history]
-    if points:
-        points.append(Point(overview.at, overview.total.last_id, overview.total.sum))
-    return points

@@ -2,6 +2,7 @@
 
 from tally import pages
 from tally.amount import InvalidAmount
+from tally.ledger.corrections import EntryNotUndoable
 from tally.ledger.database import SchemaOutdated, Unavailable
 from tally.ledger.resets import NotUndoable
 from tally.ledger.writer import KeyReused, QueueFull, SumOutOfRange
@@ -20,6 +21,10 @@ def problem_of(error: Exception) -> Problem | None:  # noqa: PLR0911 - a table
             return refused("idempotency-key-reuse", str(error), "Idempotency-Key")
         case NotUndoable():
             return Problem(409, str(error))
+        case EntryNotUndoable(rule="no-such-entry"):
+            return Problem(404, str(error), rule=error.rule)
+        case EntryNotUndoable():
+            return Problem(409, str(error), rule=error.rule)
         case QueueFull():
             return _not_stored("too many requests wait already", keyed=error.keyed)
         case Unavailable(outcome_known=True):

@@ -14,6 +14,7 @@ from tally import pages, representation
 from tally.ledger.database import Database, Unavailable
 from tally.ledger.privileges import require
 from tally.ledger.reader import Total, read_total
+from tally.web.compression import accepts_gzip
 from tally.web.fast_path import Handler
 from tally.web.response import JSONResponse
 
@@ -131,7 +132,12 @@ async def _static(request: Request) -> Response:
     # page may ask for during a deployment, and gets what is here for now.
     right = request.scope["query_string"] == b"v=%b" % file.version.encode()
     kept = f"public, max-age={365 * _DAY}, immutable" if right else "no-cache"
-    headers = {"Cache-Control": kept, "ETag": file.etag}
-    if request.headers.get("if-none-match") == file.etag:
+    body, etag, headers = file.body, file.etag, {"Cache-Control": kept, "Vary": "Accept-Encoding"}
+    if accepts_gzip(request.scope["headers"]):
+        # Another representation, so another tag (RFC 9110, 8.8.3).
+        body, etag = file.gzipped, f'"{file.version}-gzip"'
+        headers["Content-Encoding"] = "gzip"
+    headers["ETag"] = etag
+    if request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers=headers)
-    return Response(file.body, headers=headers, media_type=file.content_type)
+    return Response(body, headers=headers, media_type=file.content_type)

@@ -19,6 +19,7 @@ from tally.web.fast_path import Answer, FastRequest, FastRoute, Handler
 from tally.web.hosts import Hosts
 from tally.web.log import Log
 from tally.web.problem import Problem, problem_json, routing_problem
+from tally.web.response import PageResponse
 
 # Nothing from other hosts, nothing inline, no frames, no plug-ins.
 _POLICY: Final = (
@@ -185,7 +186,7 @@ class Middleware:
         if "text/html" in accept:
             try:
                 body = self._error_page(problem, path, request_id.decode())
-                return Response(body, problem.status, problem.headers, "text/html")
+                return PageResponse(body, problem.status, problem.headers)
             except Exception as error:
                 self._log_internal_error(error, request_id)
         body = problem_json(problem, request_id.decode())

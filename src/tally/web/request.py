@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -80,6 +80,14 @@ def require_content_type(headers: Headers, expected: str) -> None:
         raise Problem(415, "the body must not be encoded", rule="content-encoding")
 
 
+def require_nothing(headers: Headers, body: bytes) -> None:
+    """Raise `Problem` unless the body is empty, or JSON's empty object."""
+    if body.strip():
+        require_content_type(headers, "application/json")
+        if read_json(body) != {}:
+            raise refused("unknown-field", "the body must be empty or {}")
+
+
 def is_form(headers: Headers) -> bool:
     """Tell whether a browser's form was sent."""
     return _is_of_type(headers, FORM)
@@ -142,8 +150,8 @@ def is_key(key: str) -> bool:
     return _KEY.fullmatch(key) is not None
 
 
-def read_page(query: bytes, *, most: int, usual: int) -> tuple[int | None, int]:
-    """Read `before` and `limit` of a keyset page; raise `Problem` for anything else."""
+def read_query(query: bytes, names: Collection[str]) -> dict[str, str]:
+    """Read the parameters of a query; raise `Problem` for one of another name."""
     try:
         pairs = parse_qsl(
             query.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS
@@ -152,14 +160,20 @@ def read_page(query: bytes, *, most: int, usual: int) -> tuple[int | None, int]:
         raise refused("invalid-query", "the query can't be read") from None
     parameters = _unique(pairs)
     for name in parameters:
-        if name not in ("before", "limit"):
+        if name not in names:
             raise unknown("parameter", name)
-    before = _whole_number(parameters, "before", _MAX_ID)
-    limit = _whole_number(parameters, "limit", most)
-    return before, usual if limit is None else limit
+    return parameters
 
 
-def _whole_number(parameters: Mapping[str, str], name: str, most: int) -> int | None:
+def read_page(query: bytes, *, most: int, usual: int) -> tuple[int | None, int]:
+    """Read `before` and `limit` of a keyset page; raise `Problem` for anything else."""
+    parameters = read_query(query, ("before", "limit"))
+    limit = read_number(parameters, "limit", most)
+    return read_number(parameters, "before"), usual if limit is None else limit
+
+
+def read_number(parameters: Mapping[str, str], name: str, most: int = _MAX_ID) -> int | None:
+    """Read a whole number from 1 on, None where none is given; raise `Problem`."""
     text = parameters.get(name)
     if text is None:
         return None

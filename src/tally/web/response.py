@@ -7,6 +7,9 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from tally.web.compression import LEAST, accepts_gzip, gzip
+from tally.web.problem import RETRY_AFTER
+
 # Sends a piece of a body.
 Write = Callable[[bytes], Awaitable[None]]
 
@@ -21,9 +24,22 @@ class JSONResponse(Response):
 
 
 class PageResponse(Response):
-    """A page of HTML."""
+    """A page of HTML, compressed for who accepts that."""
 
     media_type = "text/html"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.headers["Vary"] = "Accept-Encoding"
+        if len(self.body) >= LEAST and accepts_gzip(scope["headers"]):
+            self.body = gzip(bytes(self.body))
+            self.headers["Content-Encoding"] = "gzip"
+            self.headers["Content-Length"] = str(len(self.body))
+        await super().__call__(scope, receive, send)
+
+    @classmethod
+    def unavailable(cls, body: bytes) -> "PageResponse":
+        """Answer with a page that lacks what can't be read right now."""
+        return cls(body, 503, {"Retry-After": str(RETRY_AFTER)})
 
 
 class Stream(Response):

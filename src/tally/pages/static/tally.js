@@ -3,12 +3,11 @@
 // Amounts stay text from end to end: a JavaScript number would round them.
 
 const REFRESH_EVERY_MS = 1000;
-const ANNOUNCE_EVERY_MS = 5000;
+const ANNOUNCE_EVERY_MS = 30000;
 const NOTICE_AFTER_MS = 1500;
 const SLEEP_AFTER_MS = 60000;
 // A worker that lives says something at each heartbeat, or that there was none.
 const DEAD_AFTER_MS = 1.5 * SILENT_AFTER_MS;
-const SUBMIT_AGAIN_AFTER_MS = 10000;
 
 const every = (selector) => [...document.querySelectorAll(selector)];
 const pause = (milliseconds) => new Promise((resume) => setTimeout(resume, milliseconds));
@@ -43,19 +42,25 @@ function amount(number, split) {
   const [, sign, digits, fraction = ""] = /^(-?)(\d+)(\.\d+)?$/.exec(number);
   const whole = digits.match(/\d{1,3}(?=(?:\d{3})*$)/g);
   const parts = fraction.match(/\.?\d{1,3}/g) ?? [];
-  whole[0] = sign + whole[0];
-  if (whole.length === 1 && (parts.length === 0 || (parts.length === 1 && !split))) {
-    return element("data", { class: "amount", value: number }, number);
+  const simple = whole.length === 1 && parts.length <= 1;
+  const made = element("data", {
+    class: simple ? "amount" : `amount ${size(number)}`, value: number, translate: "no",
+  });
+  if (sign || !simple || (split && fraction)) {
+    made.setAttribute("role", "img");
+    made.setAttribute("aria-label", minus(number));
   }
-  const grouped = (kind, texts) =>
-    element("span", { class: kind }, ...texts.map((text) => element("span", {}, text)));
-  return element(
-    "data",
-    { class: `amount ${size(number)}`, value: number, role: "img", "aria-label": number },
-    grouped("whole", whole),
-    ...(parts.length > 0 ? [grouped("fraction", parts)] : []),
-  );
+  if (sign) {
+    whole[0] = [element("span", { class: "minus" }, element("span", {}, sign)), whole[0]];
+  }
+  const spans = (kind, texts) =>
+    element("span", { class: kind }, ...texts.map((text) => element("span", {}, ...[text].flat())));
+  if (simple && !split) made.append(...[whole[0], fraction].flat().filter(Boolean));
+  else made.append(spans("whole", whole), spans("fraction", parts));
+  return made;
 }
+
+const minus = (number) => number.replace("-", "−");
 
 function size(number) {
   const sizes = [[11, "short"], [18, "medium"], [27, "long"]];
@@ -72,6 +77,22 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)");
 let shown = past?.dataset.refresh;
 let latest = null;
 
+const typing = () => document.activeElement?.matches("input, textarea") ?? false;
+
+// Screen readers say it, unless somebody types.
+function say(text) {
+  if (!typing()) document.querySelector("[data-announce]").textContent = text;
+}
+
+const announce = spaced(ANNOUNCE_EVERY_MS, () =>
+  say(`Total ${minus(latest.sum)}, ${latest.count} ${entries(latest.count)}`));
+
+// A tab shows the total, until its title says what was done.
+function retitle() {
+  if (!latest || !("page" in document.querySelector("title").dataset)) return;
+  document.title = `${minus(latest.sum)} · ${document.title.replace(/^[−\d.]+ · /, "")}`;
+}
+
 // As the server writes it.
 function showAge(behind) {
   const place = document.querySelector("[data-behind]");
@@ -86,23 +107,18 @@ function showAge(behind) {
   place.textContent = `Read from a standby, which is ${behind < 1 ? "up to date" : old}.`;
 }
 
-const announce = spaced(ANNOUNCE_EVERY_MS, () => {
-  const place = document.querySelector("[data-announce]");
-  place.textContent = `Total ${latest.sum}, ${latest.count} ${entries(latest.count)}`;
-});
-
 // Refreshes the chart and the table from the page itself, so only the server draws them.
 const refresh = spaced(REFRESH_EVERY_MS, async () => {
   if (document.hidden) return;
   try {
-    const answer = await fetch(location.pathname, { headers: { Accept: "text/html" } });
+    const answer = await fetch(location.pathname + location.search, { headers: { Accept: "text/html" } });
     if (!answer.ok) throw new Error(`the page answered ${answer.status}`);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = page.querySelector("[data-refresh]");
-    const focused = past.contains(document.activeElement) && document.activeElement.id;
-    past.replaceChildren(...fresh.childNodes);
-    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    localize(fresh);
+    morph(past, fresh);
     shown = fresh.dataset.refresh;
+    if (!shown) setTimeout(refresh, RETRY_AFTER_MS);
   } catch (problem) {
     console.warn("Tally: the history could not be refreshed,", problem);
     setTimeout(refresh, RETRY_AFTER_MS);
@@ -126,19 +142,33 @@ function show(total) {
   for (const place of every("[data-when]")) {
     place.hidden = place.dataset.when !== (total.count === 0 ? "empty" : "filled");
   }
+  retitle();
   if (moved) announce();
-  if (past && shown !== `${total.sum}/${total.count}/${total.last_id}`) refresh();
+  if (past && shown !== "fixed" && shown !== `${total.sum}/${total.count}/${total.last_id}`) refresh();
+}
+
+// Before the page is renewed: where the total is live, it knows better than an answer on its way.
+function keepLive(page) {
+  const place = document.getElementById("readout");
+  if (document.querySelector("[data-link]").dataset.link === "live") {
+    page.getElementById("readout").replaceWith(place.cloneNode(true));
+  } else {
+    known = { ...known, total: null };
+  }
 }
 
 let known = { total: null, currentAt: performance.timeOrigin, lostAt: null };
 // What the browser says, until a stream knows better: it may lead to this very machine.
 let offline = !navigator.onLine;
 let asleep = document.hidden;
+// Somebody wants the page to stand still.
+let paused = false;
 let sleepAfter = SLEEP_AFTER_MS;
 let heardAt;
 
 function hear(state) {
   heardAt = Date.now();
+  if (paused) return;
   // A new worker knows nothing yet; an old one may hold what it heard before this page was made.
   if (state.total === null || (known.total === null && state.currentAt < performance.timeOrigin)) {
     known.lostAt = state.lostAt;
@@ -154,7 +184,7 @@ function hear(state) {
 // Says whether the total is live. Only a look may say that it is not: a window that slept first
 // hears what was sent meanwhile.
 function showWhetherLive({ looking = false } = {}) {
-  if (asleep) return;
+  if (asleep || paused) return;
   const silent = since(known.currentAt) > SILENT_AFTER_MS;
   // A server that restarts is back within this time, so nobody needs to know.
   const lost = silent || (known.lostAt !== null && since(known.lostAt) > NOTICE_AFTER_MS);
@@ -164,13 +194,16 @@ function showWhetherLive({ looking = false } = {}) {
 
 function showLink(state) {
   const place = document.querySelector("[data-link]");
-  const told = { lost: "Reconnecting…", offline: "Offline", live: "Live" }[state] ?? "";
+  const told = { lost: "Reconnecting…", offline: "Offline", live: "Live", paused: "Paused" }[state] ?? "";
   const stale = told && state !== "live" && document.querySelector(".sum data");
   const at = stale ? new Date(known.currentAt).toLocaleTimeString() : "";
   const text = stale ? `${told} last updated at ${at}` : told;
-  if (place.dataset.link === state && place.textContent === text) return;
+  const was = place.dataset.link;
+  if (was === state && place.textContent === text) return;
   place.dataset.link = state;
   place.textContent = text;
+  // What is usual needs no word.
+  if (was !== state && (was ? state : state !== "live")) say(text);
 }
 
 const isCurrent = () => known.lostAt === null && since(known.currentAt) < 1.5 * HEARTBEAT_MS;
@@ -204,7 +237,7 @@ class Link {
   }
 
   tell(more) {
-    const message = { address: this.#address, watching: !asleep, ...more };
+    const message = { address: this.#address, watching: !asleep && !paused, ...more };
     if (this.#alone) this.#alone.obey(message);
     else this.#worker.port.postMessage(message);
   }
@@ -222,12 +255,17 @@ if (readout) {
   const link = new Link();
   const rest = () => {
     asleep = true;
-    showLink("");
+    if (!paused) showLink("");
     link.tell();
+  };
+  const wake = () => {
+    if (!isCurrent()) showLink("");
+    link.tell({ woke: !isCurrent() });
+    if (past && latest) show(latest);
   };
   lookOften(() => {
     showWhetherLive({ looking: true });
-    if (!asleep && since(heardAt) > DEAD_AFTER_MS) link.join();
+    if (!asleep && !paused && since(heardAt) > DEAD_AFTER_MS) link.join();
   });
   document.addEventListener("visibilitychange", () => {
     clearTimeout(sleep);
@@ -236,9 +274,19 @@ if (readout) {
       return;
     }
     asleep = false;
-    if (!isCurrent()) showLink("");
-    link.tell({ woke: !isCurrent() });
-    if (past && latest) show(latest);
+    if (!paused) wake();
+  });
+  const pausing = document.querySelector("[data-pause]");
+  pausing.hidden = false;
+  pausing.addEventListener("click", () => {
+    paused = !paused;
+    pausing.textContent = paused ? "Resume updates" : "Pause updates";
+    if (!paused) {
+      wake();
+      return;
+    }
+    showLink("paused");
+    link.tell();
   });
   addEventListener("offline", () => {
     offline = true;
@@ -249,54 +297,10 @@ if (readout) {
     link.tell({ woke: true });
   });
   addEventListener("pagehide", () => link.tell({ watching: false, gone: true }));
-}
-
-// ---- forms and addresses ----
-
-for (const form of every("form[data-once]")) {
-  form.addEventListener("submit", () => {
-    for (const button of form.querySelectorAll("button")) {
-      button.disabled = true;
-      // If the answer never comes, the form's key makes a second try harmless.
-      setTimeout(() => (button.disabled = false), SUBMIT_AGAIN_AFTER_MS);
-    }
+  addEventListener("pageshow", ({ persisted }) => {
+    if (!persisted) return;
+    link.join();
+    link.tell({ woke: true });
   });
+  if (shown === "") setTimeout(refresh, RETRY_AFTER_MS);
 }
-
-// Many phones' number pads have no minus and, in most languages, a comma for a point. Without this
-// script the page asks for a full keyboard. A comma that is typed becomes a point for all to see; one
-// that is pasted may separate thousands, and is left for the server to refuse.
-for (const field of every("[data-amount]")) {
-  const said = document.querySelector("[data-comma]");
-  field.inputMode = "decimal";
-  field.addEventListener("input", (event) => {
-    const at = field.value.indexOf(",");
-    const alone = at >= 0 && at === field.value.lastIndexOf(",") && !field.value.includes(".");
-    const pasted = event.inputType?.startsWith("insertFrom");
-    // Keyboards that compose replace all that they composed; others leave the caret at the comma.
-    if (alone && !pasted && (event.isComposing || field.selectionStart === at + 1)) {
-      const caret = field.selectionStart;
-      field.setRangeText(".", at, at + 1);
-      field.setSelectionRange(caret, caret);
-      said.textContent = "Your comma is the decimal point. Thousands take no separator: 1234.";
-    } else if (!field.value.includes(".")) {
-      said.textContent = "";
-    }
-  });
-}
-
-for (const button of every("[data-sign]")) {
-  const field = button.form.elements.value;
-  button.hidden = false;
-  button.addEventListener("click", () => {
-    field.value = field.value.startsWith("-") ? field.value.slice(1) : `-${field.value.replace(/^\+/, "")}`;
-    field.focus();
-  });
-}
-
-// A page from the browser's cache holds a used key and an old total.
-addEventListener("pageshow", (event) => event.persisted && location.reload());
-
-const address = new URL(location.href);
-for (const said of ["added", "done", "undone"]) address.searchParams.delete(said);
-if (address.href !== location.href) history.replaceState(history.state, "", address);
