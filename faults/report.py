@@ -172,7 +172,7 @@ def _outages(history: History) -> list[str]:
 
 def _median_and_worst(seconds: Iterable[float]) -> str:
     found = sorted(seconds)
-    return f"{median(found):.1f}, {found[-1]:.1f}"
+    return f"{median(found):.2f}, {found[-1]:.2f}"
 
 
 def _faults(injected: Iterable[Injected], faults: Mapping[str, Declared]) -> list[str]:

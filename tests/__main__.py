@@ -1,7 +1,7 @@
 """Run the tests, tier after tier, and sum up: `python -m tests [TIER ...]`; all without one.
 
-Tests that mostly wait are spread over workers. What injects faults and measures runs alone, and
-the emulated applies run beside each other: each of both keeps two processors busy by itself.
+Tests that mostly wait are spread over workers. Guests, which wait for their boots, run beside the
+emulated applies. What injects faults and measures runs alone.
 """
 
 import json
@@ -12,14 +12,19 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.left_out import COUNTS, table
 from tests.support.tiers import TIERS
 
-# The tiers of each process of pytest, one process after the other.
-PROCESSES = (("fast", "core", "browser"), ("guests",), ("proofs",), ("deployment",))
+# One turn after the other; in each, the tiers of each process of pytest, side by side.
+TURNS = (
+    (("fast", "core", "browser"),),
+    (("guests",), ("deployment",)),
+    (("proofs",),),
+)
 NO_TESTS = 5  # pytest's exit status
 
 
@@ -87,14 +92,15 @@ def main(wanted: list[str]) -> int:
     if unknown := set(wanted) - set(TIERS):
         sys.stderr.write(f"no such tier: {', '.join(unknown)}; there are {', '.join(TIERS)}\n")
         return 2
-    runs = [
-        Run(asked)
-        for tiers in PROCESSES
-        if (asked := tuple(it for it in tiers if not wanted or it in wanted))
-    ]
+    runs: list[Run] = []
     with tempfile.TemporaryDirectory(prefix="tally-tests-") as folder:
-        for run in runs:
-            run.go(Path(folder))
+        for turn in TURNS:
+            asked = (tuple(it for it in tiers if not wanted or it in wanted) for tiers in turn)
+            beside = [Run(tiers) for tiers in asked if tiers]
+            with ThreadPoolExecutor(len(turn)) as pool:
+                for done in [pool.submit(run.go, Path(folder)) for run in beside]:
+                    done.result()
+            runs += beside
     sys.stdout.write("\n".join(summary(runs)) + "\n")
     return max(0 if run.status == NO_TESTS else abs(run.status) for run in runs)
 

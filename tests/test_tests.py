@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.__main__ import PROCESSES
+from tests.__main__ import TURNS
 from tests.support.paths import ROOT, TESTS
 from tests.support.postgres import PATIENCE
 from tests.support.tiers import TIERS, modules, tier_of
@@ -61,7 +61,7 @@ def test_every_tier_has_tests(tier: str) -> None:
 
 
 def test_all_tiers_are_run_once() -> None:
-    run = [tier for tiers in PROCESSES for tier in tiers]
+    run = [tier for turn in TURNS for tiers in turn for tier in tiers]
     assert sorted(run) == sorted(TIERS)
 
 

@@ -113,13 +113,18 @@ def resets_existed(evidence: Evidence) -> Facts:
 def monotonic_reads(evidence: Evidence) -> Facts:
     """Reads through one display, one after the other, never go back further than they say."""
     for service, reads in _placed_reads(evidence).items():
-        # The newest change that reads which had ended were certain to have seen.
-        seen, by_end = 0, iter(sorted(reads, key=lambda read: read.ended))
+        # The newest change that reads which had ended were certain to have seen. A standby shows
+        # a commit before its primary does, which shows it when all have it that it waits for.
+        on_primary = on_any = 0
+        by_end = iter(sorted(reads, key=lambda read: read.ended))
         before = next(by_end)
         for read in sorted(reads):
             while before.ended < read.since:
-                seen = max(seen, before.earliest)
+                on_any = max(on_any, before.earliest)
+                if not before.on_standby:
+                    on_primary = max(on_primary, before.earliest)
                 before = next(by_end)  # there is one: this read itself ends after it was sent
+            seen = on_any if read.on_standby else on_primary
             state = evidence.timeline.states[read.latest]
             yield (
                 None
@@ -135,6 +140,7 @@ class _Read(NamedTuple):
     ended: float
     earliest: int
     latest: int
+    on_standby: bool
 
 
 def _placed_reads(evidence: Evidence) -> dict[str, list[_Read]]:
@@ -152,7 +158,8 @@ def _placed_reads(evidence: Evidence) -> dict[str, list[_Read]]:
             first, last = evidence.bounds.during(since, ended)
             possible = [state for state in matching if first <= state <= last]
             if possible:
-                read = _Read(since, sent, ended, possible[0], possible[-1])
+                on_standby = "behind_seconds" in attempt.answer
+                read = _Read(since, sent, ended, possible[0], possible[-1], on_standby)
                 placed[attempt.service].append(read)
     return placed
 

@@ -12,9 +12,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from click.testing import CliRunner
 
-from tally.cli.values import add
 from tests.support.command import refusal, result, run
 from tests.support.postgres import PATIENCE
 
@@ -267,17 +265,21 @@ class TestAddFile:
         ],
     )
     async def test_an_outcome_that_is_not_known_is_said_so(
-        self, ledger, owner, tmp_path, monkeypatch, arguments, said
+        self, ledger, owner, tmp_path, arguments, said
     ) -> None:
-        monkeypatch.setattr("tally.cli.ledger._PATIENCE_SECONDS", 1.0)
-        monkeypatch.setenv("TALLY_DATABASE_URL", ledger.owner_url)
-        monkeypatch.chdir(tmp_path)
         (tmp_path / "a.csv").write_text("5\n")
+        impatient = "from tally.cli import ledger, main; ledger._PATIENCE_SECONDS = 1.0; main()"
         async with owner.transaction():
             await owner.execute("LOCK TABLE tally.total IN EXCLUSIVE MODE")
-            done = await asyncio.to_thread(CliRunner().invoke, add, arguments)
-        assert done.exit_code == 3
-        assert re.search(said, done.stderr)
+            done = await asyncio.to_thread(
+                subprocess.run,
+                [sys.executable, "-c", impatient, "add", *arguments],
+                cwd=tmp_path,
+                env={**os.environ, "TALLY_DATABASE_URL": ledger.owner_url},
+                capture_output=True,
+                text=True,
+            )
+        assert re.search(said, refusal(done, 3))
 
     @pytest.mark.parametrize(
         ("number", "ids"),

@@ -75,8 +75,9 @@ def test_the_report_tells_of_every_checker_and_fault(ran, out, injected):
     promises = text.partition("### Promises")[2].partition("### ")[0]
     checked = dict(re.findall(r"\| ([a-z ]+) \| .* \| ([\d,]+) \| 0 \|\n", promises))
     checkers = {checker.__name__.replace("_", " ") for checker in CHECKERS}
-    # Sessions are counted on a cluster; any other checker has something to check.
-    assert checked.keys() == checkers - {"few sessions"}
+    # Sessions are counted on a cluster; whoever used a key is rarely told that nothing is stored.
+    # Any other checker has something to check.
+    assert checkers - {"few sessions", "told of keys"} <= checked.keys() <= checkers
     assert all(f"| {name} | {ON_A_SERVER[name].sentence} | 1 | " in text for name in injected)
     assert "](pictures/faults-server.svg)" in text
 

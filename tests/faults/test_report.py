@@ -76,7 +76,7 @@ def test_the_report_of_a_cluster(tmp_path, history):
         history.add(fault)
         history.add(Leader("node-2", promoted))
     text = written(tmp_path, history, [], system="cluster")
-    assert "| failover | 2 | 1.4, 2.5 | 0.5, 1.0 |" in text
+    assert "| failover | 2 | 1.38, 2.50 | 0.55, 1.05 |" in text
     assert "`ttl` 10 s" in text
     assert "Left out" not in text.partition("## A cluster")[0]
 

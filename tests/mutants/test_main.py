@@ -99,7 +99,7 @@ def test_only_what_has_changed_is_tried(project) -> None:
             project.git("commit", "--quiet", "--all", "--message=Change")
         status, alive, last = project.mutants()
         assert (status, alive) == (1, ["return number + 0  ->  return number - 0"])
-        assert last.startswith("4 mutants ")
+        assert last.startswith("4 mutants: 3 killed, 1 survived")
 
 
 def test_a_survivor_has_a_reason_and_a_reason_its_survivor(project) -> None:

@@ -192,6 +192,28 @@ async def test_an_event_from_a_standby_says_how_old_it_may_be(live, source, cloc
     }
 
 
+async def test_nobody_is_sent_what_was_read_before_they_asked(live, source, monkeypatch) -> None:
+    """Else a standby's age would say less than the viewer has waited."""
+    released = asyncio.Event()
+
+    async def read(self) -> Total:
+        self.reads += 1
+        number = self.reads
+        await released.wait()
+        return Total(number, number, number)
+
+    monkeypatch.setattr(Source, "__call__", read)
+    early = await Viewer.open(live.stream)
+    while source.reads < 2:  # the viewer's own and the look's
+        await asyncio.sleep(0)
+    late = await Viewer.open(live.stream)
+    while source.reads < 3:
+        await asyncio.sleep(0)
+    released.set()
+    await early.next()
+    assert (await late.next())[1]["count"] > 3
+
+
 async def test_viewers_learn_that_the_database_is_away(live, source) -> None:
     viewer = await Viewer.open(live.stream)
     await viewer.next()

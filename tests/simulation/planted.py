@@ -139,7 +139,7 @@ add_batch, give_up, put = Writer._add_batch, Writer._give_up, Queue.put
 class Bug:
     """What to plant, and the promises of which one must be seen broken."""
 
-    broken: str
+    broken: str | tuple[str, ...]
     functions: type[Functions] = Functions
     owner: object = None
     name: str = ""
@@ -181,8 +181,9 @@ BUGS = {
         "Misled", Unavailable, "under_key", forgets_that_there_was_a_key
     ),
     "begins nothing anew": service("NotServed", Writer, "_begin_anew", begins_nothing_anew),
+    # None of its batch is stored; whoever waits for its turn is answered late, or never.
     "keeps repeated keys": service(
-        "NotServed", writer, "_without_repeated_keys", keeps_repeated_keys
+        ("NotServed", "TooLate"), writer, "_without_repeated_keys", keeps_repeated_keys
     ),
     "stays one by one": service("NotTogether", Writer, "__setattr__", stays_one_by_one),
     "puts the newest first": service("TooLate", Queue, "put", puts_first),

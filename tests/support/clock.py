@@ -7,7 +7,9 @@ import hypothesis
 import pytest
 
 # A busy machine takes any time for an example.
-hypothesis.settings.register_profile("tally", deadline=None)
+hypothesis.settings.register_profile(
+    "tally", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("tally")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 # The services, and the command line that starts them; nothing that speaks to AWS, and no proofs.
-PACKAGES = {"cli", "embedded", "ledger", "pages", "services", "web"}
+PACKAGES = {"cli", "database_url", "embedded", "files", "ledger", "pages", "services", "web"}
 # What `tally check` says where tally.aws is not.
 NOT_HERE = "tally: what speaks to AWS is not in this installation: "
 

@@ -138,20 +138,23 @@ class Events:
             if not self._viewers:
                 self._wanted.clear()
                 await self._wanted.wait()
+            # Whoever asks meanwhile is sent the next one: no event is older than it says, not even
+            # by the time since it was asked for.
+            viewers = list(self._viewers)
             state, message, beat = await self._read_event()
             now = time.monotonic()
             if state != shown and now - shown_at >= SEND_EVERY:
                 shown, shown_at, sent_at = state, now, now
-                for viewer in self._viewers:
+                for viewer in viewers:
                     viewer.send(message)
-            for viewer in self._viewers:
+            for viewer in viewers:
                 if viewer.fresh:
                     viewer.send(message)
                 if viewer.ends_at <= now:
                     viewer.leave()
             if now - sent_at >= HEARTBEAT_EVERY:
                 sent_at = now
-                for viewer in self._viewers:
+                for viewer in viewers:
                     viewer.send(viewer.message or beat)
             await asyncio.sleep(LOOK_EVERY)
 

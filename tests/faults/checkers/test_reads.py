@@ -141,6 +141,20 @@ def test_reads_of_a_standby_go_back_no_further_than_they_say(run):
     assert run.findings() == set()
 
 
+def test_a_primary_shows_a_commit_after_its_standby():
+    run = Run()
+    run.add("1")
+    run.add_unheard("2", stored=True)
+    run.read()
+    run.read()
+    run.change(4, answer={"sum": "1", "count": 1, "last_id": 1})
+    assert run.findings() == {"monotonic_reads"}
+    run.change_answer(3, behind_seconds=0.0)
+    assert run.findings() == set()
+    run.change_answer(4, behind_seconds=0.0)
+    assert run.findings() == {"monotonic_reads"}
+
+
 @pytest.mark.parametrize(
     ("number", "told"),
     [
