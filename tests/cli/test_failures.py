@@ -20,6 +20,7 @@ COMMANDS: dict[str, list[str]] = {
     "audit": ["audit"],
     "purge": ["purge", "--older-than", "1d", "--yes"],
     "backup": ["backup", "-"],
+    **{name: [name] for name in ("total", "entries", "resets", "watch")},
 }
 MAKES = {"migrate": ["migrate"], "restore": ["restore", "-"]}
 SERVES = {"up": ["up", "--port", "0"]}

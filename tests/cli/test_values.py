@@ -39,6 +39,14 @@ class TestAdd:
         added = result(tally("add", "12.5", ".5", "--json", "--", "-3"))
         assert (added["first_id"], added["last_id"], added["sum"]) == (1, 3, "10")
 
+    def test_a_value_may_begin_with_its_sign(self, tally) -> None:
+        assert tally("add", "-3").stdout == "Added 1 value (-3). Total: -3\n"
+        assert tally("add", "-.5", "--key", "a", "4").stdout == (
+            "Added 2 values (together 3.5). Total: 0.5\n"
+        )
+        assert "No such option '--fiel'" in refusal(tally("add", "--fiel", "a.csv"), 2)
+        assert "No such option '-k'" in refusal(tally("add", "-k", "a", "5"), 2)
+
     def test_names_the_value_and_the_rule(self, tally) -> None:
         assert "'1e3' must be a plain decimal number" in refusal(tally("add", "5", "1e3"), 2)
         assert result(tally("add", "1", "--json"))["count"] == 1
@@ -164,7 +172,7 @@ class TestAddFile:
         url = ledger.url("tally_adder")
         for options in ((), ("--id-column", "id", "--again", "rows")):
             add = ("add", "--file", str(file), *options)
-            assert "added 1" in run(*add, TALLY_DATABASE_URL=url).stdout
+            assert "Added 1 value" in run(*add, TALLY_DATABASE_URL=url).stdout
             again = run(*add, TALLY_DATABASE_URL=url).stdout
             assert again.startswith("counted before; nothing added; the total is now")
 

@@ -171,6 +171,14 @@ def test_what_libraries_say_is_logged() -> None:
     assert (old["level"], old["logger"]) == ("warning", "py.warnings")
 
 
+@pytest.mark.parametrize(("wish", "coloured"), [("1", False), ("", True)])
+def test_who_wants_no_colours_gets_none(monkeypatch, wish, coloured) -> None:
+    monkeypatch.setenv("NO_COLOR", wish)
+    line = written("text", lambda log: log.write("info", "began", at="here"))
+    assert (b"\x1b" in line) is coloured
+    assert coloured or line.endswith(b" began at=here\n")
+
+
 def test_text_for_people_commands_no_terminal() -> None:
     hostile = "\x1b]0;owned\x07\x9b31m\x7f\u202e"
     line = written("text", lambda log: log.write("error", hostile, error=hostile))

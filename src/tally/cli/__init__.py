@@ -6,7 +6,7 @@ What a command needs is imported when it runs, so that --help answers at once.
 import click
 
 from tally import __version__
-from tally.cli import aws, backup, maintenance, resets, serving, values
+from tally.cli import aws, backup, maintenance, reading, resets, serving, values
 from tally.cli.command import Tally
 
 
@@ -28,6 +28,7 @@ def main() -> None:
 for command in (
     *(serving.up, serving.serve, serving.health),
     *(values.add, values.export),
+    *(reading.total, reading.entries, reading.resets, reading.watch),
     *(resets.reset, resets.undo),
     *(maintenance.migrate, maintenance.audit, maintenance.purge),
     *(backup.backup, backup.restore),

@@ -48,8 +48,25 @@ def tell(done: "Imported", now: "Now", *, as_json: bool) -> None:
         "sum": None if total is None else format_amount(total.sum),
         "count": None if total is None else total.count,
     }
-    said = f"added {done.added.count}, already counted {done.already.count}: {_total(total)}"
+    said = added(done.added.count, done.added.sum)
+    if done.already.count:
+        said += f" {values(done.already.count)} counted before."
+    if total is not None:
+        said += f" Total: {format_amount(total.sum)}"
     print_result(as_json, fields, said if done.added.count else nothing_added(moment, total))
+
+
+def added(count: int, total: int) -> str:
+    """Say how many values were added, and what they come to."""
+    from tally.amount import Amount, format_amount
+
+    together = "" if count == 1 else "together "
+    return f"Added {values(count)} ({together}{format_amount(Amount(total))})."
+
+
+def values(count: int) -> str:
+    """Write a number of values."""
+    return "1 value" if count == 1 else f"{count} values"
 
 
 def nothing_added(moment: "datetime | None", total: "Total | None") -> str:

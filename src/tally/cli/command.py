@@ -11,6 +11,7 @@ from tally.cli import signals, streams
 from tally.cli.errors import Refused
 from tally.settings import unknown_settings
 
+_WHOLE: Final = 1000  # characters: more than any sentence has
 _PACKAGE: Final = Path(__file__).parents[1]
 
 
@@ -37,6 +38,13 @@ class Tally(click.Group):
             status = _fail(_described(error), Refused.exit_code)
         signals.release()
         sys.exit(status)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands, each with its whole first sentence."""
+        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        rows = [(name, it.get_short_help_str(limit=_WHOLE)) for name, it in found if it]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click has it
         for line in unknown_settings():

@@ -3,12 +3,13 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from math import ceil
 from typing import Any, TextIO, TypeVar, cast
 
 import click
 
 from tally.cli.errors import Refused, Unusable
-from tally.cli.streams import Lossy, printed
+from tally.cli.streams import Lossy, note, printed
 
 FC = TypeVar("FC", bound=Callable[..., Any])
 
@@ -35,11 +36,17 @@ def example(text: str) -> str:
     return f"\b\nExample:\n  {text}"
 
 
-def print_result(as_json: bool, fields: Mapping[str, object], text: str) -> None:
-    """Print the fields as JSON, or the text."""
+def print_result(as_json: bool, fields: Mapping[str, object], text: str) -> bool:
+    """Print the fields as JSON, or the text; tell whether anybody still reads it."""
     import msgspec
 
-    printed(click.echo, msgspec.json.encode(fields).decode() if as_json else text)
+    return printed(click.echo, msgspec.json.encode(fields).decode() if as_json else text)
+
+
+def tell_age(behind: float | None) -> None:
+    """Say how old what was read from a standby may be; nothing of what was not."""
+    if behind is not None:
+        note(f"read from a standby, up to {ceil(behind)} s behind")
 
 
 def confirm(yes: bool, question: str) -> None:

@@ -1,7 +1,6 @@
 """Values in and out: `tally add` and `tally export`."""
 
 from contextlib import suppress
-from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -9,8 +8,7 @@ import click
 from tally.cli import adding
 from tally.cli.errors import Unusable
 from tally.cli.ledger import on_ledger
-from tally.cli.options import example, json_option, key_option
-from tally.cli.streams import note
+from tally.cli.options import example, json_option, key_option, tell_age
 
 if TYPE_CHECKING:
     from tally.files.options import DecimalMark, FileFormat
@@ -34,9 +32,9 @@ def _delimiter(context: click.Context, parameter: click.Parameter, given: str | 
 
 
 @click.command(
-    epilog=example(
-        "tally add 12.5 .5 -- -3\n  tally add --file values.csv --column amount --dry-run"
-    )
+    # So that a value may begin with its sign.
+    context_settings={"ignore_unknown_options": True},
+    epilog=example("tally add 12.5 .5 -3\n  tally add --file values.csv --column amount --dry-run"),
 )
 @click.argument("values", nargs=-1)
 @click.option("--file", "path", help="Add the values of this file; - is standard input.")
@@ -71,6 +69,11 @@ def add(
     There must be a ledger: values added to a new one in the wrong place would be missing in the
     right one.
     """
+    unknown = [
+        it for it in values if it.startswith("-") and not it[1:2].isdecimal() and it[1:2] != "."
+    ]
+    if unknown:
+        raise click.NoSuchOption(unknown[0])
     if bool(values) == (path is not None):
         raise click.UsageError("give either values or --file")
     if path is None:
@@ -132,10 +135,6 @@ def export(form: "FileFormat", path: str) -> None:
     from tally.cli.output import written
     from tally.ledger.export import export as run
 
-    def begin(behind: float | None) -> None:
-        if behind is not None:
-            note(f"read from a standby, up to {ceil(behind)} s behind")
-
     # Who reads may have read enough, as in `tally export | head`.
     with suppress(BrokenPipeError), written(path) as output:
-        on_ledger(lambda database: run(database, form, output.write, begin))
+        on_ledger(lambda database: run(database, form, output.write, tell_age))

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import select
 import stat
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from tally.terminal import escape
 _COLOURS: Final = {"info": "\033[32m", "warning": "\033[33m", "error": "\033[31m"}
 _DIM: Final = "\033[2m"
 _PLAIN: Final = "\033[0m"
+_STYLE: Final = re.compile(rb"\033\[[0-9]+m")
 _STDOUT: Final = 1
 # Bytes: some seconds of lines at full load.
 MAX_WAITING: Final = 4 * 1024 * 1024
@@ -50,7 +52,8 @@ class Log:
     def __init__(self, form: LogFormat = "auto", descriptor: int = _STDOUT) -> None:
         """Choose the form: with `auto`, text on a terminal and JSON elsewhere."""
         text = form == "text" or (form == "auto" and os.isatty(descriptor))
-        self._encode: Callable[[object], bytes] = _text_line if text else _json_line
+        in_text = _uncoloured_line if os.environ.get("NO_COLOR") else _text_line
+        self._encode: Callable[[object], bytes] = in_text if text else _json_line
         self._descriptor = descriptor
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLOUT)
@@ -167,6 +170,11 @@ def _text_line(line: object) -> bytes:
     colour = _COLOURS[str(fields["level"])]
     details = " ".join(f"{_DIM}{name}={_PLAIN}{escape(str(value))}" for name, value in rest.items())
     return f"{_DIM}{moment}{_PLAIN} {colour}{escape(fields['event'])}{_PLAIN} {details}\n".encode()
+
+
+def _uncoloured_line(line: object) -> bytes:
+    """Write it for who wants no colours (no-color.org)."""
+    return _STYLE.sub(b"", _text_line(line))
 
 
 class Bridge(logging.Handler):
