@@ -137,12 +137,11 @@ def test_the_diagram_shows_the_security_groups_rules(deployments: dict[str, Depl
         it["index"] for it in planned(deployments["small"]) if it["type"] == "aws_security_group"
     }
     # CloudFront has no group.
-    without_cloudfront = edges() - {("internet", "cloudfront", 443)}
-    of_the_domain = without_cloudfront - {("cloudfront", "load-balancer", 80)} | {
-        ("internet", "load-balancer", 443),
-        ("internet", "load-balancer", 80),
+    without_domain = edges() - {("internet", "cloudfront", 443)}
+    of_the_domain = without_domain - {("cloudfront", "load-balancer", 80)} | {
+        ("cloudfront", "load-balancer", 443)
     }
-    for profile, drawn in (("production", without_cloudfront), ("small", of_the_domain)):
+    for profile, drawn in (("production", without_domain), ("small", of_the_domain)):
         of = rules(deployments[profile])
         assert of["ingress"] | of["egress"] == drawn
         # What goes from one group to another is let out and let in.

@@ -14,10 +14,10 @@ from tests.support.lifecycle import ROLES, Lifecycle, passwords
 # What a second plan may still want to change, because the emulator does not keep it: resource and
 # attribute, with the reason. AWS keeps all of these.
 NOT_KEPT = {
-    ("aws_cloudfront_distribution.main[0]", "default_cache_behavior"): (
+    ("aws_cloudfront_distribution.main", "default_cache_behavior"): (
         "forwarded values are given back where a policy stands in their place"
     ),
-    ("aws_cloudfront_distribution.main[0]", "viewer_certificate"): (
+    ("aws_cloudfront_distribution.main", "viewer_certificate"): (
         "a way to tell names apart is given back for CloudFront's own certificate"
     ),
     ("aws_db_parameter_group.main", "parameter"): "parameters that an engine has by default",
@@ -144,6 +144,23 @@ def test_it_prints_an_https_address(deployments: dict[str, Deployment]) -> None:
     assert addresses["small"] == "https://tally.example.com"
     assert addresses["production"].startswith("https://")
     assert addresses["production"].endswith(".cloudfront.net")
+
+
+def test_a_domain_comes_and_goes_with_one_apply_each(lifecycles: dict[str, Lifecycle]) -> None:
+    given, taken = lifecycles["production"].ways_in
+    assert given.address == "https://tally.example.com"
+    assert taken.address.endswith(".cloudfront.net")
+    # Not replaced, which its own deletion protection would refuse.
+    assert given.balancer == taken.balancer
+
+
+def test_the_new_way_in_is_there_before_the_old_one_goes(lifecycles: dict[str, Lifecycle]) -> None:
+    for way_in in lifecycles["production"].ways_in:
+        switched = way_in.calls.index("UpdateDistribution")
+        for made in ("AuthorizeSecurityGroupIngress", "CreateListener", "CreateVpcOrigin"):
+            assert way_in.calls.index(made) < switched
+        for removed in ("DeleteVpcOrigin", "DeleteListener", "RevokeSecurityGroupIngress"):
+            assert way_in.calls.index(removed) > switched
 
 
 def test_no_secret_is_in_the_state(deployment: Deployment) -> None:

@@ -24,6 +24,7 @@ from cryptography.x509.oid import NameOID
 from tally.aws import check as checks
 from tally.aws.check import Status
 from tally.aws.inventory import Inventory
+from tally.aws.inventory.resources import NotFound
 from tally.aws.requirement import NotApplicable
 from tally.aws.requirements import public
 from tests.support.empty_account import EmptyAccount
@@ -214,7 +215,11 @@ def test_an_emulator_has_no_public_address(monkeypatch):
 class Unaddressed(EmptyAccount):
     """A real account in which nothing leads the public to the services."""
 
-    address, emulated, public_host = None, False, None
+    address, emulated = None, False
+
+    @property
+    def public_host(self):
+        raise NotFound("a distribution of CloudFront that leads to the load balancer")
 
 
 def test_an_account_in_which_no_public_address_is_found_fails(monkeypatch):
@@ -224,4 +229,4 @@ def test_an_account_in_which_no_public_address_is_found_fails(monkeypatch):
         BROKEN, Status.FAIL
     )
     assert report.address is None
-    assert "there should be a public address" in report.results[0].evidence[0].what
+    assert "there should be a distribution" in report.results[0].evidence[0].what
