@@ -1,11 +1,13 @@
 """What only a request can show, asked of the real services behind a real https address.
 
-A small proxy stands in for CloudFront or the load balancer: it ends TLS, redirects plain http, and
-answers 404 where no service has a path.
+A small proxy stands in for CloudFront, its firewall and the load balancer: it ends TLS, redirects
+plain http, blocks what the firewall's managed rules block, and answers 404 where no service has a
+path.
 """
 
 import contextlib
 import datetime as dt
+import http.client
 import http.server
 import ipaddress
 import ssl
@@ -28,6 +30,7 @@ from tally.aws.inventory.resources import NotFound
 from tally.aws.requirement import NotApplicable
 from tally.aws.requirements import public
 from tests.support.empty_account import EmptyAccount
+from tests.support.managed_rules import blocked_by
 from tests.support.mutations.public import BROKEN
 
 PATHS = ("/adder_service", "/display_service", "/reset_service")
@@ -86,7 +89,10 @@ class Proxy:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                status, headers, body = edge.answer(self.path, secure=secure)
+                if rule := blocked_by(self.path, self.headers):
+                    status, headers, body = 403, {}, rule.encode()
+                else:
+                    status, headers, body = edge.answer(self.path, secure=secure)
                 self.send_response(status)
                 for name, value in {**headers, "Content-Length": str(len(body))}.items():
                     self.send_header(name, value)
@@ -184,6 +190,24 @@ def failed(aws):
 
 def test_an_address_that_is_as_it_should_be_passes(edge):
     assert failed(edge().account()) == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "agent", "blocked"),
+    [
+        ("/", "curl/8", None),
+        ("/", None, "NoUserAgent_HEADER"),
+        (f"/{'a' * 1024}", "curl/8", "SizeRestrictions_URIPATH"),
+        (f"/?{'a' * 2049}", "curl/8", "SizeRestrictions_QUERYSTRING"),
+    ],
+    ids=["nothing", "no-agent", "long-path", "long-query"],
+)
+def test_the_firewall_before_it_blocks_what_awss_managed_rules_block(edge, path, agent, blocked):
+    connection = http.client.HTTPConnection("localhost", edge().ports[False], timeout=60)
+    with contextlib.closing(connection):
+        connection.request("GET", path, headers={"User-Agent": agent} if agent else {})
+        answer = connection.getresponse()
+        assert (answer.status == 403, answer.read().decode() or None) == (bool(blocked), blocked)
 
 
 @pytest.mark.parametrize("requirement", sorted(set(BROKEN) - {"public-pages"}))
