@@ -50,8 +50,8 @@ locals {
   # of one way is made beside that of the other and removed last, so a domain can come and go while
   # people use Tally.
   origins = {
-    http  = { port = 80, protocol_policy = "http-only" }
-    https = { port = 443, protocol_policy = "https-only" }
+    http  = { port = 80, protocol_policy = "http-only", group = "load-balancer" }
+    https = { port = 443, protocol_policy = "https-only", group = "load-balancer-https" }
   }
   origin_protocol = local.has_domain ? "https" : "http"
   origin          = { for protocol, origin in local.origins : protocol => origin if protocol == local.origin_protocol }

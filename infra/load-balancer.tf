@@ -18,7 +18,7 @@ resource "aws_lb" "main" {
   load_balancer_type = "application"
   internal           = true
   subnets            = [for subnet in aws_subnet.private : subnet.id]
-  security_groups    = [aws_security_group.role["load-balancer"].id]
+  security_groups    = [aws_security_group.role["load-balancer"].id, aws_security_group.role["load-balancer-https"].id]
 
   drop_invalid_header_fields = true
   desync_mitigation_mode     = "strictest"

@@ -4,12 +4,14 @@ locals {
   # AWS takes no apostrophe in a description.
   roles = {
     load-balancer = "The load balancer, the only way in from the internet"
-    adder         = "Machines of the adder"
-    display       = "Containers of the display"
-    reset         = "Containers of the reset service"
-    database      = "PostgreSQL"
-    bastion       = "The way in for operators"
-    endpoints     = "Private entrances to AWS services"
+    # A group has room for one list of CloudFront addresses, and a change of the way in takes two.
+    load-balancer-https = "The load balancer, where CloudFront speaks https to it"
+    adder               = "Machines of the adder"
+    display             = "Containers of the display"
+    reset               = "Containers of the reset service"
+    database            = "PostgreSQL"
+    bastion             = "The way in for operators"
+    endpoints           = "Private entrances to AWS services"
   }
 
   flows = {
@@ -80,7 +82,7 @@ data "aws_ec2_managed_prefix_list" "cloudfront" {
 resource "aws_vpc_security_group_ingress_rule" "cloudfront" {
   for_each = local.origin
 
-  security_group_id = aws_security_group.role["load-balancer"].id
+  security_group_id = aws_security_group.role[each.value.group].id
   prefix_list_id    = data.aws_ec2_managed_prefix_list.cloudfront.id
   ip_protocol       = "tcp"
   from_port         = each.value.port

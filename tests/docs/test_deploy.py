@@ -110,9 +110,12 @@ def edges() -> set[tuple[str, str, int]]:
 def rules(deployment: Deployment) -> dict[str, set[tuple[str, str, int]]]:
     """The security groups' rules in and out, as the diagram's arrows."""
     resources = planned(deployment)
-    # Who is on the other side of a rule: a group, or a list of AWS's own addresses.
+    # Who is on the other side of a rule: a group, or a list of AWS's own addresses. The load
+    # balancer has two groups, one for each way in which CloudFront may speak to it.
     names = {
-        it["values"]["id"]: it["index"] for it in resources if it["type"] == "aws_security_group"
+        it["values"]["id"]: it["index"].removesuffix("-https")
+        for it in resources
+        if it["type"] == "aws_security_group"
     }
     for its in deployment.client("ec2").describe_managed_prefix_lists()["PrefixLists"]:
         names[its["PrefixListId"]] = AWS_ADDRESSES.get(its["PrefixListName"], "")

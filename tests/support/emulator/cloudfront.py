@@ -54,7 +54,7 @@ def add_vpc_origins() -> None:
         return any(
             (getattr(origin, "vpc_origin_config", None) or {}).get("VpcOriginId") == name
             for distribution in self.backend.distributions.values()
-            for origin in distribution.distribution_config.origins
+            for origin in distribution.distribution_config.Origins["Items"]
         )
 
     def found(self: CloudFrontResponse, *, refusal: str | None = None) -> dict[str, Any]:
