@@ -114,12 +114,16 @@ resource "aws_autoscaling_group" "adder" {
     ignore_changes = [launch_template]
   }
 
-  # A starting machine fetches packages, release and password through the endpoints.
+  # A starting machine fetches packages, release and password through the endpoints, as its role may.
   depends_on = [
+    aws_iam_role_policy.adder,
     aws_lb_listener_rule.route,
     aws_secretsmanager_secret_version.role,
     aws_vpc_endpoint.interface,
     aws_vpc_endpoint.s3,
+    aws_vpc_security_group_egress_rule.flow,
+    aws_vpc_security_group_egress_rule.s3,
+    aws_vpc_security_group_ingress_rule.flow,
   ]
 }
 
