@@ -59,18 +59,18 @@ def preflight(
 
         from tally.aws.inventory import Inventory
         from tally.aws.preflight import ask_github, look, report, run
-        from tally.aws.preflight.finding import Place, Status
+        from tally.aws.preflight.finding import Situation, Status
 
     if repository is not None and not re.fullmatch(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+", repository):
         raise click.BadParameter("must be OWNER/NAME", param_hint="--repository")
-    place = Place(Inventory(name), profile, repository, environment, ask_github, run)
+    situation = Situation(Inventory(name), profile, repository, environment, ask_github, run)
     try:
-        note(f"Looking at account {place.aws.id}")
-        findings = list(look(place))
+        note(f"Looking at account {situation.aws.id}")
+        findings = list(look(situation))
     except (BotoCoreError, ClientError) as error:
         raise NotAvailable(f"can't reach AWS: {error}") from error
     if html is not None:
-        html.write(report.as_html(place, findings))
+        html.write(report.as_html(situation, findings))
     width = shutil.get_terminal_size((100, 40)).columns
     click.echo(report.as_json(findings).decode() if as_json else report.as_text(findings, width))
     if any(it.status == Status.BAD for it in findings):

@@ -17,7 +17,7 @@ from moto import mock_aws
 from tally.aws import preflight
 from tally.aws.inventory import Inventory
 from tally.aws.preflight import account, cost, report, tools
-from tally.aws.preflight.finding import Place, Status, Unanswered
+from tally.aws.preflight.finding import Situation, Status, Unanswered
 from tally.cli import main
 from tests.support.paths import INFRA, ROOT
 
@@ -73,8 +73,8 @@ class Account:
         return self.versions[command[0]]
 
     def look(self, repository="example/tally", profile="production"):
-        place = Place(self.aws, profile, repository, "production", self._ask, self._run)
-        return {it.id: it for it in preflight.look(place)}
+        situation = Situation(self.aws, profile, repository, "production", self._ask, self._run)
+        return {it.id: it for it in preflight.look(situation)}
 
 
 @pytest.fixture

@@ -30,8 +30,8 @@ from tally.aws.inventory.resources import NotFound
 from tally.aws.requirement import NotApplicable
 from tally.aws.requirements import public
 from tests.support.empty_account import EmptyAccount
-from tests.support.managed_rules import blocked_by
 from tests.support.mutations.public import BROKEN
+from tests.support.web_firewall import blocked_by
 
 PATHS = ("/adder_service", "/display_service", "/reset_service")
 

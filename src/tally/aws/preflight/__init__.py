@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from tally.aws.inventory.resources import NotFound
 from tally.aws.preflight import account, cost, github, names, tools
-from tally.aws.preflight.finding import Finding, Place, Status, Unanswered
+from tally.aws.preflight.finding import Finding, Situation, Status, Unanswered
 
 SUBJECTS: Final = (
     account.subject,
@@ -22,12 +22,12 @@ SUBJECTS: Final = (
 _PATIENCE: Final = 30.0
 
 
-def look(place: Place) -> Iterator[Finding]:
+def look(situation: Situation) -> Iterator[Finding]:
     """Ask every question. Raises botocore's errors if it can't reach AWS at all."""
     for subject in SUBJECTS:
         for question in subject.questions:
             try:
-                status, answer = question.look(place)
+                status, answer = question.look(situation)
             except (ClientError, NotFound) as error:
                 # Not being allowed to ask is no answer.
                 status, answer = Status.OPEN, f"can't be read: {error}"

@@ -4,7 +4,7 @@ from typing import Final
 
 from botocore.exceptions import ClientError
 
-from tally.aws.preflight.finding import Place, Subject, Unanswered
+from tally.aws.preflight.finding import Situation, Subject, Unanswered
 
 subject = Subject()
 
@@ -23,9 +23,9 @@ QUOTAS: Final = {
     "Upgrade the account under Billing: the free plan refuses backups of more than a day, and some"
     " machine types.",
 )
-def _plan(place: Place) -> tuple[bool, str]:
+def _plan(situation: Situation) -> tuple[bool, str]:
     try:
-        plan = place.aws.client("freetier").get_account_plan_state()["accountPlanType"]
+        plan = situation.aws.client("freetier").get_account_plan_state()["accountPlanType"]
     except ClientError as error:
         if error.response["Error"]["Code"] == "ResourceNotFoundException":
             return True, "it is older than AWS's plans"
@@ -38,14 +38,14 @@ def _plan(place: Place) -> tuple[bool, str]:
     "Do the account's quotas leave room for the profile?",
     "Ask for more under Service Quotas, in us-east-1; it takes hours to days.",
 )
-def _quotas(place: Place) -> tuple[bool, str]:
-    used = {"networks in the region": len(place.aws.ec2.all("describe_vpcs", "Vpcs"))}
+def _quotas(situation: Situation) -> tuple[bool, str]:
+    used = {"networks in the region": len(situation.aws.ec2.all("describe_vpcs", "Vpcs"))}
     said, good = [], True
     for what, (service, code, needed) in QUOTAS.items():
-        answer = place.aws.client("service-quotas").get_service_quota(
+        answer = situation.aws.client("service-quotas").get_service_quota(
             ServiceCode=service, QuotaCode=code
         )
-        quota, need = answer["Quota"]["Value"], needed[place.profile] + used.get(what, 0)
+        quota, need = answer["Quota"]["Value"], needed[situation.profile] + used.get(what, 0)
         good = good and need <= quota
         said.append(f"{what}: {need:g} of {quota:g}")
     return good, ", ".join(said)
@@ -57,8 +57,8 @@ def _quotas(place: Place) -> tuple[bool, str]:
     "AWS support verifies some new accounts before CloudFront makes anything: if yours is new, ask"
     " for it now, in a case under Account and billing.",
 )
-def _cloudfront(place: Place) -> tuple[bool, str]:
-    found = place.aws.cloudfront.all("list_distributions", "DistributionList.Items")
+def _cloudfront(situation: Situation) -> tuple[bool, str]:
+    found = situation.aws.cloudfront.all("list_distributions", "DistributionList.Items")
     if not found:
         raise Unanswered("no distribution stands, and AWS says it only to who makes one")
     return True, f"{len(found)} distributions stand"

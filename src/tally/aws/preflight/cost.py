@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tally.aws.preflight.finding import Place, Subject
+from tally.aws.preflight.finding import Situation, Subject
 
 subject = Subject()
 
@@ -11,5 +11,5 @@ MONTHLY: Final = {"small": 119.28, "production": 342.21}
 
 
 @subject.asks("cost", "What will it cost?", "Choose the profile small, or read docs/costs.md.")
-def _cost(place: Place) -> tuple[bool, str]:
-    return True, f"about ${MONTHLY[place.profile]:.0f} a month without traffic (docs/costs.md)"
+def _cost(situation: Situation) -> tuple[bool, str]:
+    return True, f"about ${MONTHLY[situation.profile]:.0f} a month without traffic (docs/costs.md)"

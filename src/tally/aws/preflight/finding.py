@@ -37,7 +37,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Situation:
     """Where it is to be deployed from and to."""
 
     aws: Inventory
@@ -55,7 +55,7 @@ class Question:
     id: str
     text: str
     remedy: str
-    look: Callable[[Place], tuple[Status, str]]
+    look: Callable[[Situation], tuple[Status, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +66,13 @@ class Subject:
 
     def asks(
         self, identifier: str, text: str, remedy: str
-    ) -> Callable[[Callable[[Place], tuple[bool, str]]], None]:
+    ) -> Callable[[Callable[[Situation], tuple[bool, str]]], None]:
         """Declare a question, which the function that this decorates answers: well, and how."""
 
-        def declare(look: Callable[[Place], tuple[bool, str]]) -> None:
-            def answer(place: Place) -> tuple[Status, str]:
+        def declare(look: Callable[[Situation], tuple[bool, str]]) -> None:
+            def answer(situation: Situation) -> tuple[Status, str]:
                 try:
-                    good, said = look(place)
+                    good, said = look(situation)
                 except Unanswered as reason:
                     return Status.OPEN, str(reason)
                 return (Status.GOOD if good else Status.BAD), said

@@ -2,15 +2,15 @@
 
 from typing import Any, cast
 
-from tally.aws.preflight.finding import Place, Subject, Unanswered
+from tally.aws.preflight.finding import Situation, Subject, Unanswered
 
 subject = Subject()
 
 
-def _ask(place: Place, path: str) -> dict[str, Any]:
-    if place.repository is None:
+def _ask(situation: Situation, path: str) -> dict[str, Any]:
+    if situation.repository is None:
         raise Unanswered("no repository was named (--repository OWNER/NAME)")
-    return cast("dict[str, Any]", place.github(f"repos/{place.repository}{path}"))
+    return cast("dict[str, Any]", situation.github(f"repos/{situation.repository}{path}"))
 
 
 @subject.asks(
@@ -20,8 +20,8 @@ def _ask(place: Place, path: str) -> dict[str, Any]:
     ' has them only with GitHub Enterprise; without, set "unreviewed": true in DEPLOYMENTS, which'
     " lets whoever may push to main change the deployment.",
 )
-def _reviewers(place: Place) -> tuple[bool, str]:
-    rules = _ask(place, f"/environments/{place.environment}")["protection_rules"]
+def _reviewers(situation: Situation) -> tuple[bool, str]:
+    rules = _ask(situation, f"/environments/{situation.environment}")["protection_rules"]
     names = [
         reviewer["reviewer"].get("login") or reviewer["reviewer"].get("slug", "somebody")
         for rule in rules
@@ -37,9 +37,9 @@ def _reviewers(place: Place) -> tuple[bool, str]:
     "Use GitHub's default subject: gh api --method PUT"
     " repos/OWNER/NAME/actions/oidc/customization/sub -F use_default=true",
 )
-def _subject(place: Place) -> tuple[bool, str]:
-    default = bool(_ask(place, "/actions/oidc/customization/sub")["use_default"])
-    number = _ask(place, "")["id"]
+def _subject(situation: Situation) -> tuple[bool, str]:
+    default = bool(_ask(situation, "/actions/oidc/customization/sub")["use_default"])
+    number = _ask(situation, "")["id"]
     return default, f"repository {number}, {'the default' if default else 'a customized'} subject"
 
 
@@ -48,6 +48,6 @@ def _subject(place: Place) -> tuple[bool, str]:
     "Is main the branch that is deployed?",
     "Make main the default branch: the roles trust no other.",
 )
-def _branch(place: Place) -> tuple[bool, str]:
-    branch = _ask(place, "")["default_branch"]
+def _branch(situation: Situation) -> tuple[bool, str]:
+    branch = _ask(situation, "")["default_branch"]
     return branch == "main", f"the default branch is {branch}"

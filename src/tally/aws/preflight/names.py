@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from botocore.exceptions import ClientError
 
-from tally.aws.preflight.finding import Place, Subject
+from tally.aws.preflight.finding import Situation, Subject
 
 subject = Subject()
 
@@ -15,16 +15,16 @@ subject = Subject()
     "Delete what is named, or choose another name. A deleted secret keeps its name for the days of"
     " its recovery window: aws secretsmanager delete-secret --force-delete-without-recovery.",
 )
-def _names(place: Place) -> tuple[bool, str]:
-    stands = place.aws.ec2.vpcs
+def _names(situation: Situation) -> tuple[bool, str]:
+    stands = situation.aws.ec2.vpcs
     if stands:
         return True, f"the deployment stands already, in {stands[0]['VpcId']}"
-    taken = list(_taken(place))
+    taken = list(_taken(situation))
     return not taken, ", ".join(taken) or "nothing has them"
 
 
-def _taken(place: Place) -> Iterator[str]:
-    aws, name = place.aws, place.aws.name
+def _taken(situation: Situation) -> Iterator[str]:
+    aws, name = situation.aws, situation.aws.name
     for kind, service, operation, path, key in (
         ("load balancer", "elbv2", "describe_load_balancers", "LoadBalancers", "LoadBalancerName"),
         ("database", "rds", "describe_db_instances", "DBInstances", "DBInstanceIdentifier"),

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from tally.aws.preflight.finding import Finding, Place, Status
+from tally.aws.preflight.finding import Finding, Situation, Status
 from tally.aws.report import templates
 
 _MARKS: Final = {Status.GOOD: "ok  ", Status.BAD: "BAD ", Status.OPEN: "open"}
@@ -49,15 +49,15 @@ def as_json(findings: Sequence[Finding]) -> bytes:
     return msgspec.json.format(msgspec.json.encode({"good": not bad, "findings": findings}))
 
 
-def as_html(place: Place, findings: Sequence[Finding]) -> str:
+def as_html(situation: Situation, findings: Sequence[Finding]) -> str:
     """Give a page that needs nothing else: no script, no font, no other file."""
     return (
         templates()
         .get_template("preflight.html")
         .render(
-            name=place.aws.name,
-            account=place.aws.id,
-            profile=place.profile,
+            name=situation.aws.name,
+            account=situation.aws.id,
+            profile=situation.profile,
             taken_at=datetime.now(UTC),
             findings=findings,
             bad=any(it.status == Status.BAD for it in findings),

@@ -4,7 +4,7 @@ import re
 import sys
 from typing import Final
 
-from tally.aws.preflight.finding import Place, Subject, Unanswered
+from tally.aws.preflight.finding import Situation, Subject, Unanswered
 
 subject = Subject()
 
@@ -26,12 +26,12 @@ PROGRAMS: Final = {
     "Install what is missing, and newer ones of what is too old. Without gh and buildah, use"
     " GitHub's pages, and let its workflows build.",
 )
-def _programs(place: Place) -> tuple[bool, str]:
+def _programs(situation: Situation) -> tuple[bool, str]:
     said, good = [f"python {sys.version_info.major}.{sys.version_info.minor}"], True
     for command, (oldest, only_for) in PROGRAMS.items():
         name = command[0]
         try:
-            found = _VERSION.search(place.run(command))
+            found = _VERSION.search(situation.run(command))
         except Unanswered:
             found = None
         if found is None:
