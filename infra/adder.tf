@@ -121,9 +121,6 @@ resource "aws_autoscaling_group" "adder" {
     aws_secretsmanager_secret_version.role,
     aws_vpc_endpoint.interface,
     aws_vpc_endpoint.s3,
-    aws_vpc_security_group_egress_rule.flow,
-    aws_vpc_security_group_egress_rule.s3,
-    aws_vpc_security_group_ingress_rule.flow,
   ]
 }
 

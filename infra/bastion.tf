@@ -57,7 +57,7 @@ resource "aws_instance" "bastion" {
   }
 
   # It reads its password and writes its log when it starts.
-  depends_on = [aws_iam_role_policy.bastion, aws_vpc_security_group_egress_rule.flow]
+  depends_on = [aws_iam_role_policy.bastion]
 }
 
 # Records Session Manager's sessions, as SSH's are.

@@ -74,8 +74,5 @@ module "container" {
     aws_secretsmanager_secret_version.role,
     aws_vpc_endpoint.interface,
     aws_vpc_endpoint.s3,
-    aws_vpc_security_group_egress_rule.flow,
-    aws_vpc_security_group_egress_rule.s3,
-    aws_vpc_security_group_ingress_rule.flow,
   ]
 }

@@ -164,9 +164,7 @@ def test_the_new_way_in_is_there_before_the_old_one_goes(lifecycles: dict[str, L
             assert way_in.calls.index(removed) > switched
 
 
-def test_what_starts_waits_for_what_its_role_may_do_and_its_groups_let_through(
-    production: Deployment,
-) -> None:
+def test_what_starts_waits_for_what_its_role_may_do(production: Deployment) -> None:
     """A task that may not fetch its image yet counts as failed; a machine does not try again."""
     graph = production.terraform(INFRA, "graph")
     needs: dict[str, set[str]] = {}
@@ -183,16 +181,15 @@ def test_what_starts_waits_for_what_its_role_may_do_and_its_groups_let_through(
     starts = re.compile(r"aws_(autoscaling_group|ecs_service|instance)\.")
     starting = [it for it in needs if starts.search(it)]
     assert len(starting) == 3
-    giving = re.compile(r"aws_(iam_role_policy|vpc_security_group_egress_rule\.flow)")
-    gives = {it: needs[it] for it in needs if giving.search(it)}
+    policies = {
+        policy: {role for role in needs[policy] if "aws_iam_role." in role}
+        for policy in needs
+        if "aws_iam_role_policy." in policy
+    }
     for it in starting:
         needed = all_needs(it)
-        late = {giver for giver, given in gives.items() if waits_for(given) & needed} - needed
+        late = {policy for policy, roles in policies.items() if roles & needed} - needed
         assert late == set(), it
-
-
-def waits_for(given: set[str]) -> set[str]:
-    return {it for it in given if re.search(r"aws_(iam_role|security_group)\.", it)}
 
 
 def test_no_alarm_rings_at_a_release_or_before_rds_grows_the_disk(deployment: Deployment) -> None:
