@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.checkout import DEPLOYMENTS, NAME, Checkout
 from tests.support.deployment import Deployment, terraform_environment
-from tests.support.github import REVIEWED, github
+from tests.support.github import REVIEWED, GitHub, github
 from tests.support.paths import BOOTSTRAP
 from tests.support.workflow_runner import Runner, machine
 
@@ -40,18 +40,18 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 
 @pytest.fixture(scope="session")
-def reviewed() -> Iterator[dict[str, str]]:
-    """What a GitHub whose environment has reviewers tells a job of itself."""
+def reviewed() -> Iterator[GitHub]:
+    """A GitHub whose environment has reviewers."""
     with github() as server:
         server.environments["production"] = REVIEWED
-        yield server.environment
+        yield server
 
 
 @pytest.fixture(scope="session")
 def runner(
     account: Deployment,
     checkout: Checkout,
-    reviewed: dict[str, str],
+    reviewed: GitHub,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., Runner]:
     """A machine for a workflow's jobs, given what GitHub would put into its expressions."""
@@ -64,7 +64,7 @@ def runner(
             "inputs.may-destroy-database": "false",
             "github.event_name == 'workflow_dispatch'": "true",
             "github.event_name == 'schedule'": "false",
-            "github.token": reviewed["GITHUB_TOKEN"],
+            "github.token": reviewed.environment["GITHUB_TOKEN"],
             "env.ATTEST == 'true'": "true",
             "!github.event.repository.private || vars.ATTEST == 'true'": "true",
             "always()": "true",
@@ -73,7 +73,7 @@ def runner(
             workflow,
             checkout.folder,
             machine(terraform_environment(account.folder) | account.emulator.environment)
-            | reviewed,
+            | reviewed.environment,
             known | expressions,
             tmp_path_factory.mktemp("runner"),
         )

@@ -15,6 +15,7 @@ import pytest
 from deploy.ci.release import Release, record
 from tests.support.checkout import MODULE, NAME, Checkout
 from tests.support.deployment import ACCOUNT, Deployment, release
+from tests.support.github import REVIEWED, GitHub
 from tests.support.workflow_runner import Done, Runner, StepFailed
 
 WORKFLOW = "terraform-plan-apply.yml"
@@ -178,6 +179,14 @@ def test_another_plan_under_the_approved_facts_is_refused(
     parts["facts"] = json.loads(sealed(waiting).read_text())["facts"]
     sealed(waiting).write_text(json.dumps(parts))
     assert "The sealed plan's key was changed, or belongs to another plan." in refusal(waiting)
+
+
+def test_a_plan_that_nobody_had_to_approve_is_refused(waiting: Runner, reviewed: GitHub) -> None:
+    reviewed.environments["production"] = []
+    try:
+        assert "Nobody must approve an apply to production" in refusal(waiting)
+    finally:
+        reviewed.environments["production"] = REVIEWED
 
 
 def test_what_is_no_plan_is_refused(waiting: Runner) -> None:
