@@ -78,6 +78,7 @@ IMPLIED = {
     "application-autoscaling:TagResource": "scalable targets are made together with their tags",
     "autoscaling:CancelInstanceRefresh": "an interrupted apply left machines half replaced",
     "autoscaling:RollbackInstanceRefresh": "machines of a release don't start in time",
+    "cloudfront:AllowVendedLogDeliveryForResource": "its access logs are made a delivery",
     "cloudwatch:TagResource": "alarms are made together with their tags",
     "cloudfront:TagResource": "a distribution is made together with its tags",
     "ec2:ModifyVpcEndpoint": "another zone or policy of an entrance to an AWS service",
