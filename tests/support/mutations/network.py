@@ -49,7 +49,7 @@ breaks(
 breaks(
     "network-internet",
     open_the_load_balancer_to_the_internet=lambda cloud: cloud.let_in(
-        "load-balancer", {"CidrIp": ANYONE}, 443
+        "load-balancer", {"CidrIp": ANYONE}, 80
     ),
 )
 
