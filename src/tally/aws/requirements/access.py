@@ -134,6 +134,7 @@ _DO_NOT_GIVE: Final = {
     *("iam:CreateInstanceProfile", "iam:DeleteInstanceProfile", "iam:TagInstanceProfile"),
     *("iam:AddRoleToInstanceProfile", "iam:RemoveRoleFromInstanceProfile", "iam:PassRole"),
     *("iam:DeleteRole", "iam:DeleteRolePolicy", "iam:TagRole", "iam:UpdateAssumeRolePolicy"),
+    *("iam:UntagInstanceProfile", "iam:UntagRole", "iam:UpdateRole", "iam:UpdateRoleDescription"),
 }
 
 
