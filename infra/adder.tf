@@ -114,8 +114,9 @@ resource "aws_autoscaling_group" "adder" {
     ignore_changes = [launch_template]
   }
 
-  # A starting machine fetches packages, release and password through the endpoints.
+  # A starting machine fetches packages, release and password through the endpoints, as its role may.
   depends_on = [
+    aws_iam_role_policy.adder,
     aws_lb_listener_rule.route,
     aws_secretsmanager_secret_version.role,
     aws_vpc_endpoint.interface,

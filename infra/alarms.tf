@@ -49,8 +49,15 @@ locals {
     }
   }
 
-  # GiB; at full load this leaves a day or more to act.
-  low_storage_gib = 4
+  least_targets = {
+    adder   = local.sizes.adder_machines
+    display = local.sizes.display_tasks.min
+    reset   = local.sizes.reset_tasks.min
+  }
+
+  # GiB. RDS grows the disk by itself when a tenth is left, which is at least 2 GiB (RDS's user guide,
+  # "Managing capacity automatically"): with less it did not, or may not any more.
+  low_storage_gib = 1.5
   # PostgreSQL on the smallest class accepts about 80 connections; the services hold far fewer.
   many_connections = 60
 }
@@ -75,23 +82,26 @@ resource "aws_cloudwatch_metric_alarm" "errors" {
   tags                = { Name = "${var.name}-${each.key}-errors" }
 }
 
+# Fewer than there must be, and not some that are not healthy: at a release the new ones are not, until
+# they serve, while the old ones are.
 resource "aws_cloudwatch_metric_alarm" "unhealthy" {
   for_each = local.services
 
   alarm_name          = "${var.name}-${each.key}-unhealthy"
-  alarm_description   = "A target of ${each.key} has failed its health check for three minutes"
+  alarm_description   = "${each.key} has had fewer than ${local.least_targets[each.key]} healthy targets for three minutes"
   namespace           = "AWS/ApplicationELB"
-  metric_name         = "UnHealthyHostCount"
+  metric_name         = "HealthyHostCount"
   dimensions          = local.target_dimensions[each.key]
-  statistic           = "Maximum"
+  statistic           = "Minimum"
   period              = 60
   evaluation_periods  = 3
-  comparison_operator = "GreaterThanThreshold"
-  threshold           = 0
-  treat_missing_data  = "notBreaching"
-  alarm_actions       = local.notify
-  ok_actions          = local.notify
-  tags                = { Name = "${var.name}-${each.key}-unhealthy" }
+  comparison_operator = "LessThanThreshold"
+  threshold           = local.least_targets[each.key]
+  # Without a single target there is no data.
+  treat_missing_data = "breaching"
+  alarm_actions      = local.notify
+  ok_actions         = local.notify
+  tags               = { Name = "${var.name}-${each.key}-unhealthy" }
 }
 
 resource "aws_cloudwatch_metric_alarm" "latency" {

@@ -55,6 +55,9 @@ resource "aws_instance" "bastion" {
     # Replace the machine on purpose for a newer image, not while somebody works on it.
     ignore_changes = [ami]
   }
+
+  # It reads its password and writes its log when it starts.
+  depends_on = [aws_iam_role_policy.bastion]
 }
 
 # Records Session Manager's sessions, as SSH's are.

@@ -86,6 +86,14 @@ resource "aws_db_instance" "main" {
   tags = { Name = "${var.name}-database" }
 
   depends_on = [aws_cloudwatch_log_group.database]
+
+  lifecycle {
+    # A restored database has no such secret until it is told to make one.
+    postcondition {
+      condition     = length(self.master_user_secret) == 1
+      error_message = "RDS manages no secret for the owner's password: see \"Restore a backup\" in docs/deploy.md."
+    }
+  }
 }
 
 locals {
@@ -94,5 +102,5 @@ locals {
     for role in ["owner", "adder", "display", "reset"] :
     role => "postgresql://tally_${role}@${aws_db_instance.main.address}:${local.database_port}/tally?sslmode=verify-full&sslrootcert=/opt/tally/rds-us-east-1.pem"
   }
-  owner_secret_arn = aws_db_instance.main.master_user_secret[0].secret_arn
+  owner_secret_arn = one(aws_db_instance.main.master_user_secret[*].secret_arn)
 }

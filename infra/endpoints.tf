@@ -24,7 +24,7 @@ resource "aws_vpc_endpoint" "interface" {
   private_dns_enabled = true
   subnet_ids          = slice([for zone in keys(local.zones) : aws_subnet.private[zone].id], 0, local.sizes.endpoint_zones)
   security_group_ids  = [aws_security_group.role["endpoints"].id]
-  policy              = data.aws_iam_policy_document.endpoint.json
+  policy              = (startswith(each.key, "ecr.") ? data.aws_iam_policy_document.registry : data.aws_iam_policy_document.endpoint).json
   tags                = { Name = "${var.name}-${replace(each.key, ".", "-")}", Purpose = each.value }
 }
 
@@ -44,6 +44,36 @@ data "aws_iam_policy_document" "endpoint" {
       test     = "StringEquals"
       variable = "aws:PrincipalAccount"
       values   = [local.account_id]
+    }
+  }
+}
+
+# The registry's two entrances, as AWS's own examples have it (ECR's user guide, "Create a VPC endpoint
+# policy"): named actions, on these repositories, and no condition on who asks.
+data "aws_iam_policy_document" "registry" {
+  statement {
+    sid       = "LogIn"
+    actions   = ["ecr:GetAuthorizationToken"]
+    resources = ["*"] # cannot be narrowed
+
+    principals {
+      type        = "AWS"
+      identifiers = ["*"]
+    }
+  }
+
+  statement {
+    sid = "PullImages"
+    actions = [
+      "ecr:BatchCheckLayerAvailability",
+      "ecr:BatchGetImage",
+      "ecr:GetDownloadUrlForLayer",
+    ]
+    resources = ["arn:aws:ecr:${local.region}:${local.account_id}:repository/${var.name}/*"]
+
+    principals {
+      type        = "AWS"
+      identifiers = ["*"]
     }
   }
 }

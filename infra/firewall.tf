@@ -1,5 +1,4 @@
-# The web application firewall: on the load balancer with a domain, on CloudFront without one (behind
-# CloudFront the load balancer does not see visitors' addresses).
+# The web application firewall, on CloudFront: the load balancer does not see visitors' addresses.
 locals {
   # Requests from one address in five minutes: 20 a second, sustained. A page takes about five, an
   # open display one an hour, and a client may send many values in one request.
@@ -16,7 +15,7 @@ locals {
 resource "aws_wafv2_web_acl" "main" {
   name        = "${var.name}-firewall"
   description = "What may come in from the internet to ${var.name}"
-  scope       = local.has_domain ? "REGIONAL" : "CLOUDFRONT"
+  scope       = "CLOUDFRONT"
   tags        = { Name = "${var.name}-firewall" }
 
   default_action {
@@ -90,13 +89,6 @@ resource "aws_wafv2_web_acl" "main" {
     cloudwatch_metrics_enabled = true
     sampled_requests_enabled   = true
   }
-}
-
-resource "aws_wafv2_web_acl_association" "load_balancer" {
-  count = local.has_domain ? 1 : 0
-
-  resource_arn = aws_lb.main.arn
-  web_acl_arn  = aws_wafv2_web_acl.main.arn
 }
 
 # Blocked requests only; the load balancer logs the rest.

@@ -1,5 +1,5 @@
-# An https address that browsers trust: the domain's certificate on the load balancer, or CloudFront's
-# name in front of it. See docs/decisions/0011-https.md.
+# The way in: CloudFront in front of the load balancer, with a domain's certificate or its own name. See
+# docs/decisions/0011-https.md.
 
 resource "aws_acm_certificate" "domain" {
   count = local.has_domain ? 1 : 0
@@ -32,21 +32,32 @@ resource "aws_acm_certificate_validation" "domain" {
 }
 
 resource "aws_route53_record" "domain" {
-  count = local.has_domain ? 1 : 0
+  for_each = toset(local.has_domain ? ["A", "AAAA"] : [])
 
   zone_id = var.domain_zone_id
   name    = var.domain_name
-  type    = "A"
+  type    = each.key
 
   alias {
-    name                   = aws_lb.main.dns_name
-    zone_id                = aws_lb.main.zone_id
-    evaluate_target_health = true
+    name                   = aws_cloudfront_distribution.main.domain_name
+    zone_id                = aws_cloudfront_distribution.main.hosted_zone_id
+    evaluate_target_health = false
   }
 }
 
 locals {
-  # Without a domain only CloudFront reaches the load balancer, and answers for its own name alone.
+  # How CloudFront speaks to the load balancer, which has a certificate only for a domain. Whatever is
+  # of one way is made beside that of the other and removed last, so a domain can come and go while
+  # people use Tally.
+  origins = {
+    http  = { port = 80, protocol_policy = "http-only", group = "load-balancer" }
+    https = { port = 443, protocol_policy = "https-only", group = "load-balancer-https" }
+  }
+  origin_protocol = local.has_domain ? "https" : "http"
+  origin          = { for protocol, origin in local.origins : protocol => origin if protocol == local.origin_protocol }
+
+  public_host = local.has_domain ? var.domain_name : aws_cloudfront_distribution.main.domain_name
+  # The services answer for the domain alone; without one, only CloudFront reaches them.
   hosts = local.has_domain ? var.domain_name : "*"
 
   # Policies that AWS keeps; their ids are the same in every account.
@@ -54,18 +65,18 @@ locals {
   cloudfront_all_viewer_and_headers = "33f36d7e-f396-46d9-90e0-52428a34d9dc"
 }
 
+# One of its own for each way: AWS refuses to change an origin that a distribution uses.
 resource "aws_cloudfront_vpc_origin" "load_balancer" {
-  count = local.has_domain ? 0 : 1
+  for_each = local.origin
 
-  tags = { Name = "${var.name}-origin" }
+  tags = { Name = "${var.name}-origin-${each.key}" }
 
   vpc_origin_endpoint_config {
-    name      = "${var.name}-load-balancer"
-    arn       = aws_lb.main.arn
-    http_port = 80
-    # From CloudFront to the origin is inside AWS; TLS there would need a domain's certificate.
-    https_port             = 443
-    origin_protocol_policy = "http-only"
+    name                   = "${var.name}-load-balancer-${each.key}"
+    arn                    = aws_lb.main.arn
+    http_port              = local.origins.http.port
+    https_port             = local.origins.https.port
+    origin_protocol_policy = each.value.protocol_policy
 
     origin_ssl_protocols {
       items    = ["TLSv1.2"]
@@ -80,18 +91,25 @@ resource "aws_cloudfront_vpc_origin" "load_balancer" {
     delete = "40m"
   }
 
+  lifecycle {
+    create_before_destroy = true
+  }
+
   # CloudFront checks that something listens, and that the network has a gateway, which it does not
   # use.
-  depends_on = [aws_internet_gateway.main, aws_lb_listener.services]
+  depends_on = [
+    aws_internet_gateway.main,
+    aws_lb_listener_rule.route,
+    aws_vpc_security_group_ingress_rule.cloudfront,
+  ]
 }
 
 resource "aws_cloudfront_distribution" "main" {
-  count = local.has_domain ? 0 : 1
-
-  comment         = "${var.name}: https without a domain of its own"
+  comment         = "${var.name}: the way in"
   enabled         = true
   is_ipv6_enabled = true
   http_version    = "http2and3"
+  aliases         = local.has_domain ? [var.domain_name] : []
   # The cheapest: served from North America and Europe, reachable from everywhere.
   price_class = "PriceClass_100"
   web_acl_id  = aws_wafv2_web_acl.main.arn
@@ -102,7 +120,7 @@ resource "aws_cloudfront_distribution" "main" {
     domain_name = aws_lb.main.dns_name
 
     vpc_origin_config {
-      vpc_origin_id            = aws_cloudfront_vpc_origin.load_balancer[0].id
+      vpc_origin_id            = aws_cloudfront_vpc_origin.load_balancer[local.origin_protocol].id
       origin_keepalive_timeout = 55 # seconds; just below the load balancer's 60
       origin_read_timeout      = 60 # seconds; event streams send something every 5
     }
@@ -134,7 +152,11 @@ resource "aws_cloudfront_distribution" "main" {
     }
   }
 
+  # CloudFront's own name has its oldest TLS setting, which can't be changed (load-balancer.tf).
   viewer_certificate {
-    cloudfront_default_certificate = true
+    cloudfront_default_certificate = !local.has_domain
+    acm_certificate_arn            = one(aws_acm_certificate_validation.domain[*].certificate_arn)
+    minimum_protocol_version       = local.has_domain ? "TLSv1.2_2021" : "TLSv1"
+    ssl_support_method             = local.has_domain ? "sni-only" : null
   }
 }

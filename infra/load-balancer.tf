@@ -1,5 +1,5 @@
-# The application load balancer and its paths. With a domain it faces the internet; without one it is
-# internal, and CloudFront reaches it inside the network (https.tf).
+# The application load balancer and its paths. It is internal: CloudFront reaches it inside the network
+# (https.tf).
 locals {
   # Each service's paths. The display also serves the home page and the contract.
   routes = {
@@ -16,9 +16,9 @@ locals {
 resource "aws_lb" "main" {
   name               = "${var.name}-load-balancer"
   load_balancer_type = "application"
-  internal           = !local.has_domain
-  subnets            = [for subnet in(local.has_domain ? aws_subnet.public : aws_subnet.private) : subnet.id]
-  security_groups    = [aws_security_group.role["load-balancer"].id]
+  internal           = true
+  subnets            = [for subnet in aws_subnet.private : subnet.id]
+  security_groups    = [aws_security_group.role["load-balancer"].id, aws_security_group.role["load-balancer-https"].id]
 
   drop_invalid_header_fields = true
   desync_mitigation_mode     = "strictest"
@@ -60,12 +60,14 @@ resource "aws_lb_target_group" "service" {
 }
 
 resource "aws_lb_listener" "services" {
+  for_each = local.origin
+
   load_balancer_arn = aws_lb.main.arn
-  port              = local.has_domain ? 443 : 80
-  protocol          = local.has_domain ? "HTTPS" : "HTTP"
-  ssl_policy        = local.has_domain ? "ELBSecurityPolicy-TLS13-1-2-2021-06" : null
-  certificate_arn   = local.has_domain ? aws_acm_certificate_validation.domain[0].certificate_arn : null
-  tags              = { Name = "${var.name}-services" }
+  port              = each.value.port
+  protocol          = upper(each.key)
+  ssl_policy        = each.key == "https" ? "ELBSecurityPolicy-TLS13-1-2-Res-2021-06" : null
+  certificate_arn   = each.key == "https" ? one(aws_acm_certificate_validation.domain[*].certificate_arn) : null
+  tags              = { Name = "${var.name}-services-${each.key}" }
 
   default_action {
     type = "fixed-response"
@@ -76,31 +78,16 @@ resource "aws_lb_listener" "services" {
       status_code  = "404"
     }
   }
-}
 
-resource "aws_lb_listener" "redirect" {
-  count = local.has_domain ? 1 : 0
-
-  load_balancer_arn = aws_lb.main.arn
-  port              = 80
-  protocol          = "HTTP"
-  tags              = { Name = "${var.name}-redirect" }
-
-  default_action {
-    type = "redirect"
-
-    redirect {
-      protocol    = "HTTPS"
-      port        = "443"
-      status_code = "HTTP_301"
-    }
+  lifecycle {
+    create_before_destroy = true
   }
 }
 
 resource "aws_lb_listener_rule" "route" {
   for_each = local.routes
 
-  listener_arn = aws_lb_listener.services.arn
+  listener_arn = aws_lb_listener.services[local.origin_protocol].arn
   priority     = each.value.priority
   tags         = { Name = "${var.name}-${each.key}" }
 
@@ -114,14 +101,16 @@ resource "aws_lb_listener_rule" "route" {
     type             = "forward"
     target_group_arn = aws_lb_target_group.service[each.value.service].arn
   }
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 # CloudFront's own name has its oldest TLS setting, which can't be changed. A header gives the visitor's
 # version; this rule refuses old ones.
 resource "aws_lb_listener_rule" "old_tls" {
-  count = local.has_domain ? 0 : 1
-
-  listener_arn = aws_lb_listener.services.arn
+  listener_arn = aws_lb_listener.services[local.origin_protocol].arn
   priority     = 1
   tags         = { Name = "${var.name}-old-tls" }
 
@@ -141,28 +130,8 @@ resource "aws_lb_listener_rule" "old_tls" {
       status_code  = "403"
     }
   }
-}
 
-module "access_logs" {
-  source = "./modules/private-bucket"
-
-  name          = "${var.name}-access-logs-${local.account_id}"
-  expire_days   = local.sizes.log_days
-  force_destroy = !var.protect
-  policy        = data.aws_iam_policy_document.access_logs.json
-  # S3's own encryption: load balancers can't deliver with another key.
-}
-
-data "aws_iam_policy_document" "access_logs" {
-  statement {
-    sid       = "LoadBalancerDelivers"
-    actions   = ["s3:PutObject"]
-    resources = ["arn:aws:s3:::${var.name}-access-logs-${local.account_id}/AWSLogs/${local.account_id}/*"]
-
-    # Another account's load balancers write under that account's number.
-    principals {
-      type        = "Service"
-      identifiers = ["logdelivery.elasticloadbalancing.amazonaws.com"]
-    }
+  lifecycle {
+    create_before_destroy = true
   }
 }

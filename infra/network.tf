@@ -200,12 +200,13 @@ resource "aws_network_acl" "private" {
     to_port    = 65535
   }
 
-  # Without a domain CloudFront reaches the load balancer here. AWS does not document whether from
-  # public addresses or from this network's; both pass. No other group opens port 80.
+  # CloudFront reaches the load balancer here, with a domain or without. AWS does not document whether
+  # from public addresses or from this network's; both pass. The load balancer's group opens one of the
+  # ports; no other group opens 80, and the endpoints' opens 443 to groups alone.
   dynamic "ingress" {
-    for_each = local.has_domain ? [] : [80]
+    for_each = { 120 = 80, 121 = 443 }
     content {
-      rule_no    = 120
+      rule_no    = ingress.key
       action     = "allow"
       protocol   = "tcp"
       cidr_block = "0.0.0.0/0"
@@ -214,16 +215,13 @@ resource "aws_network_acl" "private" {
     }
   }
 
-  dynamic "egress" {
-    for_each = local.has_domain ? [] : [1024]
-    content {
-      rule_no    = 120
-      action     = "allow"
-      protocol   = "tcp"
-      cidr_block = "0.0.0.0/0"
-      from_port  = egress.value
-      to_port    = 65535
-    }
+  egress {
+    rule_no    = 120
+    action     = "allow"
+    protocol   = "tcp"
+    cidr_block = "0.0.0.0/0"
+    from_port  = 1024
+    to_port    = 65535
   }
 
   egress {

@@ -1,6 +1,6 @@
 output "address" {
   description = "The address of Tally."
-  value       = "https://${local.has_domain ? var.domain_name : aws_cloudfront_distribution.main[0].domain_name}"
+  value       = "https://${local.public_host}"
 }
 
 output "release" {

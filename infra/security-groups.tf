@@ -4,12 +4,14 @@ locals {
   # AWS takes no apostrophe in a description.
   roles = {
     load-balancer = "The load balancer, the only way in from the internet"
-    adder         = "Machines of the adder"
-    display       = "Containers of the display"
-    reset         = "Containers of the reset service"
-    database      = "PostgreSQL"
-    bastion       = "The way in for operators"
-    endpoints     = "Private entrances to AWS services"
+    # A group has room for one list of CloudFront addresses, and a change of the way in takes two.
+    load-balancer-https = "The load balancer, where CloudFront speaks https to it"
+    adder               = "Machines of the adder"
+    display             = "Containers of the display"
+    reset               = "Containers of the reset service"
+    database            = "PostgreSQL"
+    bastion             = "The way in for operators"
+    endpoints           = "Private entrances to AWS services"
   }
 
   flows = {
@@ -73,36 +75,24 @@ resource "aws_vpc_security_group_egress_rule" "s3" {
   tags              = { Name = "${var.name}-${each.key}-s3-out" }
 }
 
-# With a domain the internet reaches the load balancer directly.
-resource "aws_vpc_security_group_ingress_rule" "internet" {
-  for_each = toset(local.has_domain ? ["80", "443"] : [])
-
-  security_group_id = aws_security_group.role["load-balancer"].id
-  cidr_ipv4         = "0.0.0.0/0"
-  ip_protocol       = "tcp"
-  from_port         = tonumber(each.key)
-  to_port           = tonumber(each.key)
-  description       = each.key == "80" ? "The internet, to be redirected to https" : "The internet"
-  tags              = { Name = "${var.name}-internet-${each.key}-in" }
-}
-
-# Without a domain only CloudFront does.
 data "aws_ec2_managed_prefix_list" "cloudfront" {
-  count = local.has_domain ? 0 : 1
-
   name = "com.amazonaws.global.cloudfront.origin-facing"
 }
 
 resource "aws_vpc_security_group_ingress_rule" "cloudfront" {
-  count = local.has_domain ? 0 : 1
+  for_each = local.origin
 
-  security_group_id = aws_security_group.role["load-balancer"].id
-  prefix_list_id    = data.aws_ec2_managed_prefix_list.cloudfront[0].id
+  security_group_id = aws_security_group.role[each.value.group].id
+  prefix_list_id    = data.aws_ec2_managed_prefix_list.cloudfront.id
   ip_protocol       = "tcp"
-  from_port         = 80
-  to_port           = 80
+  from_port         = each.value.port
+  to_port           = each.value.port
   description       = "CloudFront, through its origin inside this network"
-  tags              = { Name = "${var.name}-cloudfront-in" }
+  tags              = { Name = "${var.name}-cloudfront-${each.key}-in" }
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 resource "aws_vpc_security_group_ingress_rule" "ssh" {

@@ -8,7 +8,8 @@ They come from GitHub's repository variable DEPLOYMENTS, by the environment's na
       "ssh_public_key": "ssh-ed25519 ..."}}
 
 `variables` are those of infra/variables.tf except the release. The key is only needed if
-`allowed_bastion_ips` is not empty.
+`allowed_bastion_ips` is not empty. `"unreviewed": true` lets an apply follow its plan without
+approval (deploy/ci/approval.py).
 """
 
 import json
@@ -29,6 +30,7 @@ class Deployment:
     account: str
     variables: dict[str, Any]
     ssh_public_key: str | None = None
+    unreviewed: bool = False
 
     @classmethod
     def from_json(cls, text: str, environment: str) -> "Deployment":
@@ -47,6 +49,8 @@ class Deployment:
             raise Refused("A deployment's account must be an AWS account's 12 digits, as text.")
         if not isinstance(deployment.variables.get("name"), str):
             raise Refused("A deployment's variables must give its name.")
+        if not isinstance(deployment.unreviewed, bool):
+            raise Refused("A deployment's unreviewed must be true or false.")
         if "release" in deployment.variables:
             raise Refused("A deployment's variables may not give the release: the workflow does.")
         return deployment

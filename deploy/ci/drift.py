@@ -7,11 +7,10 @@ variables give GitHub's address, the repository, its token and the run's number.
 """
 
 import argparse
-import json
 import os
-import urllib.request
 from pathlib import Path
-from typing import Any
+
+from deploy.ci.github import call
 
 LABEL = "drift"
 # GitHub refuses a body longer than 65,536 characters.
@@ -21,7 +20,7 @@ LONGEST_BODY = 60_000
 def report(environment: str, summary: str | None) -> str:
     """Open, update or close the issue, and say which. Without a summary there is no drift."""
     title = f"Drift in {environment}"
-    found = _call("GET", f"issues?state=open&labels={LABEL}&per_page=100")
+    found = call("GET", f"issues?state=open&labels={LABEL}&per_page=100")
     number = next((issue["number"] for issue in found if issue["title"] == title), None)
     run = "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}".format(
         **os.environ
@@ -29,8 +28,8 @@ def report(environment: str, summary: str | None) -> str:
     if summary is None:
         if number is None:
             return "no drift"
-        _call("POST", f"issues/{number}/comments", {"body": f"The drift is gone: {run}"})
-        _call("PATCH", f"issues/{number}", {"state": "closed"})
+        call("POST", f"issues/{number}/comments", {"body": f"The drift is gone: {run}"})
+        call("PATCH", f"issues/{number}", {"state": "closed"})
         return f"drift is gone: closed #{number}"
     body = (
         f"A plan of the running release in {environment} has changes ({run}). Somebody changed a"
@@ -38,26 +37,10 @@ def report(environment: str, summary: str | None) -> str:
         f" docs/operations.md says what to do.\n\n{summary[:LONGEST_BODY]}"
     )
     if number is None:
-        made = _call("POST", "issues", {"title": title, "body": body, "labels": [LABEL]})
+        made = call("POST", "issues", {"title": title, "body": body, "labels": [LABEL]})
         return f"drift: opened #{made['number']}"
-    _call("PATCH", f"issues/{number}", {"body": body})
+    call("PATCH", f"issues/{number}", {"body": body})
     return f"drift: updated #{number}"
-
-
-def _call(method: str, path: str, fields: dict[str, Any] | None = None) -> Any:
-    request = urllib.request.Request(
-        "{GITHUB_API_URL}/repos/{GITHUB_REPOSITORY}/".format(**os.environ) + path,
-        method=method,
-        data=None if fields is None else json.dumps(fields).encode(),
-        headers={
-            "Accept": "application/vnd.github+json",
-            "Authorization": f"Bearer {os.environ['GITHUB_TOKEN']}",
-            "X-GitHub-Api-Version": "2022-11-28",
-        },
-    )
-    # Seconds; GitHub's own limit is ten.
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import click
 from deploy.ci import database, summary
 from deploy.ci import facts as known
 from deploy.ci import release as releases
+from deploy.ci.approval import require_reviewers
 from deploy.ci.deployment import Deployment
 from deploy.ci.facts import Facts
 from deploy.ci.refused import Refused
@@ -37,7 +38,8 @@ _approved = click.option(
 @click.command()
 @of_deployment
 @click.option("--release", envvar="RELEASE", help="A commit; by default the running release.")
-def plan(target: Deployment, release: str | None) -> None:
+@click.option("--drift", envvar="DRIFT", type=bool, help="Plan nothing where nothing is deployed.")
+def plan(target: Deployment, release: str | None, drift: bool | None) -> None:
     """Plan a release, and note the facts to approve."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     commit = known.commit(MODULE)
@@ -48,7 +50,16 @@ def plan(target: Deployment, release: str | None) -> None:
     terraform.init(target.state_bucket)
     # Before the plan, so that a change in between shows.
     lineage, serial = terraform.state()
-    RELEASE.write_text(record or releases.read(s3, bucket, _running(terraform)))
+    if record is None:
+        running = terraform.outputs().get("release")
+        if running is None and drift:
+            page("Nothing is deployed, so nothing has drifted.\n")
+            output(deployed="false")
+            return
+        if running is None:
+            raise Refused("Nothing is deployed yet: choose a release to plan.")
+        record = releases.read(s3, bucket, running)
+    RELEASE.write_text(record)
     variables = target.write_variables(FOLDER, MODULE)
     terraform.plan(PLAN, [variables, RELEASE])
     facts = Facts(
@@ -62,7 +73,7 @@ def plan(target: Deployment, release: str | None) -> None:
     FACTS.write_text(facts.to_json())
     shown = terraform.show(PLAN)
     SHOWN.write_text(json.dumps(shown))
-    output(changes=str(shown["applyable"]).lower())
+    output(deployed="true", changes=str(shown["applyable"]).lower())
 
 
 @click.command()
@@ -80,6 +91,7 @@ def summarise() -> None:
 @_may_destroy
 def seal(target: Deployment, may_destroy_database: bool | None) -> None:
     """Encrypt the plan, and output the facts that open it."""
+    require_reviewers(target)
     _protect_database(json.loads(SHOWN.read_text()), may_destroy_database)
     facts = Facts.from_json(FACTS.read_text())
     SEALED.write_text(seal_plan(boto3.client("kms"), target.seal_key, PLAN.read_bytes(), facts))
@@ -92,6 +104,7 @@ def seal(target: Deployment, may_destroy_database: bool | None) -> None:
 @_approved
 def verify(target: Deployment, may_destroy_database: bool | None, approved: str) -> None:
     """Open the sealed plan if it is the approved one and nothing has changed since."""
+    require_reviewers(target)
     facts = Facts.from_json(approved)
     opened = unseal(boto3.client("kms"), target.seal_key, SEALED.read_text(), facts)
     PLAN.write_bytes(opened)
@@ -122,13 +135,6 @@ def apply(target: Deployment, approved: str) -> None:
         raise Refused("The plan is not the approved one.")
     target.write_variables(FOLDER, MODULE)
     Terraform(MODULE).apply(PLAN)
-
-
-def _running(terraform: Terraform) -> str:
-    running = terraform.outputs().get("release")
-    if not running:
-        raise Refused("Nothing is deployed yet: choose a release to plan.")
-    return str(running)
 
 
 def _same(approved: Facts, found: Facts) -> None:

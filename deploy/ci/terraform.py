@@ -64,8 +64,10 @@ class Terraform:
         return self._run("show", "-no-color", str(file.resolve()), quiet=True)
 
     def apply(self, file: Path) -> None:
-        """Apply this plan."""
-        self._run("apply", "-input=false", "-no-color", str(file.resolve()))
+        """Apply this plan; wait while another apply holds the state, and then refuse."""
+        # The state's lock, and not GitHub's, keeps applies apart: a job that waits for its approval
+        # would keep the place of every later one, of a roll back too.
+        self._run("apply", "-input=false", "-no-color", "-lock-timeout=30m", str(file.resolve()))
 
     def _run(self, *arguments: str, quiet: bool = False) -> str:
         with subprocess.Popen(

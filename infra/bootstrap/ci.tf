@@ -1,23 +1,47 @@
-# Continuous integration's IAM roles: GitHub proves a job's repository and its branch or environment,
-# and gets a role for an hour or two, without keys.
+# Continuous integration's IAM roles: GitHub proves a job's repository, branch, workflow and environment,
+# and the job gets a role for an hour or two, without keys.
 locals {
   ci = var.github_repository == null ? {} : {
     build = {
-      purpose  = "Push images and upload the release"
-      subjects = ["repo:${var.github_repository}:ref:refs/heads/main"]
-      seconds  = 3600 # the least
+      purpose     = "Push images and upload the release"
+      workflow    = "build-containers.yml"
+      environment = null
+      seconds     = 3600 # the least
     }
     plan = {
-      purpose  = "Read, to plan changes and to check the account"
-      subjects = ["repo:${var.github_repository}:ref:refs/heads/main"]
-      seconds  = 3600
+      purpose     = "Read, to plan changes and to check the account"
+      workflow    = "terraform-plan-apply.yml"
+      environment = null
+      seconds     = 3600
     }
     apply = {
-      purpose  = "Change the deployment, from the protected environment only"
-      subjects = ["repo:${var.github_repository}:environment:${var.github_environment}"]
-      seconds  = 7200 # a late rollback takes more than an hour
+      purpose     = "Change the deployment, from the protected environment only"
+      workflow    = "terraform-plan-apply.yml"
+      environment = var.github_environment
+      seconds     = 7200 # a late rollback takes more than an hour
     }
   }
+
+  # Claims of GitHub's token, all of which AWS compares (STS, since January 2026). The repository's id
+  # outlasts its name, and nobody else gets it.
+  ci_claims = {
+    for role, it in local.ci : role => merge(
+      {
+        aud              = "sts.amazonaws.com"
+        repository_id    = var.github_repository_id
+        ref              = "refs/heads/main"
+        job_workflow_ref = "${var.github_repository}/.github/workflows/${it.workflow}@refs/heads/main"
+      },
+      it.environment == null ? {} : { environment = it.environment },
+    )
+  }
+
+  # IAM wants a condition on the subject, too. GitHub writes it with numbers for repositories that were
+  # made, renamed or moved since July 2026, and without for others (GitHub changelog, 2026-04-23).
+  ci_subjects = var.github_repository == null ? [] : [
+    "repo:${var.github_repository}:*",
+    "repo:${replace(var.github_repository, "/", "@*/")}@*:*",
+  ]
 }
 
 resource "aws_iam_openid_connect_provider" "github" {
@@ -39,16 +63,19 @@ data "aws_iam_policy_document" "ci_assume" {
       identifiers = [coalesce(var.github_provider_arn, one(aws_iam_openid_connect_provider.github[*].arn))]
     }
 
-    condition {
-      test     = "StringEquals"
-      variable = "token.actions.githubusercontent.com:aud"
-      values   = ["sts.amazonaws.com"]
+    dynamic "condition" {
+      for_each = local.ci_claims[each.key]
+      content {
+        test     = "StringEquals"
+        variable = "token.actions.githubusercontent.com:${condition.key}"
+        values   = [condition.value]
+      }
     }
 
     condition {
-      test     = "StringEquals"
+      test     = "StringLike"
       variable = "token.actions.githubusercontent.com:sub"
-      values   = each.value.subjects
+      values   = local.ci_subjects
     }
   }
 }

@@ -10,13 +10,29 @@ variable "name" {
 }
 
 variable "github_repository" {
-  description = "The GitHub repository whose workflows may build, plan and apply, as owner/name, or as owner@1/name@2 if its subject claims have numbers. Without one no roles are made for them."
+  description = "The GitHub repository whose workflows may build, plan and apply, as owner/name. Without one no roles are made for them."
   type        = string
   default     = null
 
   validation {
-    condition     = var.github_repository == null || can(regex("^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$|^[A-Za-z0-9-]+@[0-9]+/[A-Za-z0-9._-]+@[0-9]+$", var.github_repository))
-    error_message = "github_repository must be owner/name, or owner@1/name@2 with the numbers of GitHub's subject claims."
+    condition     = var.github_repository == null || can(regex("^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$", var.github_repository))
+    error_message = "github_repository must be owner/name."
+  }
+}
+
+variable "github_repository_id" {
+  description = "The repository's number, which it keeps for ever: gh api repos/owner/name --jq .id"
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.github_repository_id == null || can(regex("^[1-9][0-9]*$", var.github_repository_id))
+    error_message = "github_repository_id must be a number: gh api repos/owner/name --jq .id shows it."
+  }
+
+  validation {
+    condition     = (var.github_repository == null) == (var.github_repository_id == null)
+    error_message = "github_repository and github_repository_id go together: give both or neither."
   }
 }
 

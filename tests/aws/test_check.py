@@ -61,9 +61,9 @@ def test_what_was_applied_passes(deployment, look):
 
 # What does not concern a profile: AWS keeps nothing of it, or it is the other profile's way.
 NOT_APPLICABLE = {
-    "production": {"network-peering", "machines-refresh", *BROKEN},
+    "production": {"network-peering", "machines-refresh", "ingress-inside", *BROKEN},
     "small": {
-        *("network-peering", "machines-refresh", *BROKEN, "ingress-origin"),
+        *("network-peering", "machines-refresh", *BROKEN),
         *("machines-two", "containers-two", "database-zones"),
     },
 }

@@ -29,7 +29,8 @@ def deployment(emulator: Emulator) -> Emulator:
     """What the commands name, as small as can be; the tests of infra/ apply the whole."""
     client = emulator.client
     s3 = client("s3")
-    s3.create_bucket(Bucket=f"tally-releases-{ACCOUNT}")
+    for holds in ("releases", "access-logs"):
+        s3.create_bucket(Bucket=f"tally-{holds}-{ACCOUNT}")
     for version in ("1" * 40, "2" * 40):
         s3.put_object(Bucket=f"tally-releases-{ACCOUNT}", Key=f"releases/{version}.json", Body=b"")
     client("rds").create_db_instance(

@@ -10,14 +10,15 @@ import pytest
 from tests.support.deployment import ACCOUNT, REGION, Deployment, plan, planned, release
 from tests.support.inventory import Resource
 from tests.support.lifecycle import ROLES, Lifecycle, passwords
+from tests.support.paths import INFRA
 
 # What a second plan may still want to change, because the emulator does not keep it: resource and
 # attribute, with the reason. AWS keeps all of these.
 NOT_KEPT = {
-    ("aws_cloudfront_distribution.main[0]", "default_cache_behavior"): (
+    ("aws_cloudfront_distribution.main", "default_cache_behavior"): (
         "forwarded values are given back where a policy stands in their place"
     ),
-    ("aws_cloudfront_distribution.main[0]", "viewer_certificate"): (
+    ("aws_cloudfront_distribution.main", "viewer_certificate"): (
         "a way to tell names apart is given back for CloudFront's own certificate"
     ),
     ("aws_db_parameter_group.main", "parameter"): "parameters that an engine has by default",
@@ -144,6 +145,70 @@ def test_it_prints_an_https_address(deployments: dict[str, Deployment]) -> None:
     assert addresses["small"] == "https://tally.example.com"
     assert addresses["production"].startswith("https://")
     assert addresses["production"].endswith(".cloudfront.net")
+
+
+def test_a_domain_comes_and_goes_with_one_apply_each(lifecycles: dict[str, Lifecycle]) -> None:
+    given, taken = lifecycles["production"].ways_in
+    assert given.address == "https://tally.example.com"
+    assert taken.address.endswith(".cloudfront.net")
+    # Not replaced, which its own deletion protection would refuse.
+    assert given.balancer == taken.balancer
+
+
+def test_the_new_way_in_is_there_before_the_old_one_goes(lifecycles: dict[str, Lifecycle]) -> None:
+    for way_in in lifecycles["production"].ways_in:
+        switched = way_in.calls.index("UpdateDistribution")
+        for made in ("AuthorizeSecurityGroupIngress", "CreateListener", "CreateVpcOrigin"):
+            assert way_in.calls.index(made) < switched
+        for removed in ("DeleteVpcOrigin", "DeleteListener", "RevokeSecurityGroupIngress"):
+            assert way_in.calls.index(removed) > switched
+
+
+def test_what_starts_waits_for_what_its_role_may_do(production: Deployment) -> None:
+    """A task that may not fetch its image yet counts as failed; a machine does not try again."""
+    graph = production.terraform(INFRA, "graph")
+    needs: dict[str, set[str]] = {}
+    for one, other in re.findall(r'^ +"(.+)" -> "(.+)";$', graph, re.MULTILINE):
+        needs.setdefault(one, set()).add(other)
+
+    def all_needs(one: str) -> set[str]:
+        found, asked = set[str](), {one}
+        while asked:
+            found |= asked
+            asked = {it for each in asked for it in needs.get(each, ())} - found
+        return found
+
+    starts = re.compile(r"aws_(autoscaling_group|ecs_service|instance)\.")
+    starting = [it for it in needs if starts.search(it)]
+    assert len(starting) == 3
+    policies = {
+        policy: {role for role in needs[policy] if "aws_iam_role." in role}
+        for policy in needs
+        if "aws_iam_role_policy." in policy
+    }
+    for it in starting:
+        needed = all_needs(it)
+        late = {policy for policy, roles in policies.items() if roles & needed} - needed
+        assert late == set(), it
+
+
+def test_no_alarm_rings_at_a_release_or_before_rds_grows_the_disk(deployment: Deployment) -> None:
+    alarms = {
+        it["values"]["alarm_name"].removeprefix(f"{deployment.name}-"): it["values"]
+        for it in planned(deployment)
+        if it["type"] == "aws_cloudwatch_metric_alarm"
+    }
+    # New machines and tasks start beside the old ones, which serve until those do: what is healthy
+    # counts, and not what is not yet.
+    for service in ("adder", "display", "reset"):
+        alarm = alarms[f"{service}-unhealthy"]
+        assert alarm["metric_name"] == "HealthyHostCount"
+        assert alarm["comparison_operator"] == "LessThanThreshold"
+        assert alarm["threshold"] >= 1
+    [database] = [it["values"] for it in planned(deployment) if it["type"] == "aws_db_instance"]
+    # RDS grows the disk when a tenth is left.
+    grown_at = database["allocated_storage"] * 1024**3 / 10
+    assert alarms["database-storage"]["threshold"] < grown_at
 
 
 def test_no_secret_is_in_the_state(deployment: Deployment) -> None:

@@ -13,15 +13,17 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 
 from tally.aws.iam_policies import denied
 from tally.aws.inventory import AGENT
 from tally.aws.inventory.resources import statements
-from tests.support.deployment import ACCOUNT, REGION, Deployment
+from tests.support.deployment import ACCOUNT, REGION, REPOSITORY_ID, Deployment
 from tests.support.lifecycle import Lifecycle
 from tests.support.paths import BOOTSTRAP, ROOT
 
@@ -29,6 +31,7 @@ ACTIONS = BOOTSTRAP / "ci-actions.json"
 
 # Where IAM has another name for a service than its API has.
 PREFIXES = {"elbv2": "elasticloadbalancing"}
+APIS = {prefix: service for service, prefix in PREFIXES.items()}
 
 # Where IAM has another name for a call, or wants several. Source: AWS's service authorization
 # reference.
@@ -75,6 +78,7 @@ IMPLIED = {
     "application-autoscaling:TagResource": "scalable targets are made together with their tags",
     "autoscaling:CancelInstanceRefresh": "an interrupted apply left machines half replaced",
     "autoscaling:RollbackInstanceRefresh": "machines of a release don't start in time",
+    "cloudfront:AllowVendedLogDeliveryForResource": "its access logs are made a delivery",
     "cloudwatch:TagResource": "alarms are made together with their tags",
     "cloudfront:TagResource": "a distribution is made together with its tags",
     "ec2:ModifyVpcEndpoint": "another zone or policy of an entrance to an AWS service",
@@ -89,7 +93,6 @@ IMPLIED = {
     "kms:Decrypt": "secrets are read",
     "kms:GenerateDataKey": "secrets are written",
     "kms:TagResource": "the key is made together with its tags",
-    "elasticloadbalancing:SetWebACL": "the firewall is put on the load balancer",
     "logs:CreateLogDelivery": "flow logs and the firewall's log are deliveries",
     "logs:DeleteLogDelivery": "flow logs and the firewall's log are deliveries",
     "logs:DescribeResourcePolicies": "the firewall may then write to its log group",
@@ -107,6 +110,9 @@ IMPLIED = {
     "wafv2:TagResource": "the firewall is made together with its tags",
     # Changes that are likely one day, and that no step of a deployment's life here makes.
     "autoscaling:CreateOrUpdateTags": "another tag of the group of machines",
+    "elasticloadbalancing:SetSecurityGroups": "another group of the load balancer",
+    "elasticloadbalancing:SetSubnets": "another zone of the load balancer",
+    "sns:SetSubscriptionAttributes": "another setting of the subscription",
     "autoscaling:UpdateAutoScalingGroup": "another number of machines",
     "cloudfront:UpdateVpcOrigin": "another port or protocol of the load balancer",
     "elasticloadbalancing:ModifyListener": "another policy of TLS, another certificate",
@@ -141,6 +147,46 @@ READS_CONTENT = {
     "ssm:GetParameters",
     "ssm:GetParametersByPath",
 }
+
+
+# What takes a tag away, by what gives it.
+UNTAG = {
+    "AddTags": "RemoveTags",
+    "AddTagsToCertificate": "RemoveTagsFromCertificate",
+    "AddTagsToResource": "RemoveTagsFromResource",
+    "CreateOrUpdateTags": "DeleteTags",
+    "CreateTags": "DeleteTags",
+    "TagInstanceProfile": "UntagInstanceProfile",
+    "TagResource": "UntagResource",
+    "TagRole": "UntagRole",
+}
+CHANGES = (
+    *("Modify{}", "Modify{}Attribute", "Modify{}Attributes", "Replace{}", "Update{}"),
+    *("Update{}Description", "Update{}Settings"),
+)
+# A changed snapshot could be shared with another account.
+NOT_CHANGED = {"rds:CreateDBSnapshot"}
+
+
+def siblings(actions: Iterable[str]) -> set[str]:
+    """What takes a tag away where one is given, and changes what is made, of AWS's API models.
+
+    Without them an apply that finds another tag or setting fails half way, though nothing of the
+    kind happens to a deployment here.
+    """
+    found = set()
+    for action in set(actions) - NOT_CHANGED:
+        service, _, name = action.partition(":")
+        operations = operations_of(APIS.get(service, service))
+        kind = re.sub("^(?:Create|Request|Register|Put)", "", name)
+        changes = {change.format(kind) for change in CHANGES} if kind != name else set()
+        found |= {f"{service}:{it}" for it in (changes | {UNTAG.get(name, "")}) & operations}
+    return found
+
+
+@cache
+def operations_of(service: str) -> frozenset[str]:
+    return frozenset(botocore.session.get_session().get_service_model(service).operation_names)
 
 
 def actions_of(calls: Iterable[dict[str, Any]], phases: set[str]) -> set[str]:
@@ -200,6 +246,7 @@ def test_the_plan_role_may_do_what_a_plan_does_and_no_more(calls: list[dict[str,
 
 def test_the_apply_role_may_do_what_an_apply_does_and_no_more(calls: list[dict[str, Any]]) -> None:
     used = actions_of(calls, APPLY)
+    used |= siblings(used | set(IMPLIED))
     may = allowed("plan") | allowed("apply")
     assert used - may == set(), "used but not allowed"
     assert may - used - set(IMPLIED) == set(), "allowed but not used"
@@ -359,21 +406,44 @@ def test_who_applies_changes_neither_the_boundary_nor_who_gets_in(deployment: De
     assert not denied(kept, "iam:UpdateAssumeRolePolicy", f"{role}/{deployment.name}-adder")
 
 
-def test_only_the_protected_environment_may_apply(deployments: dict[str, Deployment]) -> None:
-    iam = deployments["production"].client("iam")
-    trust = iam.get_role(RoleName="tally-ci-apply")["Role"]["AssumeRolePolicyDocument"]
+WORKFLOWS = {
+    "build": "build-containers.yml",
+    "plan": "terraform-plan-apply.yml",
+    "apply": "terraform-plan-apply.yml",
+}
+
+
+@pytest.mark.parametrize("purpose", list(WORKFLOWS))
+def test_one_workflow_of_main_may_have_a_role(production: Deployment, purpose: str) -> None:
+    iam = production.client("iam")
+    trust = iam.get_role(RoleName=f"tally-ci-{purpose}")["Role"]["AssumeRolePolicyDocument"]
     [statement] = trust["Statement"]
     assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
+    workflow = f"example/tally/.github/workflows/{WORKFLOWS[purpose]}"
+    claims = {
+        "aud": "sts.amazonaws.com",
+        "repository_id": REPOSITORY_ID,
+        "ref": "refs/heads/main",
+        "job_workflow_ref": f"{workflow}@refs/heads/main",
+    }
+    if purpose == "apply":
+        claims["environment"] = "production"
+    github = "token.actions.githubusercontent.com"
     assert statement["Condition"]["StringEquals"] == {
-        "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
-        "token.actions.githubusercontent.com:sub": "repo:example/tally:environment:production",
+        f"{github}:{name}": value for name, value in claims.items()
+    }
+    assert (ROOT / ".github/workflows" / WORKFLOWS[purpose]).is_file()
+    # Both ways in which GitHub writes a repository into the subject.
+    assert statement["Condition"]["StringLike"] == {
+        f"{github}:sub": ["repo:example/tally:*", "repo:example@*/tally@*:*"]
     }
 
 
 def proposed(calls: list[dict[str, Any]]) -> dict[str, dict[str, list[str]]]:
     """The list as it should be: by role, and by a group of services that fits one policy."""
     plan = actions_of(calls, PLAN) | {"kms:Decrypt"}
-    apply = (actions_of(calls, APPLY) | set(IMPLIED)) - plan
+    apply = actions_of(calls, APPLY) | set(IMPLIED)
+    apply = (apply | siblings(apply)) - plan
     # An action is of the first group that fits.
     groups = {
         "anywhere": ("iam:CreateServiceLinkedRole", "secretsmanager:GetRandomPassword"),

@@ -39,6 +39,7 @@ PUBLIC_KEY = (
     "AAAAC3NzaC1lZDI1NTE5AAAAIHKW1rbBv6zdlXLp/fwz705O74dmEyvDXWkLOPSy+7Q0 operator@example.com"
 )
 REPOSITORY = "example/tally"
+REPOSITORY_ID = "1296269"
 DOMAIN = "tally.example.com"
 
 
@@ -214,6 +215,7 @@ class Deployment:
             f"-state={self.folder / 'bootstrap.tfstate'}",
             f"-var=name={self.name}",
             f"-var=github_repository={REPOSITORY}",
+            f"-var=github_repository_id={REPOSITORY_ID}",
             phase=phase,
         )
 
@@ -246,9 +248,8 @@ class Deployment:
 
     def apply(self) -> "Deployment":
         """Bootstrap and deployment, from nothing."""
-        if self.profile == "small":
-            # This profile is tried with a domain, the other without.
-            self.client("route53").create_hosted_zone(Name="example.com", CallerReference="test")
+        # One profile has a domain from the first, the other is given one and loses it again.
+        self.client("route53").create_hosted_zone(Name="example.com", CallerReference="test")
         self.before_bootstrap = frozenset(everything(self.client))
         self.apply_bootstrap()
         self.init()
@@ -278,6 +279,16 @@ class Deployment:
     def stop(self) -> None:
         self.emulator.stop()
 
+    def domain(self) -> dict[str, str]:
+        """The variables of a domain in the account's zone."""
+        [zone] = self.client("route53").list_hosted_zones()["HostedZones"]
+        return {"domain_name": DOMAIN, "domain_zone_id": zone["Id"].rpartition("/")[2]}
+
+    def balancer(self) -> str:
+        """The load balancer's ARN, which changes only if another takes its place."""
+        [found] = self.client("elbv2").describe_load_balancers()["LoadBalancers"]
+        return str(found["LoadBalancerArn"])
+
     def _variables(self) -> Path:
         key = self.folder / "id_ed25519.pub"
         key.write_text(PUBLIC_KEY)
@@ -290,11 +301,7 @@ class Deployment:
             "release": release(self.name),
         }
         if self.profile == "small":
-            zones = self.client("route53").list_hosted_zones()["HostedZones"]
-            variables |= {
-                "domain_name": DOMAIN,
-                "domain_zone_id": zones[0]["Id"].rpartition("/")[2],
-            }
+            variables |= self.domain()
         path = self.folder / "variables.tfvars.json"
         path.write_text(json.dumps(variables))
         return path

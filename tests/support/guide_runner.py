@@ -91,17 +91,14 @@ def follow(folder: Path) -> "subprocess.CompletedProcess[str]":
 
 
 def _check_out(folder: Path) -> None:
-    """What the commands use of the project, as a commit."""
-    tracked = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
-    )
+    """The project as it stands here, as somebody would clone it: with nothing prepared."""
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    tracked = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True)
     for path in filter(None, tracked.stdout.split("\0")):
-        if path.startswith(("infra/", "deploy/")):
+        if (ROOT / path).exists():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / path, folder / path)
-    (folder / ".venv").symlink_to(ROOT / ".venv")
-    (folder / "dist").mkdir()
-    for command in (["git", "init", "--quiet"], ["git", "add", "infra"]):
+    for command in (["git", "init", "--quiet"], ["git", "add", "--all"]):
         subprocess.run(command, cwd=folder, check=True)
     commit(folder)
 
@@ -137,6 +134,7 @@ def _head() -> str:
 
 def build() -> None:
     """Write a small file where the adder's release would be, another one for each commit."""
+    Path("dist").mkdir(exist_ok=True)
     Path("dist/tally.pex").write_text(f"in place of the release of {_head()}")
 
 

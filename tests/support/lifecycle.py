@@ -28,6 +28,23 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class WayIn:
+    """Seen after an apply: the address, the load balancer behind it, and what was called for it."""
+
+    address: str
+    balancer: str
+    calls: list[str]
+
+    @classmethod
+    def after(cls, deployment: Deployment, *options: str) -> "WayIn":
+        """Apply, and look."""
+        earlier = len(calls(deployment))
+        deployment.infra("apply", "-auto-approve", *options)
+        called = calls(deployment)[earlier:]
+        return cls(deployment.output("address"), deployment.balancer(), called)
+
+
+@dataclass(frozen=True)
 class Lifecycle:
     """Seen after each step of a lifecycle."""
 
@@ -37,6 +54,8 @@ class Lifecycle:
     # Of the machines, after the upgrade and after the way back.
     machine_images: tuple[set[str], set[str]]
     refreshes: list[str]
+    # With a domain, and then without.
+    ways_in: "tuple[WayIn, WayIn]"
     passwords: dict[str, str]
     rotated_passwords: dict[str, str]
     after_destroy: frozenset[Resource]
@@ -48,13 +67,15 @@ def live(deployment: Deployment) -> Lifecycle:
     failed = fail(deployment, release(deployment.name, version="3" * 40) | BAD[deployment.profile])
     # The alarm still rings.
     newer = f"-var=release={json.dumps(release(deployment.name, version='2' * 40))}"
-    deployment.infra("apply", "-auto-approve", newer)
+    # The same apply gives the deployment a domain, and the next takes it away.
+    domain = [f"-var={name}={value}" for name, value in deployment.domain().items()]
+    with_domain = WayIn.after(deployment, newer, *domain)
     upgraded_to = set(running_versions(deployment.name, deployment.client).values())
     newer_images = machine_images(deployment.name, deployment.client)
     before = passwords(deployment)
     # One apply for three things, each of which the guide does alone: back to the older release, new
     # passwords, and the protection taken off.
-    deployment.infra("apply", "-auto-approve", "-var=password_version=2", "-var=protect=false")
+    without_domain = WayIn.after(deployment, "-var=password_version=2", "-var=protect=false")
     rolled_back_to = set(running_versions(deployment.name, deployment.client).values())
     older_images = machine_images(deployment.name, deployment.client)
     refreshes = deployment.client("autoscaling").describe_instance_refreshes(
@@ -71,11 +92,18 @@ def live(deployment: Deployment) -> Lifecycle:
         rolled_back_to=rolled_back_to,
         machine_images=(newer_images, older_images),
         refreshes=[it["Status"] for it in reversed(refreshes)],
+        ways_in=(with_domain, without_domain),
         passwords=before,
         rotated_passwords=after,
         after_destroy=after_destroy,
         after_bootstrap_destroy=frozenset(everything(deployment.client)),
     )
+
+
+def calls(deployment: Deployment) -> list[str]:
+    """The actions that were called so far, oldest first."""
+    lines = deployment.emulator.calls.read_text().splitlines()
+    return [json.loads(line)["action"] for line in lines]
 
 
 def passwords(deployment: Deployment) -> dict[str, str]:

@@ -28,6 +28,7 @@ GIVEN = {
 # A step that needs the package index; the tests have the same packages.
 INSTALL = re.compile(r"make \.venv/installed-\w+")
 _EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
+_EQUALS = re.compile(r"(\S+) == '(\w*)'")
 _RESULT = re.compile(r"(steps|needs)\.([\w-]+)\.outputs\.([\w-]+)")
 
 
@@ -133,6 +134,8 @@ class Runner:
             kind, name, output = found.groups()
             # GitHub gives an empty text for what was not put out.
             return self._results.get((kind, name), {}).get(output, "")
+        if (found := _EQUALS.fullmatch(expression)) and _RESULT.fullmatch(found[1]):
+            return str(self._value(found[1]) == found[2]).lower()
         return self.expressions[expression]
 
 

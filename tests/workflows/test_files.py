@@ -141,12 +141,18 @@ def test_approval_stands_before_the_apply_and_nowhere_else() -> None:
     }
 
 
-def test_two_applies_never_meet() -> None:
-    jobs = load("terraform-plan-apply.yml")["jobs"]
-    assert jobs["apply"]["concurrency"] == {
-        "group": "apply-${{ inputs.environment }}",
-        "cancel-in-progress": False,
-    }
+def test_what_waits_for_approval_keeps_nobody_waiting() -> None:
+    """A job that waits holds its concurrency group, for up to 30 days."""
+    for workflow in FILES:
+        for job in load(workflow)["jobs"].values():
+            if "environment" in job:
+                assert "github.run_id" in job["concurrency"]["group"]
+
+
+def test_private_repositories_attest_only_where_they_ask_for_it() -> None:
+    attesting = [step for _, step in steps("build-containers.yml") if "actions/attest" in str(step)]
+    assert len(attesting) == 6
+    assert {step["if"] for step in attesting} == {"env.ATTEST == 'true'"}
 
 
 def test_the_check_follows_an_apply_and_its_page_is_kept_in_any_case() -> None:

@@ -15,7 +15,8 @@ run "refuses_a_repository_without_an_owner" {
   command = plan
 
   variables {
-    github_repository = "tally"
+    github_repository    = "tally"
+    github_repository_id = "1"
   }
 
   expect_failures = [var.github_repository]
@@ -31,14 +32,25 @@ run "refuses_any_environment" {
   expect_failures = [var.github_environment]
 }
 
-run "refuses_numbers_of_the_owner_alone" {
+run "refuses_a_repository_without_its_number" {
   command = plan
 
   variables {
-    github_repository = "example@1/tally"
+    github_repository = "example/tally"
   }
 
-  expect_failures = [var.github_repository]
+  expect_failures = [var.github_repository_id]
+}
+
+run "refuses_a_number_that_is_none" {
+  command = plan
+
+  variables {
+    github_repository    = "example/tally"
+    github_repository_id = "tally"
+  }
+
+  expect_failures = [var.github_repository_id]
 }
 
 run "refuses_the_identity_provider_of_somebody_else" {

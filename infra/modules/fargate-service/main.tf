@@ -149,6 +149,9 @@ resource "aws_ecs_service" "this" {
     # The scaler's.
     ignore_changes = [desired_count]
   }
+
+  # A task that starts before its role may read its image and secrets counts as a failed deployment.
+  depends_on = [aws_iam_role_policy.execution]
 }
 
 # Waits until the deployment is completed. A rollback fails the apply; the next one tries again.

@@ -33,12 +33,11 @@ DECLARED: Final[dict[tuple[str, str], set[str]]] = {
     **{(caller, S3): {"443"} for caller in SERVICES},
     ("bastion", INTERNET): {"443"},
 }
-# With a domain, the bastion may visit the pages as anybody may.
-DECLARED_WITH_DOMAIN: Final = {
-    (INTERNET, "load balancer"): {"80", "443"},
-    ("bastion", "load balancer"): {"443"},
+# By whether CloudFront speaks TLS to the load balancer, which takes a domain.
+DECLARED_INSIDE: Final = {
+    True: {(CLOUDFRONT, "load balancer"): {"443"}},
+    False: {(CLOUDFRONT, "load balancer"): {"80"}},
 }
-DECLARED_WITHOUT_DOMAIN: Final = {(CLOUDFRONT, "load balancer"): {"80"}}
 DECLARED_WITH_SSH: Final = {(ALLOWED, "bastion"): {"22"}}
 
 # Which paths the load balancer hands to whom.
@@ -134,8 +133,7 @@ def matrix(aws: Inventory) -> Matrix:
     found: dict[tuple[str, str], set[str]] = {}
     for pair, port in flows(aws, inside):
         found.setdefault(pair, set()).add(port)
-    with_domain = aws.cloudfront.distribution is None
-    declared = DECLARED | (DECLARED_WITH_DOMAIN if with_domain else DECLARED_WITHOUT_DOMAIN)
+    declared = DECLARED | DECLARED_INSIDE[aws.cloudfront.certificate is not None]
     # Whether SSH is open is the operator's choice; the bastion's requirements say from where.
     if (ALLOWED, "bastion") in found:
         declared |= DECLARED_WITH_SSH
@@ -151,7 +149,7 @@ def flows(aws: Inventory, inside: list[Party]) -> Iterator[tuple[tuple[str, str]
         for into in _rules(aws, target, "IpPermissions"):
             outsider = _outsider(aws, into.peer)
             # A VPC origin of CloudFront's lies inside the network and needs no public address.
-            inwards = outsider == CLOUDFRONT and _has_vpc_origin(aws)
+            inwards = outsider == CLOUDFRONT and bool(aws.cloudfront.vpc_origins)
             if outsider and (inwards or (target.public and _open_to_internet(aws, target))):
                 yield (outsider, target.name), show(into)
             for source in inside:
@@ -219,11 +217,6 @@ def _leads(aws: Inventory, subnet: str, gateways: tuple[str, ...], towards: Iter
         and any(key in route and route[key] in towards for key in _ENDS)
         for route in aws.ec2.routes(subnet)
     )
-
-
-def _has_vpc_origin(aws: Inventory) -> bool:
-    path = "DistributionConfig.Origins.Items[?VpcOriginConfig]"
-    return bool(jmespath.search(path, aws.cloudfront.distribution))
 
 
 def _as_declared(found: str, declared: str) -> Verdict:

@@ -136,23 +136,31 @@ def as_json(report: Report) -> bytes:
     return msgspec.json.format(msgspec.json.encode(as_data(report)), indent=2)
 
 
-def as_html(report: Report) -> str:
-    """Give the report as a page that needs nothing else: no script, no font, no other file."""
-    environment = jinja2.Environment(
+def templates() -> jinja2.Environment:
+    """The pages of this package."""
+    return jinja2.Environment(
         loader=jinja2.PackageLoader("tally.aws", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def as_html(report: Report) -> str:
+    """Give the report as a page that needs nothing else: no script, no font, no other file."""
     concerns = [
         (concern, list(results))
         for concern, results in groupby(report.results, key=lambda result: result.concern)
     ]
-    return environment.get_template("report.html").render(
-        report=report,
-        concerns=concerns,
-        status=Status,
-        cell=_cell,
-        slug=lambda text: text.lower().replace(" ", "-"),
+    return (
+        templates()
+        .get_template("report.html")
+        .render(
+            report=report,
+            concerns=concerns,
+            status=Status,
+            cell=_cell,
+            slug=lambda text: text.lower().replace(" ", "-"),
+        )
     )

@@ -32,6 +32,6 @@ for command in (
     *(resets.reset, resets.undo),
     *(maintenance.migrate, maintenance.audit, maintenance.purge),
     *(backup.backup, backup.restore),
-    aws.check,
+    *(aws.preflight, aws.check),
 ):
     main.add_command(command)

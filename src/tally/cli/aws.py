@@ -1,5 +1,8 @@
-"""AWS: `tally check`."""
+"""AWS: `tally preflight` before a deployment, `tally check` of one."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,70 @@ import click
 from tally.cli.errors import NotAvailable, Refused, Unusable
 from tally.cli.options import example, json_option
 from tally.cli.streams import note
+
+
+@contextmanager
+def _aws() -> Iterator[None]:
+    """Explain an installation that lacks what speaks to AWS."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise Unusable(
+            "what speaks to AWS is not in this installation: in a checkout of Tally,"
+            " run pip install '.[aws]', then this again"
+        ) from error
+
+
+@click.command(epilog=example("tally preflight --repository example/tally --html preflight.html"))
+@click.option("--name", default="tally", show_default=True, help="The deployment's name.")
+@click.option(
+    "--profile",
+    type=click.Choice(["production", "small"]),
+    default="production",
+    show_default=True,
+    help="The deployment's size.",
+)
+@click.option("--repository", metavar="OWNER/NAME", help="The repository whose workflows deploy.")
+@click.option(
+    "--environment", default="production", show_default=True, help="Its protected environment."
+)
+@click.option("--html", type=click.File("w", lazy=True), help="Also write a self-contained page.")
+@json_option
+def preflight(
+    name: str,
+    profile: str,
+    repository: str | None,
+    environment: str,
+    html: Any,  # noqa: ANN401
+    as_json: bool,
+) -> None:
+    """Say what would go wrong with a first apply, before it costs anything. Only reads.
+
+    Exit status 1 if anything stands in the way, 3 if AWS can't be reached.
+    """
+    import shutil
+
+    with _aws():
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        from tally.aws.inventory import Inventory
+        from tally.aws.preflight import ask_github, look, report, run
+        from tally.aws.preflight.finding import Situation, Status
+
+    if repository is not None and not re.fullmatch(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+", repository):
+        raise click.BadParameter("must be OWNER/NAME", param_hint="--repository")
+    situation = Situation(Inventory(name), profile, repository, environment, ask_github, run)
+    try:
+        note(f"Looking at account {situation.aws.id}")
+        findings = list(look(situation))
+    except (BotoCoreError, ClientError) as error:
+        raise NotAvailable(f"can't reach AWS: {error}") from error
+    if html is not None:
+        html.write(report.as_html(situation, findings))
+    width = shutil.get_terminal_size((100, 40)).columns
+    click.echo(report.as_json(findings).decode() if as_json else report.as_text(findings, width))
+    if any(it.status == Status.BAD for it in findings):
+        raise click.exceptions.Exit(Refused.exit_code)
 
 
 @click.command(epilog=example("tally check --html report.html"))
@@ -35,18 +102,13 @@ def check(
     """
     import shutil
 
-    try:
+    with _aws():
         from botocore.exceptions import BotoCoreError, ClientError
 
         from tally.aws import report as reports
         from tally.aws.check import check as run
         from tally.aws.inventory import Inventory
         from tally.aws.waivers import InvalidWaivers, read_waivers
-    except ModuleNotFoundError as error:
-        raise Unusable(
-            "what speaks to AWS is not in this installation: in a checkout of Tally,"
-            " run pip install '.[aws]', then `tally check`"
-        ) from error
 
     if address is not None and not address.startswith("https://"):
         raise click.BadParameter("must begin with https://", param_hint="--address")

@@ -1,11 +1,13 @@
 """What only a request can show, asked of the real services behind a real https address.
 
-A small proxy stands in for CloudFront or the load balancer: it ends TLS, redirects plain http, and
-answers 404 where no service has a path.
+A small proxy stands in for CloudFront, its firewall and the load balancer: it ends TLS, redirects
+plain http, blocks what the firewall's managed rules block, and answers 404 where no service has a
+path.
 """
 
 import contextlib
 import datetime as dt
+import http.client
 import http.server
 import ipaddress
 import ssl
@@ -24,10 +26,12 @@ from cryptography.x509.oid import NameOID
 from tally.aws import check as checks
 from tally.aws.check import Status
 from tally.aws.inventory import Inventory
+from tally.aws.inventory.resources import NotFound
 from tally.aws.requirement import NotApplicable
 from tally.aws.requirements import public
 from tests.support.empty_account import EmptyAccount
 from tests.support.mutations.public import BROKEN
+from tests.support.web_firewall import blocked_by
 
 PATHS = ("/adder_service", "/display_service", "/reset_service")
 
@@ -85,7 +89,10 @@ class Proxy:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                status, headers, body = edge.answer(self.path, secure=secure)
+                if rule := blocked_by(self.path, self.headers):
+                    status, headers, body = 403, {}, rule.encode()
+                else:
+                    status, headers, body = edge.answer(self.path, secure=secure)
                 self.send_response(status)
                 for name, value in {**headers, "Content-Length": str(len(body))}.items():
                     self.send_header(name, value)
@@ -185,6 +192,24 @@ def test_an_address_that_is_as_it_should_be_passes(edge):
     assert failed(edge().account()) == {}
 
 
+@pytest.mark.parametrize(
+    ("path", "agent", "blocked"),
+    [
+        ("/", "curl/8", None),
+        ("/", None, "NoUserAgent_HEADER"),
+        (f"/{'a' * 1024}", "curl/8", "SizeRestrictions_URIPATH"),
+        (f"/?{'a' * 2049}", "curl/8", "SizeRestrictions_QUERYSTRING"),
+    ],
+    ids=["nothing", "no-agent", "long-path", "long-query"],
+)
+def test_the_firewall_before_it_blocks_what_awss_managed_rules_block(edge, path, agent, blocked):
+    connection = http.client.HTTPConnection("localhost", edge().ports[False], timeout=60)
+    with contextlib.closing(connection):
+        connection.request("GET", path, headers={"User-Agent": agent} if agent else {})
+        answer = connection.getresponse()
+        assert (answer.status == 403, answer.read().decode() or None) == (bool(blocked), blocked)
+
+
 @pytest.mark.parametrize("requirement", sorted(set(BROKEN) - {"public-pages"}))
 def test_one_wrong_thing_fails_one_requirement(edge, requirement):
     assert set(failed(edge(**BROKEN[requirement]).account())) == {requirement}
@@ -214,7 +239,11 @@ def test_an_emulator_has_no_public_address(monkeypatch):
 class Unaddressed(EmptyAccount):
     """A real account in which nothing leads the public to the services."""
 
-    address, emulated, public_host = None, False, None
+    address, emulated = None, False
+
+    @property
+    def public_host(self):
+        raise NotFound("a distribution of CloudFront that leads to the load balancer")
 
 
 def test_an_account_in_which_no_public_address_is_found_fails(monkeypatch):
@@ -224,4 +253,4 @@ def test_an_account_in_which_no_public_address_is_found_fails(monkeypatch):
         BROKEN, Status.FAIL
     )
     assert report.address is None
-    assert "there should be a public address" in report.results[0].evidence[0].what
+    assert "there should be a distribution" in report.results[0].evidence[0].what

@@ -12,6 +12,8 @@ PREFERENCES = {
     "MaxHealthyPercentage": 200,
     "InstanceWarmup": 330,
     "SkipMatching": True,
+    "StandbyInstances": "Ignore",
+    "ScaleInProtectedInstances": "Refresh",
     "AutoRollback": True,
     "AlarmSpecification": {"Alarms": [ALARM]},
 }
@@ -125,6 +127,20 @@ def test_an_alarm_that_rings_already_keeps_nobody_from_going_back(machines):
     assert refresh["Preferences"] == {
         name: value for name, value in PREFERENCES.items() if name != "AlarmSpecification"
     }
+
+
+def test_a_machine_in_standby_is_left_alone_and_keeps_nobody_waiting(machines):
+    [group] = machines.autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"]
+    inspected = group["Instances"][0]["InstanceId"]
+    machines.autoscaling.enter_standby(
+        AutoScalingGroupName=GROUP, InstanceIds=[inspected], ShouldDecrementDesiredCapacity=False
+    )
+    done = machines.replace(minutes=0)
+    assert done.returncode == 0, done.stderr
+    [group] = machines.autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"]
+    versions = {it["InstanceId"]: it["LaunchTemplate"]["Version"] for it in group["Instances"]}
+    assert versions.pop(inspected) == "1"
+    assert list(versions.values()) == ["2", "2"]
 
 
 def test_machines_that_do_not_start_in_time_take_the_group_back(machines):

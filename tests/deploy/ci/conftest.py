@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.checkout import DEPLOYMENTS, NAME, Checkout
 from tests.support.deployment import Deployment, terraform_environment
+from tests.support.github import REVIEWED, GitHub, github
 from tests.support.paths import BOOTSTRAP
 from tests.support.workflow_runner import Runner, machine
 
@@ -39,8 +40,19 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 
 @pytest.fixture(scope="session")
+def reviewed() -> Iterator[GitHub]:
+    """A GitHub whose environment has reviewers."""
+    with github() as server:
+        server.environments["production"] = REVIEWED
+        yield server
+
+
+@pytest.fixture(scope="session")
 def runner(
-    account: Deployment, checkout: Checkout, tmp_path_factory: pytest.TempPathFactory
+    account: Deployment,
+    checkout: Checkout,
+    reviewed: GitHub,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., Runner]:
     """A machine for a workflow's jobs, given what GitHub would put into its expressions."""
 
@@ -51,12 +63,17 @@ def runner(
             "inputs.environment || 'production'": "production",
             "inputs.may-destroy-database": "false",
             "github.event_name == 'workflow_dispatch'": "true",
+            "github.event_name == 'schedule'": "false",
+            "github.token": reviewed.environment["GITHUB_TOKEN"],
+            "env.ATTEST == 'true'": "true",
+            "!github.event.repository.private || vars.ATTEST == 'true'": "true",
             "always()": "true",
         }
         return Runner(
             workflow,
             checkout.folder,
-            machine(terraform_environment(account.folder) | account.emulator.environment),
+            machine(terraform_environment(account.folder) | account.emulator.environment)
+            | reviewed.environment,
             known | expressions,
             tmp_path_factory.mktemp("runner"),
         )

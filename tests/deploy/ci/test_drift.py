@@ -1,94 +1,25 @@
-"""The issue that says what has drifted. GitHub's part is played by a small server here."""
+"""The issue that says what has drifted."""
 
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from deploy.ci.drift import LONGEST_BODY, report
+from tests.support.github import GitHub, github
 from tests.support.paths import ROOT
 from tests.support.workflow_runner import Runner, machine
 
-REPOSITORY = "example/tally"
 
-
-class GitHub(ThreadingHTTPServer):
-    """Issues of one repository, by the four calls of GitHub's REST API that are needed."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.issues: list[dict[str, Any]] = []
-        self.comments: list[tuple[int, str]] = []
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: GitHub
-
-    def do_GET(self) -> None:
-        assert self.path == f"/repos/{REPOSITORY}/issues?state=open&labels=drift&per_page=100"
-        found = [
-            issue
-            for issue in self.server.issues
-            if issue["state"] == "open" and "drift" in issue["labels"]
-        ]
-        self._answer(200, found)
-
-    def do_POST(self) -> None:
-        given = self._given()
-        match self.path.removeprefix(f"/repos/{REPOSITORY}/").split("/"):
-            case ["issues"]:
-                issue = {"number": len(self.server.issues) + 1, "state": "open", **given}
-                self.server.issues.append(issue)
-                self._answer(201, issue)
-            case ["issues", number, "comments"]:
-                self.server.comments.append((int(number), given["body"]))
-                self._answer(201, {})
-
-    def do_PATCH(self) -> None:
-        number = int(self.path.removeprefix(f"/repos/{REPOSITORY}/issues/"))
-        issue = self.server.issues[number - 1]
-        issue.update(self._given())
-        self._answer(200, issue)
-
-    def _given(self) -> dict[str, Any]:
-        assert self.headers["Authorization"] == "Bearer token-of-the-run"
-        given: dict[str, Any] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        return given
-
-    def _answer(self, status: int, body: object) -> None:
-        content = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def github() -> Iterator[GitHub]:
-    with GitHub() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+@pytest.fixture(name="github")
+def _github() -> Iterator[GitHub]:
+    with github() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
 def environment(github: GitHub) -> dict[str, str]:
-    return {
-        "GITHUB_API_URL": f"http://127.0.0.1:{github.server_port}",
-        "GITHUB_REPOSITORY": REPOSITORY,
-        "GITHUB_RUN_ID": "42",
-        "GITHUB_SERVER_URL": "https://github.com",
-        "GITHUB_TOKEN": "token-of-the-run",
-    }
+    return github.environment
 
 
 @pytest.fixture

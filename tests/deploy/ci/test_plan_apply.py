@@ -15,12 +15,20 @@ import pytest
 from deploy.ci.release import Release, record
 from tests.support.checkout import MODULE, NAME, Checkout
 from tests.support.deployment import ACCOUNT, Deployment, release
+from tests.support.github import REVIEWED, GitHub
 from tests.support.workflow_runner import Done, Runner, StepFailed
 
 WORKFLOW = "terraform-plan-apply.yml"
 FIRST, SECOND = "1" * 40, "2" * 40
 
 Make = Callable[..., Runner]
+
+# What GitHub gives the run of each morning.
+SCHEDULED = {
+    "inputs.release": "",
+    "github.event_name == 'workflow_dispatch'": "false",
+    "github.event_name == 'schedule'": "true",
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,7 +40,14 @@ def _released(account: Deployment) -> None:
 
 
 @pytest.fixture(scope="module")
-def first(runner: Make) -> tuple[Runner, Done, Done]:
+def before(runner: Make) -> tuple[Done, str]:
+    """Where nothing is deployed: the run of a morning, and a refusal to plan no release."""
+    scheduled = runner(WORKFLOW, **SCHEDULED).run("plan")
+    return scheduled, refusal(runner(WORKFLOW, **{"inputs.release": ""}), "plan")
+
+
+@pytest.fixture(scope="module")
+def first(runner: Make, before: object) -> tuple[Runner, Done, Done]:
     """A first release: planned, approved, applied."""
     machine = runner(WORKFLOW, **{"inputs.release": FIRST})
     return machine, machine.run("plan"), machine.run("apply")
@@ -166,6 +181,14 @@ def test_another_plan_under_the_approved_facts_is_refused(
     assert "The sealed plan's key was changed, or belongs to another plan." in refusal(waiting)
 
 
+def test_a_plan_that_nobody_had_to_approve_is_refused(waiting: Runner, reviewed: GitHub) -> None:
+    reviewed.environments["production"] = []
+    try:
+        assert "Nobody must approve an apply to production" in refusal(waiting)
+    finally:
+        reviewed.environments["production"] = REVIEWED
+
+
 def test_what_is_no_plan_is_refused(waiting: Runner) -> None:
     sealed(waiting).write_text("PK")
     assert "The sealed plan can't be read" in refusal(waiting)
@@ -264,13 +287,17 @@ def test_an_unknown_release_is_refused(runner: Make) -> None:
     assert "'main' is not a release" in refusal(machine, "plan")
 
 
+def test_where_nothing_is_deployed_nothing_has_drifted(before: tuple[Done, str]) -> None:
+    scheduled, refused = before
+    assert scheduled.outputs == {"deployed": "false", "changes": "", "facts": ""}
+    assert "Nothing is deployed" in scheduled.page
+    assert "choose a release" in refused
+
+
 def test_the_scheduled_plan_is_of_what_runs_and_is_empty(runner: Make, first: object) -> None:
-    machine = runner(
-        WORKFLOW,
-        **{"inputs.release": "", "github.event_name == 'workflow_dispatch'": "false"},
-    )
+    machine = runner(WORKFLOW, **SCHEDULED)
     planned = machine.run("plan")
-    assert planned.outputs == {"changes": "false", "facts": ""}
+    assert planned.outputs == {"deployed": "true", "changes": "false", "facts": ""}
     assert f"| release | `{FIRST}` |" in planned.page
     assert "No resource changes." in planned.page
 
@@ -279,10 +306,7 @@ def test_a_change_by_hand_is_drift(runner: Make, first: object, account: Deploym
     ssm = account.client("ssm")
     name = f"/{NAME}/release"
     ssm.put_parameter(Name=name, Value="changed by hand", Overwrite=True)
-    machine = runner(
-        WORKFLOW,
-        **{"inputs.release": "", "github.event_name == 'workflow_dispatch'": "false"},
-    )
+    machine = runner(WORKFLOW, **SCHEDULED)
     try:
         planned = machine.run("plan")
     finally:

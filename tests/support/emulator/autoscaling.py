@@ -18,7 +18,8 @@ from tests.support.emulator.cloudwatch import ring, ringing_alarms
 def add_instance_refreshes() -> None:
     """moto has no instance refreshes, and shows each machine with its group's newest template.
 
-    Here they take no time, unless the group is kept from starting machines.
+    Here they take no time, unless the group is kept from starting machines, or waits for one in
+    standby, which is the default (API reference of RefreshPreferences).
     """
     refreshes: dict[str, list[dict[str, Any]]] = {}
 
@@ -42,13 +43,18 @@ def add_instance_refreshes() -> None:
         # Whether AWS minds an alarm that rang before is not documented; here it does.
         if ringing := ringing_alarms(self, watched):
             end(refresh, "RollbackSuccessful", f"in ALARM: {', '.join(ringing)}")
-        elif "Launch" in group._suspended_processes:
+        elif "Launch" in group._suspended_processes or waits(group, preferences):
             refresh |= {"Status": "InProgress", "PercentageComplete": 0}
         else:
             replace_machines(group, desired.get("LaunchTemplate"))
             end(refresh, "Successful")
         refreshes.setdefault(name, []).insert(0, refresh)
         return ActionResult({"InstanceRefreshId": refresh["InstanceRefreshId"]})
+
+    def waits(group: FakeAutoScalingGroup, preferences: dict[str, Any]) -> bool:
+        ignored = preferences.get("StandbyInstances", "Wait") != "Wait"
+        states = [it.lifecycle_state for it in group.instance_states]
+        return "Standby" in states and not ignored
 
     def end(refresh: dict[str, Any], status: str, reason: str = "") -> None:
         refresh |= {"Status": status, "StatusReason": reason, "EndTime": datetime.now(UTC)}
@@ -109,9 +115,12 @@ def makes_bad_machines(group: FakeAutoScalingGroup, template: dict[str, Any] | N
 def replace_machines(group: FakeAutoScalingGroup, template: dict[str, Any] | None) -> None:
     if template:
         group._set_launch_configuration("", template, None)
+    in_standby = [it for it in group.instance_states if it.lifecycle_state == "Standby"]
+    group.instance_states = [it for it in group.instance_states if it not in in_standby]
     count = group.desired_capacity
     group.set_desired_capacity(0)
     group.set_desired_capacity(count)
+    group.instance_states += in_standby
 
 
 class ActiveInstanceRefreshNotFound(AutoscalingClientError):

@@ -1,14 +1,26 @@
-"""EC2: what moto forgets of launch templates, keeps after its owner, or names otherwise."""
+"""EC2: what moto forgets of launch templates, keeps after its owner, names otherwise, or allows."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 from moto.core.responses import ActionResult
+from moto.ec2.exceptions import RulesPerSecurityGroupLimitExceededError
 from moto.ec2.models.availability_zones_and_regions import RegionsAndZonesBackend
 from moto.ec2.models.instances import Instance, MetadataOptions
 from moto.ec2.models.launch_templates import LaunchTemplate
+from moto.ec2.models.security_groups import (
+    SecurityGroup,
+    SecurityGroupBackend,
+    SecurityGroupRule,
+)
 from moto.ec2.models.vpcs import VPCBackend
 from moto.ec2.responses.launch_templates import LaunchTemplates
 from moto.ec2.utils import convert_tag_spec, parse_user_data
+
+# The rules that a security group may have each way, and what a rule counts for that names a list of
+# AWS's own addresses (VPC's user guide, "Amazon VPC quotas" and "AWS-managed prefix list weight").
+MOST_RULES: Final = 60
+WEIGHTS: Final = {"com.amazonaws.global.cloudfront.origin-facing": 55}
 
 
 def give_the_first_letter_to_the_oldest_zone() -> None:
@@ -93,8 +105,34 @@ def end_what_ends_with_others() -> None:
     VPCBackend.delete_vpc = delete_with_list
 
 
+def count_lists_of_addresses_in_full() -> None:
+    """moto counts a rule that names a list of addresses as one, whatever is in the list."""
+    for way in ("ingress", "egress"):
+        name = f"authorize_security_group_{way}"
+        authorize = getattr(SecurityGroupBackend, name)
+        setattr(SecurityGroupBackend, name, _counting(authorize, f"{way}_rules"))
+
+
+Authorized = tuple[list[SecurityGroupRule], SecurityGroup]
+
+
+def _counting(authorize: Callable[..., Authorized], rules: str) -> Callable[..., Authorized]:
+    def count(self: Any, *args: Any, **given: Any) -> Authorized:
+        added, group = authorize(self, *args, **given)
+        names = {it.id: it.prefix_list_name for it in self.managed_prefix_lists.values()}
+        every = getattr(group, rules)
+        if sum(WEIGHTS.get(names.get(it.prefix_list_id), 1) for it in every) > MOST_RULES:
+            for rule in added:
+                every.remove(rule)
+            raise RulesPerSecurityGroupLimitExceededError
+        return added, group
+
+    return count
+
+
 def patch() -> None:
     give_the_first_letter_to_the_oldest_zone()
     give_machines_what_their_template_says()
     keep_launch_templates_whole()
     end_what_ends_with_others()
+    count_lists_of_addresses_in_full()

@@ -1,9 +1,19 @@
-"""RDS: what a database is given."""
+"""RDS: what a database is given, and what it is refused."""
 
+import re
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
+import botocore.session
+from botocore import xform_name
+from moto.core.responses import ActionResult
+from moto.rds.exceptions import InvalidParameterCombination
 from moto.rds.models import DBInstance, RDSBackend
+from moto.rds.responses import RDSResponse
+
+# How RDS's API model (botocore's documentation of each parameter) says that one is of some engines.
+_OF_ENGINES = re.compile(r"(?:[Aa]pplies to|supported for) (RDS for [^.]*?) (?:DB instances )?only")
 
 
 def keep_what_databases_are_given() -> None:
@@ -23,7 +33,9 @@ def keep_what_databases_are_given() -> None:
     restore = RDSBackend.restore_db_instance_to_point_in_time
 
     def keep(self: DBInstance, *args: Any, **given: Any) -> None:
-        make(self, *args, **given)
+        # AWS's default (RDS's user guide, "Certificate authorities"). With moto's, Terraform
+        # changes each new database at once, and waits for more than a minute.
+        make(self, *args, **{"ca_certificate_identifier": "rds-ca-rsa2048-g1", **given})
         self.performance_insights_enabled = given.get("enable_performance_insights", False)
         self.performance_insights_kms_key_id = given.get("performance_insights_kms_key_id")
         self.performance_insights_retention_period = given.get(
@@ -45,8 +57,8 @@ def keep_what_databases_are_given() -> None:
         restored = restore(self, source, target, given)
         for name in not_restored.keys() - given.keys():
             setattr(restored, name, not_restored[name])
-        if not given.get("manage_master_user_password"):
-            restored.update(manage_master_user_password=False)
+        # The password comes with the data; a secret for it is made by a later modification.
+        restored.update(manage_master_user_password=False)
         return restored
 
     DBInstance.__init__ = keep
@@ -54,5 +66,40 @@ def keep_what_databases_are_given() -> None:
     RDSBackend.restore_db_instance_to_point_in_time = restore_apart
 
 
+def parameters_of_engines() -> dict[str, dict[str, str]]:
+    """Read which parameters are of some engines only: operation to parameter to those engines."""
+    model = botocore.session.get_session().get_service_model("rds")
+    found: dict[str, dict[str, str]] = {}
+    for operation in model.operation_names:
+        shape = model.operation_model(operation).input_shape
+        for name, member in (shape.members if shape else {}).items():
+            text = re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", member.documentation))
+            if engines := _OF_ENGINES.search(text):
+                found.setdefault(operation, {})[name] = engines[1]
+    return found
+
+
+def refuse_parameters_of_other_engines() -> None:
+    """moto takes every parameter for every engine."""
+    for operation, parameters in parameters_of_engines().items():
+        method = xform_name(operation)
+        if hasattr(RDSResponse, method):
+            setattr(RDSResponse, method, _refusing(getattr(RDSResponse, method), parameters))
+
+
+def _refusing(
+    method: Callable[[RDSResponse], ActionResult], parameters: dict[str, str]
+) -> Callable[[RDSResponse], ActionResult]:
+    def refuse(self: RDSResponse) -> ActionResult:
+        for name, engines in parameters.items():
+            if self.params.get(name):
+                # All of Tally's are PostgreSQL.
+                raise InvalidParameterCombination(f"{name} applies to {engines} only.")
+        return method(self)
+
+    return refuse
+
+
 def patch() -> None:
     keep_what_databases_are_given()
+    refuse_parameters_of_other_engines()

@@ -23,23 +23,30 @@ breaks(
 )
 
 
-@breaks("access-ci")
-def let_any_branch_apply(cloud: Cloud) -> None:
-    role = cloud.iam.get_role(RoleName=f"{cloud.name}-ci-apply")["Role"]
+def _trust(cloud: Cloud, purpose: str, **claims: str | None) -> None:
+    """Ask for other claims of GitHub's token, or for none, before a role is given."""
+    role = cloud.iam.get_role(RoleName=f"{cloud.name}-ci-{purpose}")["Role"]
     trust = role["AssumeRolePolicyDocument"]
     asked = trust["Statement"][0]["Condition"]["StringEquals"]
-    asked["token.actions.githubusercontent.com:sub"] = "repo:example/tally:ref:refs/heads/main"
+    for claim, value in claims.items():
+        name = f"token.actions.githubusercontent.com:{claim}"
+        asked[name] = value
+        if value is None:
+            del asked[name]
     cloud.iam.update_assume_role_policy(RoleName=role["RoleName"], PolicyDocument=json.dumps(trust))
 
 
-@breaks("access-ci")
-def let_a_pull_request_plan(cloud: Cloud) -> None:
-    role = cloud.iam.get_role(RoleName=f"{cloud.name}-ci-plan")["Role"]
-    trust = role["AssumeRolePolicyDocument"]
-    asked = trust["Statement"][0]["Condition"]["StringEquals"]
-    asked["token.actions.githubusercontent.com:sub"] = "repo:example/tally:pull_request"
-    cloud.iam.update_assume_role_policy(RoleName=role["RoleName"], PolicyDocument=json.dumps(trust))
-
+_WORKFLOW = "example/tally/.github/workflows/terraform-plan-apply.yml"
+breaks(
+    "access-ci",
+    let_any_environment_apply=lambda cloud: _trust(cloud, "apply", environment=None),
+    let_any_repository_plan=lambda cloud: _trust(cloud, "plan", repository_id=None),
+    let_any_workflow_build=lambda cloud: _trust(cloud, "build", job_workflow_ref=None),
+    let_a_branchs_workflow_plan=lambda cloud: _trust(
+        cloud, "plan", job_workflow_ref=f"{_WORKFLOW}@refs/heads/other"
+    ),
+    let_a_pull_request_plan=lambda cloud: _trust(cloud, "plan", ref="refs/pull/1/merge"),
+)
 
 breaks(
     "access-ci-plan",

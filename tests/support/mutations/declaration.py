@@ -35,7 +35,7 @@ def breaks(
 ) -> Callable[[Change], Change]:
     """Declare what breaks a requirement: changes given by name, or a function as a decorator.
 
-    The small profile has a domain, the other CloudFront.
+    The small profile has a domain, the other CloudFront's own name.
     """
 
     def declare(change: Change, name: str = "") -> Change:

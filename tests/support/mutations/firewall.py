@@ -14,16 +14,6 @@ breaks(
     ),
 )
 
-breaks(
-    "firewall",
-    "firewall-managed-rules",
-    "firewall-rate",
-    profile="small",
-    take_the_firewall_from_the_load_balancer=lambda cloud: cloud.wafv2.disassociate_web_acl(
-        ResourceArn=cloud.balancer()
-    ),
-)
-
 
 @breaks("firewall-managed-rules")
 def only_count_attacks(cloud: Cloud) -> None:

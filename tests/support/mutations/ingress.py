@@ -18,10 +18,24 @@ breaks(
 breaks(
     "ingress-tls",
     profile="small",
-    speak_old_tls=lambda cloud: cloud.elbv2.modify_listener(
+    speak_old_tls_to_visitors=lambda cloud: cloud.change_distribution(
+        lambda config: config["ViewerCertificate"].update(MinimumProtocolVersion="TLSv1")
+    ),
+)
+
+breaks(
+    "ingress-inside",
+    profile="small",
+    speak_old_tls_inside=lambda cloud: cloud.elbv2.modify_listener(
         ListenerArn=cloud.listener(443), SslPolicy="ELBSecurityPolicy-2016-08"
     ),
 )
+
+
+@breaks("ingress-inside", profile="small")
+def speak_plain_http_inside(cloud: Cloud) -> None:
+    endpoint = {"Name": "plain", "Arn": cloud.balancer(), "HTTPPort": 80, "HTTPSPort": 443}
+    cloud.lead_cloudfront_to({**endpoint, "OriginProtocolPolicy": "http-only"})
 
 
 @breaks("ingress-https")
@@ -30,15 +44,6 @@ def serve_plain_http(cloud: Cloud) -> None:
         config["DefaultCacheBehavior"]["ViewerProtocolPolicy"] = "allow-all"
 
     cloud.change_distribution(change)
-
-
-@breaks("ingress-https", profile="small")
-def redirect_to_plain_http(cloud: Cloud) -> None:
-    redirect = {"Protocol": "HTTP", "Port": "8080", "StatusCode": "HTTP_301"}
-    cloud.elbv2.modify_listener(
-        ListenerArn=cloud.listener(80),
-        DefaultActions=[{"Type": "redirect", "RedirectConfig": redirect}],
-    )
 
 
 @breaks("ingress-certificate", profile="small")
@@ -74,14 +79,7 @@ def use_a_certificate_of_ones_own(cloud: Cloud) -> None:
 def lead_cloudfront_elsewhere(cloud: Cloud) -> None:
     other = cloud.balancer().replace("load-balancer", "other")
     endpoint = {"Name": "other", "Arn": other, "HTTPPort": 80, "HTTPSPort": 443}
-    made = cloud.cloudfront.create_vpc_origin(
-        VpcOriginEndpointConfig={**endpoint, "OriginProtocolPolicy": "http-only"}
-    )
-
-    def change(config: dict[str, Any]) -> None:
-        config["Origins"]["Items"][0]["VpcOriginConfig"]["VpcOriginId"] = made["VpcOrigin"]["Id"]
-
-    cloud.change_distribution(change)
+    cloud.lead_cloudfront_to({**endpoint, "OriginProtocolPolicy": "http-only"})
 
 
 breaks(
@@ -110,6 +108,13 @@ breaks(
     "ingress-access-logs",
     stop_access_logs=lambda cloud: cloud.set_balancer("access_logs.s3.enabled", "false"),
 )
+
+
+@breaks("ingress-visitors")
+def stop_logging_visitors(cloud: Cloud) -> None:
+    (delivery,) = cloud.logs.describe_deliveries()["deliveries"]
+    cloud.logs.delete_delivery(id=delivery["id"])
+
 
 breaks(
     "ingress-deletion-protection",

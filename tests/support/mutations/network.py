@@ -48,8 +48,8 @@ breaks(
 
 breaks(
     "network-internet",
-    open_another_port_to_the_internet=lambda cloud: cloud.let_in(
-        "load-balancer", {"CidrIp": ANYONE}, 8443
+    open_the_load_balancer_to_the_internet=lambda cloud: cloud.let_in(
+        "load-balancer", {"CidrIp": ANYONE}, 80
     ),
 )
 

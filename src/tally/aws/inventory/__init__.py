@@ -118,13 +118,7 @@ class Inventory:
         return tags_of(self.ec2.vpc).get("Profile", "")
 
     @cached_property
-    def public_host(self) -> str | None:
-        """The host name that people use: the certificate's, or CloudFront's own."""
-        distribution = self.cloudfront.distribution
-        if distribution is not None:
-            found = jmespath.search(
-                "DistributionConfig.Aliases.Items[0] || DomainName", distribution
-            )
-            return str(found)
-        certificates = self.elbv2.certificates
-        return str(self.acm.certificate(certificates[0])["DomainName"]) if certificates else None
+    def public_host(self) -> str:
+        """The host name that people use: the domain, or CloudFront's own."""
+        path = "DistributionConfig.Aliases.Items[0] || DomainName"
+        return str(jmespath.search(path, self.cloudfront.distribution))

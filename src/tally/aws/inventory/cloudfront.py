@@ -3,7 +3,9 @@
 from functools import cached_property
 from typing import cast
 
-from tally.aws.inventory.resources import Resource
+import jmespath
+
+from tally.aws.inventory.resources import NotFound, Resource
 from tally.aws.inventory.service import Service
 
 
@@ -12,14 +14,25 @@ class CloudFront(Service):
     tagging = ("list_tags_for_resource", "Resource", "Tags.Items")
 
     @cached_property
-    def distribution(self) -> Resource | None:
+    def distribution(self) -> Resource:
         for listed in self.all("list_distributions", "DistributionList.Items"):
             origins = listed["Origins"]["Items"]
             if any(it["DomainName"] == self.aws.elbv2.load_balancer["DNSName"] for it in origins):
                 answer = self.client.get_distribution(Id=listed["Id"])
                 return cast("Resource", answer["Distribution"])
-        return None
+        raise NotFound("a distribution of CloudFront that leads to the load balancer")
 
-    def vpc_origin(self, identifier: str) -> Resource:
-        answer = self.client.get_vpc_origin(Id=identifier)
-        return cast("Resource", answer["VpcOrigin"])
+    @property
+    def settings(self) -> Resource:
+        return dict(self.distribution["DistributionConfig"])
+
+    @property
+    def certificate(self) -> str | None:
+        """The ARN of the domain's certificate, or None where CloudFront's own name serves."""
+        return self.settings["ViewerCertificate"].get("ACMCertificateArn") or None
+
+    @cached_property
+    def vpc_origins(self) -> list[Resource]:
+        """The distribution's origins inside a network."""
+        found = jmespath.search("Origins.Items[].VpcOriginConfig.VpcOriginId", self.settings)
+        return [self.client.get_vpc_origin(Id=identifier)["VpcOrigin"] for identifier in found]

@@ -4,12 +4,17 @@ import base64
 import gzip
 from collections.abc import Iterable
 from functools import cache, cached_property
-from typing import cast
+from typing import Final, cast
 
 import jmespath
 
 from tally.aws.inventory.resources import NotFound, Resource, tags_of, the_one
 from tally.aws.inventory.service import Service
+
+# What AWS's services call the groups that they make in a customer's VPC: CloudFront with the first
+# VPC origin (CloudFront's developer guide, "Restrict access with VPC origins"), and GuardDuty where
+# an account has its runtime monitoring.
+_GROUPS_OF_AWS: Final = ("CloudFront-VPCOrigins-Service-SG", "GuardDutyManagedSecurityGroup")
 
 
 def _in_vpc(operation: str, path: str) -> cached_property[list[Resource]]:
@@ -67,6 +72,13 @@ class EC2(Service):
     @cached_property
     def security_groups(self) -> dict[str, Resource]:
         return {it["GroupId"]: it for it in self._security_groups}
+
+    @property
+    def own_security_groups(self) -> list[Resource]:
+        """The security groups that AWS did not make by itself in the VPC."""
+        return [
+            it for it in self._security_groups if not it["GroupName"].startswith(_GROUPS_OF_AWS)
+        ]
 
     @cached_property
     def nat_gateways(self) -> list[Resource]:

@@ -1,14 +1,16 @@
-"""CloudWatch Logs: log groups."""
+"""CloudWatch Logs: log groups, and what other services deliver their logs to."""
 
 from functools import cached_property
 from typing import cast
 
 from tally.aws.inventory.resources import Resource
-from tally.aws.inventory.service import Service
+from tally.aws.inventory.service import Service, listed
 
 
 class Logs(Service):
     api = "logs"
+    _sources = listed("describe_delivery_sources", "deliverySources")
+    _deliveries = listed("describe_deliveries", "deliveries")
 
     @cached_property
     def log_groups(self) -> dict[str, Resource]:
@@ -25,6 +27,15 @@ class Logs(Service):
             if it["logGroupName"].startswith(own)
             or it["logGroupName"] == f"aws-waf-logs-{self.aws.name}"
         }
+
+    def deliveries(self, resource: str) -> list[Resource]:
+        """The deliveries of a resource's access logs."""
+        names = [
+            it["name"]
+            for it in self._sources
+            if it["logType"] == "ACCESS_LOGS" and resource in it["resourceArns"]
+        ]
+        return [it for it in self._deliveries if it["deliverySourceName"] in names]
 
     def tags(self, name: str) -> dict[str, str]:
         arn = self.log_groups[name]["arn"].removesuffix(":*")

@@ -7,13 +7,16 @@ from tally.aws.iam_policies import covers, denied
 from tally.aws.inventory import Inventory
 from tally.aws.inventory.resources import Resource, statements
 from tally.aws.predicates import empty
-from tally.aws.requirement import Concern, Evidence, NotApplicable, hold
+from tally.aws.requirement import Concern, Evidence, NotApplicable, Verdict, hold
 
 concern = Concern("Access")
 requires = concern.requires
 
 _GITHUB: Final = "token.actions.githubusercontent.com"
 _CI: Final = ("build", "plan", "apply")
+# What GitHub's token must say for a role: these claims, exactly.
+_CLAIMS: Final = ("repository_id", "ref", "job_workflow_ref")
+_MAIN: Final = "refs/heads/main"
 
 
 def _allowing(found: Iterable[Resource]) -> Iterator[Resource]:
@@ -71,31 +74,34 @@ def _ci(aws: Inventory) -> Iterator[Evidence]:
         if role is None:
             yield Evidence(name, False, "there is no such role")
             continue
-        subjects = [it for trust in _trusts(role, provider) for it in trust]
-        good = bool(subjects) and all(_trusted(subject, purpose) for subject in subjects)
-        yield Evidence(name, good, f"may be taken by {', '.join(subjects) or 'nobody by name'}")
+        trusted = list(_trusted(role, provider, purpose))
+        good = bool(trusted) and all(it[0] for it in trusted)
+        yield Evidence(name, good, f"may be taken by {'; '.join(it[1] for it in trusted)}")
 
 
-def _trusted(subject: str, purpose: str) -> bool:
-    """Whether a job of this subject, `repo:OWNER/NAME:WHERE`, may have a role for a purpose.
+def _trusted(role: Resource, provider: str, purpose: str) -> Iterator[Verdict]:
+    """Of each statement of a role's trust: whether it admits only what may have the role.
 
-    No pull request and no branch but main: whoever can push one could run anything as the role.
+    One repository by its number, whatever its name, and there one workflow of `main`; for an apply
+    the protected environment as well. Whoever can push another branch could run anything there.
     """
-    repository, _, where = subject.removeprefix("repo:").partition(":")
-    protected = where.startswith("environment:")
-    reviewed = where == "ref:refs/heads/main" and purpose != "apply"
-    exact = subject.startswith("repo:") and bool(repository) and "*" not in subject
-    return exact and (protected or reviewed)
-
-
-def _trusts(role: Resource, provider: str) -> Iterator[list[str]]:
-    """The subjects that each statement of a role's trust asks for."""
     for statement in statements(role["AssumeRolePolicyDocument"]):
         asked = statement.get("Condition", {}).get("StringEquals", {})
-        subjects = asked.get(f"{_GITHUB}:sub", [])
-        known = statement.get("Principal", {}).get("Federated") == provider
-        named = [subjects] if isinstance(subjects, str) else list(subjects)
-        yield named if known and f"{_GITHUB}:aud" in asked else ["*"]
+        claims = {
+            name: value[0] if isinstance(value, list) and len(value) == 1 else value
+            for name, value in asked.items()
+        }
+        wanted = {name: claims.get(f"{_GITHUB}:{name}") for name in _CLAIMS}
+        environment = claims.get(f"{_GITHUB}:environment")
+        good = (
+            statement.get("Principal", {}).get("Federated") == provider
+            and all(isinstance(value, str) for value in wanted.values())
+            and wanted["ref"] == _MAIN
+            and str(wanted["job_workflow_ref"]).endswith(f"@{_MAIN}")
+            and (purpose != "apply" or isinstance(environment, str))
+        )
+        where = ", ".join(f"{name} {value}" for name, value in wanted.items() if value)
+        yield good, f"{where or 'anybody'}{f' in {environment}' if environment else ''}"
 
 
 # What changes something begins so in AWS's names for actions.
@@ -128,6 +134,7 @@ _DO_NOT_GIVE: Final = {
     *("iam:CreateInstanceProfile", "iam:DeleteInstanceProfile", "iam:TagInstanceProfile"),
     *("iam:AddRoleToInstanceProfile", "iam:RemoveRoleFromInstanceProfile", "iam:PassRole"),
     *("iam:DeleteRole", "iam:DeleteRolePolicy", "iam:TagRole", "iam:UpdateAssumeRolePolicy"),
+    *("iam:UntagInstanceProfile", "iam:UntagRole", "iam:UpdateRole", "iam:UpdateRoleDescription"),
 }
 
 

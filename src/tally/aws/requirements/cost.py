@@ -54,7 +54,7 @@ def _tagged(aws: Inventory) -> Iterator[tuple[str, Resource]]:
     yield aws.ec2.vpc["VpcId"], aws.ec2.vpc
     for kind, key in (
         (aws.ec2.subnets.values(), "SubnetId"),
-        (aws.ec2.security_groups.values(), "GroupId"),
+        (aws.ec2.own_security_groups, "GroupId"),
         # The main one comes with the VPC, and nothing of ours is in it.
         (
             [it for it in aws.ec2.route_tables if any("SubnetId" in a for a in it["Associations"])],
@@ -93,10 +93,7 @@ def _tagged(aws: Inventory) -> Iterator[tuple[str, Resource]]:
             "kms",
             sorted({it["kmsKeyId"] for it in aws.logs.log_groups.values() if "kmsKeyId" in it}),
         ),
-        (
-            "cloudfront",
-            [aws.cloudfront.distribution["ARN"]] if aws.cloudfront.distribution else [],
-        ),
+        ("cloudfront", [aws.cloudfront.distribution["ARN"]]),
         ("wafv2", [aws.wafv2.web_acl["ARN"]] if aws.wafv2.web_acl else []),
     ):
         for arn in arns:

@@ -29,8 +29,7 @@ def _limits(aws: Inventory) -> list[Resource]:
 
 @requires("firewall", "The public passes a web application firewall", "ELB.16")
 def _stands(aws: Inventory) -> Iterator[Evidence]:
-    where = "the load balancer" if aws.cloudfront.distribution is None else "CloudFront"
-    yield Evidence(_firewall(aws)["ARN"], True, f"stands before {where}")
+    yield Evidence(_firewall(aws)["ARN"], True, "stands before CloudFront")
 
 
 requires("firewall-managed-rules", "AWS's managed rules block what they find").field(

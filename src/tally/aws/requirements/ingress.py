@@ -1,4 +1,4 @@
-"""The way in: the load balancer, its listeners, and CloudFront where there is no domain."""
+"""The way in: CloudFront, and the load balancer behind it with its listeners."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -20,6 +20,14 @@ TLS_POLICIES: Final = {
     "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09",
     "ELBSecurityPolicy-TLS13-1-3-2021-06",
     "ELBSecurityPolicy-TLS13-1-3-PQ-2025-09",
+}
+# CloudFront's policies with nothing older than TLS 1.2, which take a certificate of one's own.
+_VIEWER_POLICIES: Final = {
+    "TLSv1.2_2018",
+    "TLSv1.2_2019",
+    "TLSv1.2_2021",
+    "TLSv1.2_2025",
+    "TLSv1.3_2025",
 }
 # How CloudFront-Viewer-TLS begins for versions that are too old.
 _OLD_TLS: Final = {"SSLv3:*", "TLSv1:*", "TLSv1.1:*"}
@@ -49,12 +57,8 @@ def _attributes(aws: Inventory) -> list[tuple[str, Resource]]:
     return [(_name(aws), aws.elbv2.load_balancer_attributes)]
 
 
-def _listeners(aws: Inventory, protocol: str = "") -> list[tuple[str, Resource]]:
-    return [
-        (f"{_name(aws)}:{it['Port']}", it)
-        for it in aws.elbv2.listeners
-        if it["Protocol"].startswith(protocol)
-    ]
+def _listeners(aws: Inventory) -> list[tuple[str, Resource]]:
+    return [(f"{_name(aws)}:{it['Port']}", it) for it in aws.elbv2.listeners]
 
 
 def _services_listener(aws: Inventory) -> list[tuple[str, Resource]]:
@@ -64,18 +68,12 @@ def _services_listener(aws: Inventory) -> list[tuple[str, Resource]]:
     raise NotFound("a listener that leads to the services")
 
 
-def _settings(aws: Inventory) -> Resource:
-    """CloudFront's settings, where it stands in front."""
-    if aws.cloudfront.distribution is None:
-        raise NotApplicable("the load balancer has its own domain, without CloudFront")
-    return dict(aws.cloudfront.distribution["DistributionConfig"])
-
-
 @requires("ingress-tls", "Visitors speak TLS 1.2 or 1.3 only")
 def _tls(aws: Inventory) -> Iterator[Evidence]:
-    if aws.cloudfront.distribution is None:
-        for name, listener in _listeners(aws, "HTTPS"):
-            yield hold(name, "SslPolicy", listener.get("SslPolicy"), one_of(TLS_POLICIES))
+    if aws.cloudfront.certificate is not None:
+        oldest = aws.cloudfront.settings["ViewerCertificate"]["MinimumProtocolVersion"]
+        name = aws.cloudfront.distribution["Id"]
+        yield hold(name, "MinimumProtocolVersion", oldest, one_of(_VIEWER_POLICIES))
         return
     # CloudFront's own name comes with TLS 1.0; a rule turns away what is too old.
     ((name, listener),) = _services_listener(aws)
@@ -93,51 +91,45 @@ def _tls(aws: Inventory) -> Iterator[Evidence]:
 
 @requires("ingress-https", "Plain http leads to https and nowhere else", "ELB.1")
 def _https(aws: Inventory) -> Iterator[Evidence]:
-    if aws.cloudfront.distribution is not None:
-        config = _settings(aws)
-        behaviors = config.get("CacheBehaviors", {}).get("Items", [])
-        for behavior in (config["DefaultCacheBehavior"], *behaviors):
-            policy = behavior["ViewerProtocolPolicy"]
-            yield hold(aws.cloudfront.distribution["Id"], "ViewerProtocolPolicy", policy, _TO_HTTPS)
-        return
-    for name, listener in _listeners(aws):
-        if listener["Protocol"] == "HTTP":
-            target = listener["DefaultActions"][-1].get("RedirectConfig", {}).get("Protocol")
-            good = target == "HTTPS" and not aws.elbv2.rules(listener["ListenerArn"])
-            yield Evidence(name, good, f"redirects to {target or 'nothing'}")
-        else:
-            yield Evidence(name, True, listener["Protocol"])
+    config = aws.cloudfront.settings
+    behaviors = config.get("CacheBehaviors", {}).get("Items", [])
+    for behavior in (config["DefaultCacheBehavior"], *behaviors):
+        policy = behavior["ViewerProtocolPolicy"]
+        yield hold(aws.cloudfront.distribution["Id"], "ViewerProtocolPolicy", policy, _TO_HTTPS)
 
 
 @requires("ingress-certificate", "The https address has a certificate that browsers trust")
 def _certificate(aws: Inventory) -> Iterator[Evidence]:
-    if aws.cloudfront.distribution is not None:
-        viewer = _settings(aws)["ViewerCertificate"]
-        if viewer.get("CloudFrontDefaultCertificate"):
-            name = aws.cloudfront.distribution["DomainName"]
-            yield Evidence(aws.cloudfront.distribution["Id"], True, f"CloudFront's own, for {name}")
-            return
-        arns = [viewer["ACMCertificateArn"]]
-    else:
-        arns = aws.elbv2.certificates
-    for arn in arns:
+    if aws.cloudfront.certificate is None:
+        name = aws.cloudfront.distribution["DomainName"]
+        yield Evidence(aws.cloudfront.distribution["Id"], True, f"CloudFront's own, for {name}")
+        return
+    for arn in dict.fromkeys([aws.cloudfront.certificate, *aws.elbv2.certificates]):
         it = aws.acm.certificate(arn)
         good = it["Status"] == "ISSUED" and it["Type"] == "AMAZON_ISSUED"
         yield Evidence(arn, good, f"{it['Type']} for {it['DomainName']}: {it['Status']}")
 
 
-@requires(
-    "ingress-origin", "Without a domain, the load balancer is reached through CloudFront alone"
-)
+@requires("ingress-inside", "With a domain, CloudFront speaks TLS to the load balancer as well")
+def _inside(aws: Inventory) -> Iterator[Evidence]:
+    if aws.cloudfront.certificate is None:
+        raise NotApplicable("the load balancer can have no certificate without a domain")
+    for origin in aws.cloudfront.vpc_origins:
+        policy = origin["VpcOriginEndpointConfig"]["OriginProtocolPolicy"]
+        yield hold(origin["Id"], "OriginProtocolPolicy", policy, "https-only")
+    for name, listener in _listeners(aws):
+        yield hold(name, "SslPolicy", listener.get("SslPolicy"), one_of(TLS_POLICIES))
+
+
+@requires("ingress-origin", "The load balancer is reached through CloudFront alone")
 def _origin(aws: Inventory) -> Iterator[Evidence]:
     balancer = aws.elbv2.load_balancer
-    for origin in _settings(aws)["Origins"]["Items"]:
-        identifier = origin.get("VpcOriginConfig", {}).get("VpcOriginId")
-        if identifier is None:
+    for origin in aws.cloudfront.settings["Origins"]["Items"]:
+        if "VpcOriginConfig" not in origin:
             yield Evidence(origin["Id"], False, "is reached over the internet")
-            continue
-        arn = aws.cloudfront.vpc_origin(identifier)["VpcOriginEndpointConfig"]["Arn"]
-        yield hold(identifier, "origin", arn, balancer["LoadBalancerArn"])
+    for origin in aws.cloudfront.vpc_origins:
+        arn = origin["VpcOriginEndpointConfig"]["Arn"]
+        yield hold(origin["Id"], "origin", arn, balancer["LoadBalancerArn"])
     yield hold(_name(aws), "Scheme", balancer["Scheme"], "internal")
     callers = [pair[0] for pair in matrix(aws).found if pair[1] == "load balancer"]
     others = set(callers) & set(OUTSIDE) - {"CloudFront"}
@@ -167,6 +159,13 @@ def _log_bucket(aws: Inventory, attributes: Resource) -> Verdict:
     return verdict("bucket", attributes.get("access_logs.s3.bucket"), one_of(aws.s3.buckets))
 
 
+@requires("ingress-visitors", "Every visitor's request is logged to S3, with his address")
+def _visitors(aws: Inventory) -> Iterator[Evidence]:
+    distribution = aws.cloudfront.distribution
+    kinds = [it["deliveryDestinationType"] for it in aws.logs.deliveries(distribution["ARN"])]
+    yield hold(distribution["Id"], "access logs to", kinds, includes({"S3"}))
+
+
 requires("ingress-zones", "The load balancer stands in at least two zones", "ELB.13").field(
     _balancer, "AvailabilityZones[].ZoneName", at_least(2), "zones"
 )
@@ -176,12 +175,11 @@ requires("ingress-zones", "The load balancer stands in at least two zones", "ELB
 def _streams(aws: Inventory) -> Iterator[Evidence]:
     idle = int(aws.elbv2.load_balancer_attributes.get("idle_timeout.timeout_seconds", "0"))
     yield Evidence(_name(aws), idle > _HEARTBEAT, f"idle timeout = {idle} s")
-    if aws.cloudfront.distribution is not None:
-        behavior = _settings(aws)["DefaultCacheBehavior"]
-        name = aws.cloudfront.distribution["Id"]
-        yield hold(name, "methods", behavior["AllowedMethods"]["Items"], includes(_METHODS))
-        for key, wanted in _PASSING.items():
-            yield hold(name, key, behavior.get(key), wanted)
+    behavior = aws.cloudfront.settings["DefaultCacheBehavior"]
+    name = aws.cloudfront.distribution["Id"]
+    yield hold(name, "methods", behavior["AllowedMethods"]["Items"], includes(_METHODS))
+    for key, wanted in _PASSING.items():
+        yield hold(name, key, behavior.get(key), wanted)
 
 
 @requires("ingress-health", "Each service's health is asked at its own path").each(

@@ -19,7 +19,7 @@ _BALANCER: Final = "AWS/ApplicationELB"
 _WATCHED: Final = {
     "errors of each service": ((_BALANCER, "HTTPCode_Target_5XX_Count"), len(SERVICES)),
     "errors of the load balancer": ((_BALANCER, "HTTPCode_ELB_5XX_Count"), 1),
-    "unhealthy targets": ((_BALANCER, "UnHealthyHostCount"), len(SERVICES)),
+    "too few healthy targets": ((_BALANCER, "HealthyHostCount"), len(SERVICES)),
     "latency": ((_BALANCER, "TargetResponseTime"), len(SERVICES)),
     "the database's storage": (("AWS/RDS", "FreeStorageSpace"), 1),
     "the database's connections": (("AWS/RDS", "DatabaseConnections"), 1),

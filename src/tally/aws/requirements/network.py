@@ -21,8 +21,6 @@ RISKY: Final = (
     *(20, 21, 22, 23, 25, 110, 135, 143, 445, 1433, 1434, 3000, 3306, 3389, 4333, 5000, 5432),
     *(5500, 5601, 8080, 8088, 8888, 9200, 9300),
 )
-# EC2.18: what may be open to everybody, and here only on the load balancer.
-PUBLIC: Final = ("80", "443")
 # The size of one of this network's subnets.
 _NARROW: Final = 24
 
@@ -102,16 +100,12 @@ def _group_a_role(aws: Inventory) -> Iterator[Evidence]:
         yield Evidence(group, len(names) == 1, f"is the group of {' and '.join(names)}")
 
 
-@requires(
-    "network-internet",
-    "The internet may open ports 80 and 443 of the load balancer alone",
-    "EC2.18",
-).each(_groups)
-def _internet(aws: Inventory, group: Resource) -> Verdict:
-    public = PUBLIC if group["GroupId"] in aws.elbv2.load_balancer["SecurityGroups"] else ()
+@requires("network-internet", "No security group lets in the whole internet", "EC2.18").each(
+    _groups
+)
+def _internet(_: Inventory, group: Resource) -> Verdict:
     opened = [it for it in openings(group["IpPermissions"]) if it.to_anyone]
-    good = all(show(opening) in public for opening in opened)
-    return good, "; ".join(map(str, opened)) or "lets in nobody from the whole internet"
+    return nothing(opened, "lets in nobody from the whole internet")
 
 
 def _closed(ports: tuple[int, ...]) -> Callable[[Inventory, Resource], Verdict]:
@@ -181,7 +175,6 @@ def _database_callers(aws: Inventory) -> Iterator[Evidence]:
 
 @requires("network-no-public-address", "Nothing but the bastion has a public address", "EC2.9")
 def _no_public_address(aws: Inventory) -> Iterator[Evidence]:
-    balancers = [it["LoadBalancerName"] for it in aws.elbv2.load_balancers]
     for instance in aws.ec2.instances:
         address = instance.get("PublicIpAddress")
         good = address is None or instance in aws.ec2.bastions
@@ -192,7 +185,6 @@ def _no_public_address(aws: Inventory) -> Iterator[Evidence]:
         known = (
             card.get("Attachment", {}).get("InstanceId") is not None
             or card.get("InterfaceType") == "nat_gateway"
-            or any(name in described for name in balancers)
         )
         if address and not known:
             text = f"public address {address}: {described}"

@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from tally.aws.inventory import Inventory
-from tally.aws.inventory.resources import NotFound, Resource
+from tally.aws.inventory.resources import Resource
 from tally.aws.predicates import matches
 from tally.aws.requirement import Concern, NotApplicable, Resources
 
@@ -35,8 +35,6 @@ def address(aws: Inventory) -> str:
         return aws.address
     if aws.emulated:
         raise NotApplicable("an emulator has no public address (--address gives one)")
-    if aws.public_host is None:
-        raise NotFound("a public address: CloudFront's, or the certificate's")
     return f"https://{aws.public_host}"
 
 

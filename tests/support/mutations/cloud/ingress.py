@@ -37,6 +37,15 @@ class Ingress(Account):
             DistributionConfig=config, Id=listed["Id"], IfMatch=found["ETag"]
         )
 
+    def lead_cloudfront_to(self, endpoint: dict[str, Any]) -> None:
+        """Give the distribution another VPC origin, for that endpoint."""
+        made = self.cloudfront.create_vpc_origin(VpcOriginEndpointConfig=endpoint)["VpcOrigin"]
+
+        def change(config: dict[str, Any]) -> None:
+            config["Origins"]["Items"][0]["VpcOriginConfig"]["VpcOriginId"] = made["Id"]
+
+        self.change_distribution(change)
+
     def change_firewall(self, change: Callable[[list[dict[str, Any]]], None]) -> None:
         scope = {"Scope": "CLOUDFRONT"}
         (listed,) = self.wafv2.list_web_acls(**scope)["WebACLs"]

@@ -1,0 +1,138 @@
+"""The emulator refuses what AWS refuses: each is a mistake that this deployment once made."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.support.deployment import Emulator
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    started = Emulator.start(tmp_path_factory.mktemp("refusals"))
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="module")
+def database(emulator: Emulator) -> Any:
+    """A client, with a database whose owner's password RDS manages."""
+    rds = emulator.client("rds")
+    rds.create_db_instance(
+        DBInstanceIdentifier="main",
+        Engine="postgres",
+        DBInstanceClass="db.t4g.micro",
+        AllocatedStorage=20,
+        MasterUsername="owner",
+        ManageMasterUserPassword=True,
+    )
+    return rds
+
+
+@pytest.fixture(scope="module")
+def balancer(emulator: Emulator) -> str:
+    """A load balancer that is protected."""
+    subnets = emulator.client("ec2").describe_subnets()["Subnets"][:2]
+    elbv2 = emulator.client("elbv2")
+    [made] = elbv2.create_load_balancer(Name="main", Subnets=[it["SubnetId"] for it in subnets])[
+        "LoadBalancers"
+    ]
+    protection = {"Key": "deletion_protection.enabled", "Value": "true"}
+    elbv2.modify_load_balancer_attributes(
+        LoadBalancerArn=made["LoadBalancerArn"], Attributes=[protection]
+    )
+    return str(made["LoadBalancerArn"])
+
+
+def refused(call: Any, **given: Any) -> str:
+    """The code with which a call is refused."""
+    with pytest.raises(ClientError) as refusal:
+        call(**given)
+    return str(refusal.value.response["Error"]["Code"])
+
+
+def test_a_restore_does_not_manage_the_owners_password_of_postgresql(database: Any) -> None:
+    restore = {
+        "SourceDBInstanceIdentifier": "main",
+        "TargetDBInstanceIdentifier": "restored",
+        "UseLatestRestorableTime": True,
+    }
+    ask = database.restore_db_instance_to_point_in_time
+    assert refused(ask, **restore, ManageMasterUserPassword=True) == "InvalidParameterCombination"
+    assert "MasterUserSecret" not in ask(**restore)["DBInstance"]
+    modified = database.modify_db_instance(
+        DBInstanceIdentifier="restored", ManageMasterUserPassword=True
+    )
+    assert modified["DBInstance"]["MasterUserSecret"]["SecretArn"]
+
+
+def test_a_protected_load_balancer_is_not_deleted(emulator: Emulator, balancer: str) -> None:
+    delete = emulator.client("elbv2").delete_load_balancer
+    assert refused(delete, LoadBalancerArn=balancer) == "OperationNotPermitted"
+
+
+def test_a_group_has_room_for_one_list_of_cloudfronts_addresses(emulator: Emulator) -> None:
+    ec2 = emulator.client("ec2")
+    group = ec2.create_security_group(GroupName="lists", Description="lists")["GroupId"]
+    [addresses] = [
+        it["PrefixListId"]
+        for it in ec2.describe_managed_prefix_lists()["PrefixLists"]
+        if it["PrefixListName"] == "com.amazonaws.global.cloudfront.origin-facing"
+    ]
+
+    def admit(port: int) -> dict[str, Any]:
+        ports = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port}
+        return {"GroupId": group, "IpPermissions": [{**ports, "PrefixListIds": [named]}]}
+
+    named = {"PrefixListId": addresses}
+    ec2.authorize_security_group_ingress(**admit(80))
+    again = refused(ec2.authorize_security_group_ingress, **admit(443))
+    assert again == "RulesPerSecurityGroupLimitExceeded"
+    [found] = ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"]
+    assert [it["FromPort"] for it in found["IpPermissions"]] == [80]
+
+
+def test_cloudfront_makes_a_group_of_its_own_and_keeps_it_while_an_origin_needs_it(
+    emulator: Emulator, balancer: str
+) -> None:
+    cloudfront, ec2 = emulator.client("cloudfront"), emulator.client("ec2")
+
+    def groups() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = ec2.describe_security_groups()["SecurityGroups"]
+        return [it for it in found if it["GroupName"] == "CloudFront-VPCOrigins-Service-SG"]
+
+    endpoint = {"Name": "one", "Arn": balancer, "HTTPPort": 80, "HTTPSPort": 443}
+    endpoint["OriginProtocolPolicy"] = "http-only"
+    made = cloudfront.create_vpc_origin(VpcOriginEndpointConfig=endpoint)
+    [group] = groups()
+    # None of them is its VPC's owner's.
+    assert [it["Key"] for it in group["Tags"]] == ["aws.cloudfront.vpcorigin"]
+    cloudfront.delete_vpc_origin(Id=made["VpcOrigin"]["Id"], IfMatch=made["ETag"])
+    assert groups() == []
+
+
+def test_an_origin_in_use_is_neither_changed_nor_deleted(emulator: Emulator, balancer: str) -> None:
+    cloudfront = emulator.client("cloudfront")
+    endpoint = {"Name": "used", "Arn": balancer, "HTTPPort": 80, "HTTPSPort": 443}
+    endpoint["OriginProtocolPolicy"] = "http-only"
+    made = cloudfront.create_vpc_origin(VpcOriginEndpointConfig=endpoint)
+    origin = {"Id": made["VpcOrigin"]["Id"], "IfMatch": made["ETag"]}
+    leads_to = {"Id": "one", "DomainName": "internal.example"}
+    cloudfront.create_distribution(
+        DistributionConfig={
+            "CallerReference": "test",
+            "Comment": "",
+            "Enabled": True,
+            "Origins": {
+                "Quantity": 1,
+                "Items": [{**leads_to, "VpcOriginConfig": {"VpcOriginId": origin["Id"]}}],
+            },
+            "DefaultCacheBehavior": {"TargetOriginId": "one", "ViewerProtocolPolicy": "allow-all"},
+        }
+    )
+    changed = {**endpoint, "OriginProtocolPolicy": "https-only"}
+    update = refused(cloudfront.update_vpc_origin, VpcOriginEndpointConfig=changed, **origin)
+    assert update == "CannotUpdateEntityWhileInUse"
+    assert refused(cloudfront.delete_vpc_origin, **origin) == "CannotDeleteEntityWhileInUse"
