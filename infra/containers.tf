@@ -17,11 +17,13 @@ locals {
       image               = var.release.display_image
       tasks               = local.sizes.display_tasks
       requests_per_target = local.sizes.display_requests
+      tokens              = {}
     }
     reset = {
       image               = var.release.reset_image
       tasks               = local.sizes.reset_tasks
       requests_per_target = local.reset_requests_per_target
+      tokens              = { for secret in aws_secretsmanager_secret.reset_token : "TALLY_RESET_TOKEN" => secret.arn }
     }
   }
 
@@ -64,6 +66,7 @@ module "container" {
   secret_arn     = aws_secretsmanager_secret.role[each.key].arn
   schema_secrets = local.schema_secrets
   secret_arns    = concat([local.owner_secret_arn], [for secret in aws_secretsmanager_secret.role : secret.arn])
+  tokens         = each.value.tokens
   key_arn        = aws_kms_key.main.arn
   boundary_arn   = local.boundary_arn
 
@@ -71,6 +74,7 @@ module "container" {
   # load balancer.
   depends_on = [
     aws_lb_listener_rule.route,
+    aws_secretsmanager_secret_version.reset_token,
     aws_secretsmanager_secret_version.role,
     aws_vpc_endpoint.interface,
     aws_vpc_endpoint.s3,

@@ -72,7 +72,7 @@ resource "aws_cloudfront_vpc_origin" "load_balancer" {
   tags = { Name = "${var.name}-origin-${each.key}" }
 
   vpc_origin_endpoint_config {
-    name                   = "${var.name}-load-balancer-${each.key}"
+    name                   = "${var.name}-${each.value.group}"
     arn                    = aws_lb.main.arn
     http_port              = local.origins.http.port
     https_port             = local.origins.https.port

@@ -3,6 +3,11 @@ output "address" {
   value       = "https://${local.public_host}"
 }
 
+output "reset_token" {
+  description = "The command that shows the token that resetting needs."
+  value       = one([for it in aws_secretsmanager_secret.reset_token : "aws secretsmanager get-secret-value --region ${local.region} --secret-id ${it.name} --query SecretString --output text"])
+}
+
 output "release" {
   description = "The git commit that runs."
   value       = var.release.version

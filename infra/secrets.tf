@@ -32,3 +32,29 @@ resource "aws_secretsmanager_secret_version" "role" {
   })
   secret_string_wo_version = var.password_version
 }
+
+# The token that resetting needs, made the same way; HTTP Basic's password in a browser.
+ephemeral "aws_secretsmanager_random_password" "reset_token" {
+  count = var.reset_needs_token ? 1 : 0
+
+  password_length     = 40
+  exclude_punctuation = true
+}
+
+resource "aws_secretsmanager_secret" "reset_token" {
+  count = var.reset_needs_token ? 1 : 0
+
+  name                    = "${var.name}/token-for-reset"
+  description             = "What a reset of ${var.name} needs"
+  kms_key_id              = aws_kms_key.main.arn
+  recovery_window_in_days = var.protect ? 30 : 0
+  tags                    = { Name = "${var.name}-token-for-reset" }
+}
+
+resource "aws_secretsmanager_secret_version" "reset_token" {
+  count = var.reset_needs_token ? 1 : 0
+
+  secret_id                = aws_secretsmanager_secret.reset_token[0].id
+  secret_string_wo         = jsonencode({ token = ephemeral.aws_secretsmanager_random_password.reset_token[0].random_password })
+  secret_string_wo_version = var.password_version
+}

@@ -149,8 +149,14 @@ variable "protect" {
   default     = true
 }
 
+variable "reset_needs_token" {
+  description = "Whether to reset, or undo a reset, takes the token that `terraform output reset_token` says how to read. With false everybody may."
+  type        = bool
+  default     = true
+}
+
 variable "password_version" {
-  description = "Raise it by one to give every service's database role a new password."
+  description = "Raise it by one to give every service's database role a new password, and resetting a new token."
   type        = number
   default     = 1
 

@@ -2,12 +2,21 @@
 
 import json
 import re
+import subprocess
 from fnmatch import fnmatch
 from typing import Any
 
 import pytest
 
-from tests.support.deployment import ACCOUNT, REGION, Deployment, plan, planned, release
+from tests.support.deployment import (
+    ACCOUNT,
+    REGION,
+    Deployment,
+    aws_command,
+    plan,
+    planned,
+    release,
+)
 from tests.support.inventory import Resource
 from tests.support.lifecycle import ROLES, Lifecycle, passwords
 from tests.support.paths import INFRA
@@ -213,17 +222,16 @@ def test_no_alarm_rings_at_a_release_or_before_rds_grows_the_disk(deployment: De
 
 def test_no_secret_is_in_the_state(deployment: Deployment) -> None:
     secrets = deployment.client("secretsmanager")
-    passwords = {
-        secret["Name"]: json.loads(
-            secrets.get_secret_value(SecretId=secret["ARN"])["SecretString"]
-        )["password"]
+    held = {
+        secret["Name"]: json.loads(secrets.get_secret_value(SecretId=secret["ARN"])["SecretString"])
         for secret in secrets.list_secrets()["SecretList"]
     }
+    passwords = {name: it.get("password") or it["token"] for name, it in held.items()}
     values = set(passwords.values())
-    # Four roles', and the owner's, which the database made: the emulator's is a short one.
-    assert len(passwords) == len(values) == 5
-    roles = [value for name, value in passwords.items() if name.startswith(f"{deployment.name}/")]
-    assert [len(value) for value in roles] == [40] * 4
+    # Four roles', resetting's, and the owner's, which the database made: the emulator's is short.
+    assert len(passwords) == len(values) == 6
+    own = [value for name, value in passwords.items() if name.startswith(f"{deployment.name}/")]
+    assert [len(value) for value in own] == [40] * 5
     bucket = deployment.client("s3").get_object(
         Bucket=f"{deployment.name}-state-{ACCOUNT}", Key="tally.tfstate"
     )
@@ -233,6 +241,28 @@ def test_no_secret_is_in_the_state(deployment: Deployment) -> None:
     ):
         assert '"resources"' in text
         assert not [value for value in values if value in text]
+
+
+def test_resetting_needs_a_token_unless_the_deployment_says_otherwise(
+    production: Deployment,
+) -> None:
+    changes = kept_changes(plan(production, "-var=reset_needs_token=false"))
+    changed = {address for address, _ in changes}
+    assert "aws_secretsmanager_secret.reset_token[0]" in changed
+    tasks = {address for address in changed if "aws_ecs_task_definition" in address}
+    assert tasks == {'module.container["reset"].aws_ecs_task_definition.this'}
+
+
+def test_an_output_says_how_to_read_the_token(production: Deployment) -> None:
+    shown = subprocess.run(
+        ["sh", "-c", production.output("reset_token")],
+        env=production.emulator.environment
+        | {"PATH": f"{aws_command(production.folder / 'programs')}:/usr/bin:/bin"},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert len(json.loads(shown)["token"]) == 40
 
 
 def test_the_state_is_locked_while_it_is_used(deployment: Deployment) -> None:

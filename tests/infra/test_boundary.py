@@ -13,6 +13,7 @@ import pytest
 
 from tally.aws.iam_policies import allowing, covers
 from tally.aws.inventory import Inventory
+from tally.aws.inventory.resources import policy_document, statements
 from tests.support.deployment import ACCOUNT, KEYS, Deployment
 
 Statement = dict[str, Any]
@@ -125,6 +126,21 @@ def test_every_role_has_the_boundary(accounts: Iterator[Inventory]) -> None:
         roles = {role for role, _ in given(aws)} | {f"{aws.name}-display-task"}
         arn = f"arn:aws:iam::{ACCOUNT}:policy/{aws.name}-boundary"
         assert {aws.iam.boundary(role) for role in roles} == {arn}
+
+
+def test_the_registrys_endpoints_let_through_what_roles_are_given(
+    accounts: Iterator[Inventory],
+) -> None:
+    for aws in accounts:
+        policies = [
+            statements(policy_document(it["PolicyDocument"]))
+            for it in aws.ec2.vpc_endpoints
+            if ".ecr." in it["ServiceName"]
+        ]
+        assert len(policies) == 2
+        for let_through in policies:
+            refused = {action for _, action, _ in beyond(aws, let_through)}
+            assert not {action for action in refused if action.startswith("ecr:")}
 
 
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:tally"

@@ -9,7 +9,8 @@ terraform {
 }
 
 locals {
-  full_name = "${var.name}-${var.service}"
+  full_name   = "${var.name}-${var.service}"
+  secret_arns = concat(var.secret_arns, values(var.tokens))
 
   hardened = {
     image                  = var.image
@@ -81,7 +82,10 @@ resource "aws_ecs_task_definition" "this" {
         { name = "TALLY_PASSWORD_VERSION", value = tostring(var.password_version) },
         { name = "TALLY_PORT", value = tostring(var.port) },
       ]
-      secrets = [{ name = "PGPASSWORD", valueFrom = "${var.secret_arn}:password::" }]
+      secrets = concat(
+        [{ name = "PGPASSWORD", valueFrom = "${var.secret_arn}:password::" }],
+        [for name, secret in var.tokens : { name = name, valueFrom = "${secret}:token::" }],
+      )
       # Seconds; the services stop within ten.
       stopTimeout = 30
       healthCheck = {
@@ -255,7 +259,7 @@ data "aws_iam_policy_document" "execution" {
   statement {
     sid       = "ReadPasswords"
     actions   = ["secretsmanager:GetSecretValue"]
-    resources = var.secret_arns
+    resources = local.secret_arns
   }
 
   statement {
@@ -266,7 +270,7 @@ data "aws_iam_policy_document" "execution" {
     condition {
       test     = "StringEquals"
       variable = "kms:EncryptionContext:SecretARN"
-      values   = var.secret_arns
+      values   = local.secret_arns
     }
   }
 

@@ -118,8 +118,13 @@ variable "schema_secrets" {
   type        = map(string)
 }
 
+variable "tokens" {
+  description = "The service's tokens: environment variable to secret."
+  type        = map(string)
+}
+
 variable "secret_arns" {
-  description = "Every secret that a starting task may read."
+  description = "Every other secret that a starting task may read."
   type        = list(string)
 }
 

@@ -90,6 +90,23 @@ def serve_as_the_owner(cloud: Cloud) -> None:
     cloud.change_task(change)
 
 
+def token(containers: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """How reset's container gets the token."""
+    (found,) = (it for it in containers["reset"]["secrets"] if it["name"] == "TALLY_RESET_TOKEN")
+    return found
+
+
+breaks(
+    "containers-reset-token",
+    let_everybody_reset=lambda cloud: cloud.change_task(
+        lambda it: it["reset"]["secrets"].remove(token(it)), service="reset"
+    ),
+    give_the_schema_step_the_token=lambda cloud: cloud.change_task(
+        lambda it: it["schema"]["secrets"].append(token(it)), service="reset"
+    ),
+)
+
+
 @breaks("containers-tls")
 def trust_any_database_from_containers(cloud: Cloud) -> None:
     def change(containers: dict[str, dict[str, Any]]) -> None:

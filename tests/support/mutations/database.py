@@ -92,5 +92,5 @@ breaks(
 
 @meets("database-secrets-rotate")
 def rotate_every_secret(cloud: Cloud) -> None:
-    for role in (*SERVICES, "operator"):
-        cloud.rotate(role)
+    for secret in (*SERVICES, "operator", "token-for-reset"):
+        cloud.rotate(secret)

@@ -1,5 +1,7 @@
 """What breaks the network."""
 
+import json
+
 from tests.support.mutations.cloud import ANYONE, Cloud
 from tests.support.mutations.declaration import breaks
 
@@ -134,3 +136,24 @@ breaks(
 def close_an_endpoint(cloud: Cloud) -> None:
     identifier = cloud.id_of("vpc_endpoints", "VpcEndpoints", "VpcEndpointId", "logs")
     cloud.ec2.delete_vpc_endpoints(VpcEndpointIds=[identifier])
+
+
+def set_registry_policy(cloud: Cloud, **changed: object) -> None:
+    """Change the statement by which images are pulled, at the registry's endpoint for manifests."""
+    identifier = cloud.id_of("vpc_endpoints", "VpcEndpoints", "VpcEndpointId", "ecr-dkr")
+    (endpoint,) = cloud.ec2.describe_vpc_endpoints(VpcEndpointIds=[identifier])["VpcEndpoints"]
+    policy = json.loads(endpoint["PolicyDocument"])
+    (pulling,) = (it for it in policy["Statement"] if it["Sid"] == "PullImages")
+    pulling.update(changed)
+    cloud.ec2.modify_vpc_endpoint(VpcEndpointId=identifier, PolicyDocument=json.dumps(policy))
+
+
+breaks(
+    "network-registry",
+    # Who pulls through this endpoint is not known to it, so nobody would.
+    ask_who_pulls=lambda cloud: set_registry_policy(
+        cloud, Condition={"StringEquals": {"aws:PrincipalAccount": "123456789012"}}
+    ),
+    let_images_be_pushed=lambda cloud: set_registry_policy(cloud, Action="ecr:*"),
+    reach_repositories_of_others=lambda cloud: set_registry_policy(cloud, Resource="*"),
+)

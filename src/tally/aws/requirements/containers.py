@@ -129,6 +129,19 @@ def _own_secret(aws: Inventory) -> Iterator[Evidence]:
                 yield Evidence(name, good, f"PGPASSWORD from {secret['valueFrom']}")
 
 
+@requires("containers-reset-token", "To reset takes a token, which no container but reset's gets")
+def _reset_token(aws: Inventory) -> Iterator[Evidence]:
+    own = f":secret:{aws.name}/token-for-reset-"
+    for name, container in _containers(aws):
+        secrets = {it["name"]: it["valueFrom"] for it in container.get("secrets", [])}
+        given = secrets.get("TALLY_RESET_TOKEN", "")
+        reads = any(own in it for it in secrets.values())
+        if container["name"] == "reset":
+            yield Evidence(name, own in given, f"takes the token from {given or 'nothing'}")
+        else:
+            yield Evidence(name, not reads, f"gets the token: {'yes' if reads else 'no'}")
+
+
 requires("containers-tls", "Containers check the database's certificate").field(
     _containers, _DATABASE_URLS, matches(VERIFIED, "verified"), "TALLY_DATABASE_URL"
 )

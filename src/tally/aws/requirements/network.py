@@ -4,8 +4,14 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from tally.aws.iam_policies import SESSION_MANAGER, adder_role, allowed_actions
-from tally.aws.inventory import SERVICES, Inventory
-from tally.aws.inventory.resources import Resource, name_of, tags_of
+from tally.aws.inventory import REGION, SERVICES, Inventory
+from tally.aws.inventory.resources import (
+    Resource,
+    name_of,
+    policy_document,
+    statements,
+    tags_of,
+)
 from tally.aws.predicates import at_least
 from tally.aws.reachability import parties
 from tally.aws.requirement import Concern, Evidence, NotApplicable, Verdict, hold, named, nothing
@@ -199,6 +205,16 @@ requires(
 # where the adder's machines may have them.
 _NEEDED: Final = ("ecr.api", "ecr.dkr", "logs", "secretsmanager", "s3")
 _NEEDED_FOR_SESSIONS: Final = ("ssm", "ssmmessages")
+_PULLING: Final = (
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:BatchGetImage",
+    "ecr:GetDownloadUrlForLayer",
+)
+
+
+def _endpoints(aws: Inventory) -> dict[str, Resource]:
+    """By service: their names are such as com.amazonaws.us-east-1.ecr.api."""
+    return {str(it["ServiceName"]).split(".", 3)[-1]: it for it in aws.ec2.vpc_endpoints}
 
 
 @requires("network-way-out", "Private subnets reach what they need: by private endpoints or by NAT")
@@ -208,8 +224,7 @@ def _way_out(aws: Inventory) -> Iterator[Evidence]:
         for nat in aws.ec2.nat_gateways:
             yield Evidence(nat["NatGatewayId"], nat["State"] == "available", nat["State"])
         return
-    # Their names are such as com.amazonaws.us-east-1.ecr.api.
-    endpoints = {str(it["ServiceName"]).split(".", 3)[-1]: it for it in aws.ec2.vpc_endpoints}
+    endpoints = _endpoints(aws)
     sessions = SESSION_MANAGER & allowed_actions(aws, adder_role(aws))
     for service in (*_NEEDED, *(_NEEDED_FOR_SESSIONS if sessions else ())):
         endpoint = endpoints.get(service)
@@ -219,3 +234,28 @@ def _way_out(aws: Inventory) -> Iterator[Evidence]:
             named_so = endpoint["VpcEndpointType"] != "Interface" or endpoint["PrivateDnsEnabled"]
             good = endpoint["State"].lower() == "available" and bool(named_so)
             yield Evidence(f"{endpoint['VpcEndpointId']} ({service})", good, endpoint["State"])
+
+
+@requires(
+    "network-registry",
+    "The registry's endpoints let images of the deployment be pulled, whoever asks, and no more",
+)
+def _registry(aws: Inventory) -> Iterator[Evidence]:
+    own = f"arn:aws:ecr:{REGION}:{aws.ec2.vpc['OwnerId']}:repository/{aws.name}/*"
+    pulls = [f"Allow {action} on {own}" for action in _PULLING]
+    wanted = sorted([*pulls, "Allow ecr:GetAuthorizationToken on *"])
+    entrances = {name: it for name, it in _endpoints(aws).items() if name.startswith("ecr.")}
+    if not entrances and aws.ec2.nat_gateways:
+        raise NotApplicable("the registry is reached by NAT")
+    for service, endpoint in entrances.items():
+        found = sorted(_said(endpoint["PolicyDocument"]))
+        yield hold(f"{endpoint['VpcEndpointId']} ({service})", "policy", found, wanted)
+
+
+def _said(policy: str) -> Iterator[str]:
+    """What a policy says of each action on each resource."""
+    for it in statements(policy_document(policy)):
+        condition = f" if {it['Condition']}" if "Condition" in it else ""
+        for action in it.get("Action", ["all but some"]):
+            for resource in it.get("Resource", ["all but some"]):
+                yield f"{it['Effect']} {action} on {resource}{condition}"

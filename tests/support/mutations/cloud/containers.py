@@ -30,10 +30,11 @@ class Containers(Account):
         self,
         change: Callable[[dict[str, dict[str, Any]]], None],
         deployment: dict[str, Any] | None = None,
+        service: str = "display",
         **settings: object,
     ) -> None:
-        """Run a display whose containers, given by name, differ."""
-        family = f"{self.name}-display"
+        """Run a service whose containers, given by name, differ."""
+        family = f"{self.name}-{service}"
         answer = self.ecs.describe_task_definition(taskDefinition=family, include=["TAGS"])
         found = answer["taskDefinition"]
         containers = found["containerDefinitions"]
@@ -50,10 +51,10 @@ class Containers(Account):
             },
         )["taskDefinition"]
         self.ecs.update_service(
-            **self.service("display"),
+            **self.service(service),
             taskDefinition=made["taskDefinitionArn"],
             deploymentConfiguration={
-                **self.found("display")["deploymentConfiguration"],
+                **self.found(service)["deploymentConfiguration"],
                 **(deployment or {}),
             },
         )

@@ -6,10 +6,10 @@ from tests.support.mutations.cloud.account import Account
 
 
 class Database(Account):
-    def rotate(self, role: str) -> None:
-        """Let a role's secret rotate. AWS would ask for a function that does it, and call that."""
+    def rotate(self, secret: str) -> None:
+        """Let a secret rotate. AWS would ask for a function that does it, and call that."""
         self.secretsmanager.rotate_secret(
-            SecretId=f"{self.name}/{role}", RotationRules={"AutomaticallyAfterDays": 30}
+            SecretId=f"{self.name}/{secret}", RotationRules={"AutomaticallyAfterDays": 30}
         )
 
     def change_database(self, **changes: object) -> None:
