@@ -1,13 +1,16 @@
 """A check of a deployment on an emulated AWS, or of a copy that was changed."""
 
+from datetime import UTC, date, datetime
 from functools import cache
 
 import boto3
 import pytest
 
-from tally.aws.check import check
+from tally.aws.check import Report, Result, Status, check
 from tally.aws.inventory import Inventory
-from tally.aws.waivers import read_waivers
+from tally.aws.reachability import Matrix
+from tally.aws.requirement import Evidence, Requirement
+from tally.aws.waivers import Waiver, read_waivers
 from tests.support.mutations.cloud import Cloud
 from tests.support.paths import INFRA
 
@@ -56,3 +59,33 @@ def emulator_of():
     yield emulator_of
     for emulator in copies:
         emulator.stop()
+
+
+def result(name, status, evidence, waiver=None, controls=()):
+    requirement = Requirement(name, f"What {name} is about", controls)
+    return Result("Network", requirement, status, (evidence,), waiver)
+
+
+@pytest.fixture
+def report():
+    """A report with each status once."""
+    waiver = Waiver("waived", "too dear", "operator", date(2027, 1, 31))
+    results = (
+        result(
+            "good", Status.PASS, Evidence("sg-1", True, "no rules"), controls=("EC2.2", "CIS 5.5")
+        ),
+        result("bad", Status.FAIL, Evidence("sg-2 <b>", False, "0.0.0.0/0 on 22")),
+        result(
+            "waived", Status.WAIVED, Evidence("secret", False, "RotationEnabled = False"), waiver
+        ),
+        result("elsewhere", Status.NOT_APPLICABLE, Evidence("-", True, "there is no peering")),
+    )
+    matrix = Matrix(
+        names=("the internet", "load balancer", "adder"),
+        found={("load balancer", "adder"): {"8080"}, ("the internet", "adder"): {"22"}},
+        declared={("load balancer", "adder"): {"8080"}, ("adder", "load balancer"): {"80"}},
+        paths={"/adder_service*": "adder"},
+    )
+    taken = datetime(2026, 11, 25, 12, 30, tzinfo=UTC)
+    address = "https://d1.cloudfront.net"
+    return Report("tally", "123456789012", "production", address, taken, results, matrix, ())

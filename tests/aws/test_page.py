@@ -1,9 +1,12 @@
 """The check's page, of what was applied and of something broken, in a real browser."""
 
+import re
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from tally.aws.check import Status
 from tally.aws.report import as_html
 
 
@@ -59,6 +62,34 @@ def test_what_fails_is_named_first_and_open(open_page, broken):
     page.get_by_role("link", name="administ").click()
     expect(page.locator("#network-administration")).to_be_in_viewport()
     expect(page.locator("#network-administration")).to_contain_text("3389")
+
+
+def test_a_count_shows_its_requirements_alone(open_page, report):
+    page = open_page(report)
+    for status in Status:
+        page.get_by_role("radio", name=re.compile(f"^\\d+ {status}$")).check()
+        shown = page.locator("details").filter(visible=True)
+        expect(shown).to_have_count(report.count(status))
+        assert shown.locator(".badge").all_inner_texts() == [str(status)] * report.count(status)
+    # What a link leads to is shown.
+    page.get_by_role("link", name="What bad is about").click()
+    expect(page.locator("#bad")).to_be_in_viewport()
+    page.get_by_role("radio", name="all").check()
+    expect(page.locator("details").filter(visible=True)).to_have_count(len(report.results))
+
+
+def test_contents_lead_to_each_part(open_page, report):
+    page = open_page(report)
+    contents = page.get_by_role("navigation", name="Contents").get_by_role("link")
+    parts = [
+        heading
+        for heading in page.get_by_role("heading", level=2).all_inner_texts()
+        if not heading.startswith("What ")
+    ]
+    assert contents.all_inner_texts() == parts
+    assert parts[0] == "Who can reach what"
+    contents.last.click()
+    expect(page.get_by_role("heading", name=parts[-1])).to_be_in_viewport()
 
 
 @pytest.mark.parametrize("width", [360, 1280])

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -120,6 +121,22 @@ class TestAddFile:
         file = tmp_path / name
         file.write_bytes(content)
         assert result(tally("add", "--file", str(file), "--json"))["sum"] == "3.5"
+
+    def test_a_terminal_shows_how_far_it_is(self, tally, tmp_path) -> None:
+        file = tmp_path / "a.csv"
+        file.write_text("1\n" * 20_000)
+        command = [sys.executable, "-m", "tally", "add", "--dry-run", "--file", str(file)]
+        terminal, side = pty.openpty()
+        # What it says fits into the terminal.
+        done = subprocess.run(
+            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=side, check=True
+        )
+        os.close(side)
+        said = os.read(terminal, 65536)
+        os.close(terminal)
+        assert re.search(rb"Checking  \[#+\]  100%", said)
+        assert done.stdout.startswith(b"would add 20000")
+        assert "Checking" not in tally("add", "--dry-run", "--file", str(file)).stderr
 
     def test_names_file_and_line_and_stores_nothing(self, tally, tmp_path) -> None:
         file = tmp_path / "bad.csv"

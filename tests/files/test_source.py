@@ -53,6 +53,19 @@ def test_damaged_gzip_is_refused_whole(amounts, damage, said) -> None:
     assert said in amounts(damage(gzip.compress(PLAIN)))
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+def test_it_tells_how_far_it_is(tmp_path, compressed) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(gzip.compress(PLAIN) if compressed else PLAIN)
+    told: list[tuple[int, int]] = []
+    with read(str(file), CSV, lambda checked, size: told.append((checked, size))):
+        checked, sizes = zip(*told, strict=True)
+    assert len(told) == 10
+    assert list(checked) == sorted(checked)
+    assert checked[-1] == file.stat().st_size
+    assert set(sizes) == {file.stat().st_size}
+
+
 def test_a_bomb_is_a_long_file(amounts, monkeypatch) -> None:
     """A thousandth of what it decompresses to; never more of it than a block is held."""
     largest = 0

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from tally.ledger.corrections import Corrections, EntryNotUndoable
+from tally.ledger.corrections import MAX_TOGETHER, Corrections, EntryNotUndoable
 from tally.ledger.purge import purge
 from tally.ledger.writer import SumOutOfRange
 
@@ -30,6 +30,33 @@ async def test_however_often_it_is_pressed_it_counts_once(corrections, writer, r
     assert {(undone.id, undone.sum, undone.count) for undone in done} == {(2, 0, 2)}
     assert sorted(undone.replayed for undone in done) == [False] + [True] * 11
     assert (await reader.total()).sum == 0
+
+
+async def test_several_are_undone_together_once(corrections, writer, reader, drift):
+    await writer.add([ONE, 2 * ONE, 4 * ONE, 8 * ONE])
+    await corrections.undo(2)
+    done = await asyncio.gather(*(corrections.undo_all(1, 3) for _ in range(5)))
+    assert set(done) == {8 * ONE}
+    opposites = (await reader.page(None, 3)).entries
+    assert [entry.undoes for entry in opposites] == [1, 3, 2]
+    assert await drift() is None
+
+
+async def test_of_several_none_is_undone_if_one_can_t_be(corrections, writer, resets, owner):
+    await writer.add([ONE])
+    await resets.reset()
+    await writer.add([ONE])
+    with pytest.raises(EntryNotUndoable, match="entry 1 was cleared"):
+        await corrections.undo_all(1, 2)
+    with pytest.raises(EntryNotUndoable, match="there is no entry 3"):
+        await corrections.undo_all(2, 3)
+    assert len(await owner.entries()) == 2
+
+
+async def test_as_many_as_are_allowed_fit_a_request(corrections, writer, reader):
+    await writer.add([ONE] * MAX_TOGETHER)
+    assert await corrections.undo_all(1, MAX_TOGETHER) == 0
+    assert (await reader.total()).count == 2 * MAX_TOGETHER
 
 
 async def test_the_first_answer_is_given_for_ever(corrections, writer, resets, connect):

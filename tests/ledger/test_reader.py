@@ -212,6 +212,23 @@ async def test_a_place_is_found_by_entry_and_by_time(reader, writer, owner):
         assert (overview.asked and overview.asked[:2]) == asked
 
 
+async def test_the_list_of_a_range_begins_with_its_newest_entry(reader, writer, owner):
+    await writer.add([ONE] * 9)
+    await owner.execute(
+        "UPDATE tally.entry SET added_at = '2026-01-01Z'::timestamptz + id * interval '1 h'"
+    )
+    day = datetime(2026, 1, 1, tzinfo=UTC)
+    for since, until in ((None, 5), (3, 5), (6.2, 6.8), (8, None), (20, 30), (-9, -5)):
+        wanted = Range(
+            since=None if since is None else day + timedelta(hours=since),
+            until=None if until is None else day + timedelta(hours=until),
+        )
+        rows = (await reader.overview(wanted, TOP, 4)).rows
+        assert rows.through == (await reader.bounds(wanted))[1]
+        if found := (await reader.page(None, 50, wanted=wanted)).entries:
+            assert rows.rows[0] == found[0]
+
+
 # What the page shows
 
 

@@ -130,6 +130,10 @@ def test_several_values_are_added_once_their_sum_was_seen(open_page, tally, opti
     page.get_by_role("button", name="Add 3 values").click()
     expect(page.get_by_text("Added 3 values.")).to_be_visible()
     shows(page, "-6.5", 3)
+    page.get_by_role("button", name=re.compile("Undo entries")).dblclick()
+    expect(page.get_by_text("Added the opposites of entries")).to_be_visible()
+    shows(page, "0", 6)
+    assert count(tally) == 6
 
 
 def test_a_pasted_column_is_several_values(open_page, tally) -> None:

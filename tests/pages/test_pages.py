@@ -99,7 +99,7 @@ def contexts(amount="40.5", text="some text"):
     """Every page in each of its states: amounts and free texts as given."""
     now = total(amount)
     added = Some(id=2, value=amount, sum=amount)
-    batch = Some(first_id=2, last_id=4, sum=amount)
+    batch = Some(first_id=2, last_id=4, sum=amount, undoable=True)
     summary = Some(sum=amount, count=30, first=[amount] * 20)
     resets = [
         past(amount, undoable=True),
@@ -132,7 +132,9 @@ def contexts(amount="40.5", text="some text"):
         adder(None, text=text, unsure=True),
         adder(None, text=text, asked=text),
         adder(now, text=text, undone=Some(id=5, value=amount, sum=amount, undoes=3)),
-        adder(None, text=text, undoing=3),
+        adder(None, text=text, undoing=(3, 3)),
+        adder(None, text=text, undoing=(3, 9)),
+        adder(now, text=text, undone=Some(first=5, last=7, sum=amount)),
         adder(now, text=text, refused=text),
         reset(now, resets, text, confirming=True),
         reset(now, resets, text),

@@ -126,6 +126,24 @@ def test_the_form_undoes_an_entry_once(client, add, count) -> None:
     assert (gone.status_code, "There is no entry" in gone.text) == (409, True)
 
 
+def test_the_form_undoes_a_batch_once_and_all_of_it_or_none(client, count) -> None:
+    added = client.post(ENTRIES, json={"values": ["1", "2.5", "-4"]}).json()
+    client.post(f"{ENTRIES}/{added['first_id']}/undo")
+    before, form = count(), {"undo": added["first_id"], "through": added["last_id"]}
+    for _ in range(2):  # pressed twice, or reloaded
+        answer = client.post("/adder_service", data=form)
+        assert answer.status_code == 200
+        ids = f"{added['first_id']} to {added['last_id']}"
+        assert f"Undid entries {ids} · Tally" in answer.text
+        assert count() == before + 2
+    newest = client.get("/display_service/total").json()["last_id"]
+    beyond = {"undo": newest, "through": newest + 1}
+    for refused, status in ((beyond, 409), ({"undo": 1, "through": 1001}, 422)):
+        answer = client.post("/adder_service", data=refused)
+        assert (answer.status_code, "Nothing changed" in answer.text) == (status, True)
+        assert count() == before + 2
+
+
 def form_key(client) -> str:
     return re.search('name="key" value="([^"]+)"', client.get("/adder_service").text)[1]
 

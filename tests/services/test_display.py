@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from collections import Counter
 
 import httpx
@@ -154,6 +155,23 @@ def test_csv_and_entries_of_a_range_are_the_same(client, told) -> None:
     assert [row.split(",")[0] for row in rows][-len(entries) :] == [
         str(entry["id"]) for entry in reversed(entries)
     ]
+
+
+def test_a_page_of_a_range_begins_as_its_csv_and_reaches_what_came_later(client, told) -> None:
+    first, _ = told
+    entries = client.get(f"/display_service/entries?limit=1&before={first + 2}").json()["entries"]
+    wanted = {"to": entries[0]["added_at"]}
+    newest = client.get("/display_service/entries.csv", params=wanted).text.splitlines()[-1]
+    page = client.get("/display_service", params=wanted).text
+    shown = re.search(r'id="entry-(\d+)"', page)
+    assert shown is not None
+    assert shown[1] == newest.split(",")[0]
+    # Where its top is, there is no way to the top, but one to what came later.
+    assert 'id="top"' not in page
+    newer = re.search(r'id="newer" href="[^"]*(\?[^"]*)#list"', page)
+    assert newer is not None
+    later = client.get(f"/display_service{newer[1].replace('&amp;', '&')}").text
+    assert ('id="newer"' in later, 'id="top"' in later) == (False, True)
 
 
 @pytest.mark.parametrize(

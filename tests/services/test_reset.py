@@ -15,6 +15,20 @@ def test_a_reset_and_its_undo_by_the_page_s_forms(client, add) -> None:
     assert "came back" in client.get(answer.headers["Location"]).text
 
 
+def test_an_address_tells_what_became_of_a_form(client, add) -> None:
+    add(3)
+    asked = "/reset_service?cleared=reset-asked"
+    assert "notice good" not in client.get(asked).text
+    answer = client.post("/reset_service", data={"action": "reset", "key": "reset-asked"})
+    number = answer.headers["Location"].rpartition("=")[2]
+    assert "Cleared" in client.get(asked).text
+    undone = f"/reset_service?undone={number}"
+    assert "came back" not in client.get(undone).text
+    client.post("/reset_service", data={"action": "undo", "id": number})
+    assert "came back" in client.get(undone).text
+    assert "came back" in client.get(asked).text
+
+
 def test_an_undo_asks_first_and_only_of_the_newest_reset(client, add) -> None:
     made = []
     for value in (4, 5):

@@ -32,6 +32,8 @@ class Outage:
     end: Callable[["BrowserContext"], object]
     # Whether the display reads on.
     live: bool = False
+    # Whether Tally itself answers.
+    answers: bool = True
 
 
 @contextmanager
@@ -102,6 +104,7 @@ def service_stopped(tally_up: TallyUp) -> Iterator[Outage]:
             proxy.url,
             begin=lambda _: running.stop(),
             end=lambda _: tally_up(running.folder, PORT=port),
+            answers=False,
         )
 
 
@@ -112,6 +115,7 @@ def browser_offline(tally_up: TallyUp) -> Iterator[Outage]:
         running.url,
         begin=lambda context: context.set_offline(True),
         end=lambda context: context.set_offline(False),
+        answers=False,
     )
     running.stop()
 

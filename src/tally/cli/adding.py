@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -82,7 +82,9 @@ def add_file(
 
     name = "standard input" if path == "-" else path
     try:
-        with read(path, options) as content:
+        with ExitStack() as stack:
+            with progress_bar("Checking") as progress:
+                content = stack.enter_context(read(path, options, progress))
             if dry_run:
                 total = content.sum()
                 found = _asked(lambda database: _look(database, content, label))

@@ -67,10 +67,11 @@ def confirm(yes: bool, question: str) -> None:
 
 @contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar; the function given takes how much is done, and of how much."""
+    """Show a bar on a terminal; the function given takes how much is done, and of how much."""
     # Around the escaping: the bar draws with control sequences of its own.
     shown = cast("TextIO", Lossy(sys.__stderr__ or sys.stderr))
-    with click.progressbar(length=1, label=label, file=shown) as bar:
+    hidden = not shown.isatty()
+    with click.progressbar(length=1, label=label, file=shown, hidden=hidden) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.length = max(total, 1)

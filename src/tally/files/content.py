@@ -2,7 +2,9 @@
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -38,20 +40,28 @@ class Content:
 
 
 @contextmanager
-def read(path: str, options: FileOptions) -> Iterator[Content]:
+def read(
+    path: str,
+    options: FileOptions,
+    progress: Callable[[int, int], None] = lambda checked, size: None,
+) -> Iterator[Content]:
     """Read a file, or standard input for "-", and keep its content for as long as the block lasts.
 
     Reads it once, in bounded memory. Raises `InvalidFile` for the first line that can't be added.
+    `progress` gets how many bytes were checked, and of how many; of a pipe nobody knows.
     """
     with closing(KeptAmounts() if options.id_column is None else KeptRows()) as kept:
         with opened(path) as file:
             digest = hashlib.sha256(options.form.encode())
             text = lines(_digested(content(file), digest))
             rows = (table if options.form == "csv" else ndjson).rows(text, options)
+            found = os.fstat(file.fileno())
             count = 0
             while chunk := list(itertools.islice(rows, _CHUNK)):
                 kept.keep(chunk)
                 count += len(chunk)
+                if stat.S_ISREG(found.st_mode):
+                    progress(file.tell(), found.st_size)
         if count == 0:
             raise InvalidFile("holds no values")
         kept.finish()

@@ -1,8 +1,9 @@
 """Undoing an entry: its opposite is added, once."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 import asyncpg
 from sqlalchemy import text
@@ -15,7 +16,17 @@ from tally.ledger.change import cause_of, change
 from tally.ledger.database import Database
 from tally.ledger.schema import MAX_ID, AmountType
 
+_T = TypeVar("_T")
+
 _UNDO: Final = text("SELECT * FROM tally.undo_entry(:id)").columns(value=AmountType, sum=AmountType)
+# In one statement, so all or none; from the last down, so that none of these opposites is meant.
+_UNDO_ALL: Final = text(
+    """SELECT (array_agg(u.sum ORDER BY u.id DESC))[1] AS sum
+         FROM generate_series(CAST(:last AS bigint), CAST(:first AS bigint), -1) AS g (id)
+        CROSS JOIN LATERAL tally.undo_entry(g.id) AS u"""
+).columns(sum=AmountType)
+# It keeps the total locked, a second for two thousand; who does so for two seconds is ended.
+MAX_TOGETHER: Final = 1000
 _REASONS: Final = MappingProxyType(
     {"TA003": "no-such-entry", "TA004": "entry-purged", "TA005": "entry-cleared"}
 )
@@ -61,6 +72,21 @@ class Corrections:
             )
             return Undone(new_id, value, total, count, entry_id, replayed)
 
+        return await self._run(work)
+
+    async def undo_all(self, first: int, last: int) -> Amount:
+        """Undo entries, at most `MAX_TOGETHER`, as `undo` does, all or none.
+
+        Gives the total right after the newest opposite of them.
+        """
+
+        async def work(connection: AsyncConnection) -> Amount:
+            (total,) = await change(connection, _UNDO_ALL, {"first": first, "last": last})
+            return Amount(total)
+
+        return await self._run(work)
+
+    async def _run(self, work: Callable[[AsyncConnection], Awaitable[_T]]) -> _T:
         try:
             return await self._database.run(work, changes=True)
         except DBAPIError as error:

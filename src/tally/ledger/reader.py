@@ -72,7 +72,10 @@ NO_RANGE: Final = Range()
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a page of the list begins: below an entry, around one, or at a time; or at the top."""
+    """Where a page of the list begins: below an entry, around one, or at a time.
+
+    Or at the top, which is the newest entry of the range.
+    """
 
     before: int | None = None
     around: int | None = None
@@ -198,6 +201,10 @@ class Reader:
             through = asked.id if asked else 0
         elif place.around is not None:
             through = min(now.last_id, place.around + limit // 2)
+        elif place == TOP and wanted.until is not None:
+            # The newest of a range is its own: it may have passed.
+            last = history.points[-1] if history.points else history.start
+            through = last.id if last else 0
         return Overview(
             now,
             history,

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 import asyncpg
-from sqlalchemy import Select, and_, func, select, text
+from sqlalchemy import ColumnElement, Select, and_, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -92,28 +92,35 @@ class Resets:
                 raise SumOutOfRange from error
             if getattr(cause, "sqlstate", "") in ("TA001", "TA002"):
                 # After a lost connection it may be that an earlier try of this very undo did it.
-                known = await self._confirmed(reset_id) if tries > 1 else None
+                known = await self._confirmed(reset.c.id == reset_id) if tries > 1 else None
                 if known is not None and known.undone_at is not None:
                     return known
                 raise NotUndoable(str(cause)) from error
             raise
 
     async def get(self, reset_id: int) -> Reset | None:
+        return await self._read(reset.c.id == reset_id)
+
+    async def made_under(self, key: str) -> Reset | None:
+        """Read the reset that was made under a key; None if there is none so far."""
+        return await self._confirmed(reset.c.key == uuid.UUID(digest(key)))
+
+    async def _read(self, which: ColumnElement[bool]) -> Reset | None:
 
         async def work(connection: AsyncConnection) -> Reset | None:
-            rows = await connection.execute(_query().where(reset.c.id == reset_id))
+            rows = await connection.execute(_query().where(which))
             row = rows.one_or_none()
             return None if row is None else Reset(*row)
 
         return await self._database.run(work)
 
-    async def _confirmed(self, reset_id: int) -> Reset | None:
+    async def _confirmed(self, which: ColumnElement[bool]) -> Reset | None:
         """Read a reset, and wait until all that was written before is durable."""
 
         async def work(connection: AsyncConnection) -> None:
             await connection.execute(_CONFIRM)
 
-        known = await self.get(reset_id)
+        known = await self._read(which)
         await self._database.run(work, changes=True)
         return known
 

@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from tally import pages, representation
-from tally.amount import Amount
+from tally.amount import Amount, format_amount
 from tally.ledger.add import Key, KeyReused, QueueFull, SumOutOfRange
-from tally.ledger.corrections import Corrections, EntryNotUndoable
+from tally.ledger.corrections import MAX_TOGETHER, Corrections, EntryNotUndoable
 from tally.ledger.database import Database, Unavailable
 from tally.ledger.reader import Reader
 from tally.ledger.replay import replay_answer
@@ -30,6 +30,7 @@ PATH: Final = path_of("adder")
 # keys that clients choose can be guessed.
 _FORM_KEY: Final = re.compile(r"form-[A-Za-z0-9_-]{22}")
 _ID: Final = re.compile("[0-9]{1,18}")
+_TOO_MANY: Final = f"At most {MAX_TOGETHER} entries can be undone together."
 _NOTHING: Final[dict[str, Any]] = {
     "added": None,
     "asked": None,
@@ -65,8 +66,12 @@ class AdderPage:
         except Unavailable:
             return PageResponse.unavailable(_render(form, None, asked=key))
         # Read back rather than believed from the address.
-        added = None if replayed is None else representation.added(*replayed)
-        return await self._show(form, added=added)
+        if replayed is None:
+            return await self._show(form)
+        done, value = replayed
+        undoable = done.last_id - done.first_id < MAX_TOGETHER
+        shown = representation.added(done, value) | {"undoable": undoable}
+        return await self._show(form, added=shown)
 
     async def post(self, request: Request) -> Response:
         if not is_form(request.headers):
@@ -78,9 +83,11 @@ class AdderPage:
             await self._access.authorize(request.headers)
         except Problem as refusal:
             return await self._refuse(form, refusal.sentence, refusal=refusal)
-        undo = fields.get("undo", "")
-        if fields.keys() == {"undo"} and _ID.fullmatch(undo):
-            return await self._undo(form, int(undo))
+        if fields.keys() in ({"undo"}, {"undo", "through"}) and all(
+            map(_ID.fullmatch, fields.values())
+        ):
+            first = fields["undo"]
+            return await self._undo(form, int(first), int(fields.get("through", first)))
         if not Form.is_complete(fields):
             form = form._replace(key="")
             return await self._refuse(form, "The form was incomplete. Please add again.")
@@ -113,16 +120,24 @@ class AdderPage:
             return PageResponse.unavailable(_render(form, None, unsure=True))
         return RedirectResponse(f"{PATH[1:]}?added={quote(form.key)}", 303)
 
-    async def _undo(self, form: Form, entry_id: int) -> Response:
+    async def _undo(self, form: Form, first: int, last: int) -> Response:
         """Answer without a redirect: who sends it again, by a reload, undoes it once."""
+        if not first <= last < first + MAX_TOGETHER:
+            return await self._show(form, status=422, refused=_TOO_MANY)
         try:
-            undone = await self._corrections.undo(entry_id)
+            undone = await self._undone(first, last)
         except Unavailable:
-            return PageResponse.unavailable(_render(form, None, undoing=entry_id))
+            return PageResponse.unavailable(_render(form, None, undoing=(first, last)))
         except (EntryNotUndoable, SumOutOfRange) as error:
             said = str(error)
             return await self._show(form, status=409, refused=f"{said[:1].upper()}{said[1:]}.")
-        return await self._show(form, undone=representation.undone(undone))
+        return await self._show(form, undone=undone)
+
+    async def _undone(self, first: int, last: int) -> representation.Shown:
+        if first == last:
+            return representation.undone(await self._corrections.undo(first))
+        total = await self._corrections.undo_all(first, last)
+        return {"first": first, "last": last, "sum": format_amount(total)}
 
     async def _refuse(
         self, form: Form, *errors: str, refusal: Problem | None = None

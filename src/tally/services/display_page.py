@@ -149,15 +149,15 @@ def _asked(view: View, overview: Overview) -> representation.Shown | None:
 def _links(view: View, rows: Rows, last_id: int) -> dict[str, str | None]:
     """The queries of the pages beside this one; None where there is none."""
     entries = [row.id for row in rows.rows if isinstance(row, Entry)]
-    newer = rows.through + LISTED + 1
+    newer = min(rows.through + LISTED, last_id) + 1
+    newest = rows.through >= last_id
+    # The top of a range that has passed is in the midst of the list.
+    is_top = view.place == TOP if view.fixed else newest
+    to_top = view.query() if newer > last_id and not view.fixed else view.query(before=newer)
     return {
         "older": view.query(before=entries[-1]) if rows.older else None,
-        "newer": None
-        if rows.through >= last_id
-        else view.query(before=newer)
-        if newer <= last_id
-        else view.query(),
-        "top": None if rows.through >= last_id else view.query(),
+        "newer": None if newest else to_top,
+        "top": None if is_top else view.query(),
     }
 
 

@@ -41,6 +41,7 @@ _NOTHING: Final[dict[str, Any]] = {
     "unsure": None,
 }
 _OUTCOMES: Final = ("done", "undone", "undo")
+_SHOWS: Final = {"cleared": "done", "done": "done", "undo": "undoing"}
 
 
 class ResetPage:
@@ -61,23 +62,28 @@ class ResetPage:
         }
         named = next((name for name in _OUTCOMES if _ID.fullmatch(query.get(name, ""))), None)
         if named is not None:
-            shown |= await self._named(named, int(query[named]))
+            shown |= await self._named(named, query[named])
+        elif is_key(query.get("cleared", "")):
+            shown |= await self._named("cleared", query["cleared"])
         return await self._show(**shown)
 
-    async def _named(self, outcome: str, number: int) -> dict[str, Any]:
+    async def _named(self, outcome: str, name: str) -> dict[str, Any]:
         """Say again what was done with a reset that an address names, or what can be."""
         try:
-            found = await self._resets.get(number)
+            if outcome == "cleared":
+                found = await self._resets.made_under(name)
+            else:
+                found = await self._resets.get(int(name))
         except Unavailable:
-            return (
-                {"undoing": {"id": number}} if outcome == "undo" else {"asked": (outcome, number)}
-            )
-        if found is None:
+            if outcome == "undo":
+                return {"undoing": {"id": int(name)}}
+            return {"asked": (outcome, name)}
+        if found is None or (outcome == "undone" and found.undone_at is None):
             return {}
         if outcome == "undo" and not found.undoable and found.undone_at is None:
             return {"error": "Only the newest reset can be undone, and none that was purged."}
-        shown = "undone" if found.undone_at is not None else outcome
-        return {"undoing" if shown == "undo" else shown: _for_page(found)}
+        shown = "undone" if found.undone_at is not None else _SHOWS[outcome]
+        return {shown: _for_page(found)}
 
     async def post(self, request: Request) -> Response:
         if not is_form(request.headers):

@@ -21,7 +21,7 @@ function renew(page, sent) {
   const untouched = [...main.querySelectorAll("input, textarea")].filter(
     ({ name, value, defaultValue }) => value === defaultValue || value === sent?.get(name));
   localize(page);
-  keepLive(page);
+  keepKnown(page);
   morph(main, page.getElementById("main"));
   morph(document.querySelector("title"), page.querySelector("title"));
   for (const field of untouched) field.value = field.defaultValue;
@@ -38,9 +38,8 @@ function tell(text, attributes = {}) {
 
 // Nobody knows what became of it. The form's key makes a second try harmless.
 function tellUnsure(form) {
-  const check = form.dataset.added && form.dataset.added + form.elements.key.value;
-  const said = navigator.onLine ? form.dataset.unsure : `You are offline. ${form.dataset.unsure}`;
-  tell(said, check ? { "data-check": check } : {});
+  const { unsure, became } = form.dataset;
+  tell(navigator.onLine ? unsure : `You are offline. ${unsure}`, became ? { "data-check": became } : {});
 }
 
 // ---- sending ----
@@ -162,7 +161,8 @@ async function ask() {
     if (!asked.isConnected || page.body.dataset.page !== document.body.dataset.page) return;
     if (page.querySelector(".notice.good")) renew(page);
     else if (!page.querySelector("[data-check]")) {
-      tell("Tally is back, and this was not counted so far. Press Add: it is counted once.");
+      const form = main.querySelector("[data-not-yet]");
+      tell(form ? form.dataset.notYet : "Tally is back, and knows nothing of it.");
     }
   } catch {
     // Asked again soon.

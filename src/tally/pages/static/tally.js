@@ -74,7 +74,6 @@ const entries = (count) => (count === 1 ? "entry" : "entries");
 const readout = document.querySelector("[data-events]");
 const past = document.querySelector("[data-refresh]");
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
-let shown = past?.dataset.refresh;
 let latest = null;
 
 const typing = () => document.activeElement?.matches("input, textarea") ?? false;
@@ -112,15 +111,15 @@ const refresh = spaced(REFRESH_EVERY_MS, async () => {
   if (document.hidden) return;
   try {
     const answer = await fetch(location.pathname + location.search, { headers: { Accept: "text/html" } });
-    if (!answer.ok) throw new Error(`the page answered ${answer.status}`);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const fresh = page.querySelector("[data-refresh]");
-    localize(fresh);
-    morph(past, fresh);
-    shown = fresh.dataset.refresh;
-    if (!shown) setTimeout(refresh, RETRY_AFTER_MS);
+    if (!page.getElementById(past.id)) throw new Error(`the page answered ${answer.status}`);
+    localize(page);
+    keepPast(page);
+    morph(past, page.getElementById(past.id));
   } catch (problem) {
     console.warn("Tally: the history could not be refreshed,", problem);
+    const old = past.querySelector("[data-old]");
+    if (old) old.hidden = false;
     setTimeout(refresh, RETRY_AFTER_MS);
   }
 });
@@ -144,17 +143,30 @@ function show(total) {
   }
   retitle();
   if (moved) announce();
-  if (past && shown !== "fixed" && shown !== `${total.sum}/${total.count}/${total.last_id}`) refresh();
+  const now = [total.sum, total.count, total.last_id].join("/");
+  if (past && !["fixed", now].includes(past.dataset.refresh)) refresh();
 }
 
 // Before the page is renewed: where the total is live, it knows better than an answer on its way.
-function keepLive(page) {
+// And what could not be read replaces nothing that was.
+function keepKnown(page) {
   const place = document.getElementById("readout");
-  if (document.querySelector("[data-link]").dataset.link === "live") {
-    page.getElementById("readout").replaceWith(place.cloneNode(true));
-  } else {
-    known = { ...known, total: null };
-  }
+  const fresh = page.getElementById("readout");
+  const live = document.querySelector("[data-link]").dataset.link === "live";
+  if (live || !fresh.querySelector("data")) fresh.replaceWith(place.cloneNode(true));
+  if (!live) known = { ...known, total: null };
+  if (past) keepPast(page);
+}
+
+function keepPast(page) {
+  const fresh = page.getElementById(past.id);
+  if (fresh.dataset.refresh) return;
+  setTimeout(refresh, RETRY_AFTER_MS);
+  if (!past.querySelector("[data-old]")) return;
+  const kept = past.cloneNode(true);
+  kept.dataset.refresh = "";
+  kept.querySelector("[data-old]").hidden = false;
+  fresh.replaceWith(kept);
 }
 
 let known = { total: null, currentAt: performance.timeOrigin, lostAt: null };
@@ -302,5 +314,5 @@ if (readout) {
     link.join();
     link.tell({ woke: true });
   });
-  if (shown === "") setTimeout(refresh, RETRY_AFTER_MS);
+  if (past?.dataset.refresh === "") setTimeout(refresh, RETRY_AFTER_MS);
 }
