@@ -1,5 +1,6 @@
 """What all tests share; nothing here imports what only some of them need."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,11 @@ pytest_plugins = (
     "tests.support.left_out",
     "tests.support.postgres",
 )
+
+
+# Where tests are run in a script's background, Ctrl-C is ignored by all that they start, unless:
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
