@@ -32,17 +32,23 @@ def empty(postgres_server) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def source(postgres_server, _template) -> Iterator[str]:
-    """The URL of a ledger with entries, a reset, an undone one, a purge and keys."""
+    """The URL of a ledger with entries, a reset, an undone one, a purge, keys, and history."""
     server = postgres_server.admin_url
     execute(server, "CREATE DATABASE tally_source TEMPLATE tally_template")
     url = with_database(server, "tally_source")
-    for arguments in (
-        *(["add", "1", "2"], ["reset", "--yes"], ["purge", "--older-than", "0s", "--yes"]),
-        *(["add", "3", "--key", "three"], ["reset", "--yes", "--key", "first"], ["undo"]),
-        *(["add", "0.000000001", "4", "--key", "four"], ["reset", "--yes", "--key", "second"]),
-        *(["reset", "--yes", "--key", "nothing"], ["add", "5.5"]),
-    ):
-        result(run(*arguments, "--json", TALLY_DATABASE_URL=url))
+
+    def do(*commands: list[str]) -> None:
+        for arguments in commands:
+            result(run(*arguments, "--json", TALLY_DATABASE_URL=url))
+
+    do(["add", *["1"] * 256], ["reset", "--yes"], ["purge", "--older-than", "0s", "--yes"])
+    do(["add", "3", "--key", "three"], ["reset", "--yes", "--key", "first"], ["undo"])
+    # As many as complete a stretch of the history.
+    do(["add", *["1", "-1"] * 128], ["add", "9"])
+    execute(url, "SELECT tally.undo_entry(last_id) FROM tally.total")
+    do(["add", "0.000000001", "4", "--key", "four"])
+    do(["reset", "--yes", "--key", "second"], ["reset", "--yes", "--key", "nothing"])
+    do(["add", "5.5"])
     yield url
     execute(server, "DROP DATABASE tally_source WITH (FORCE)")
 
@@ -190,7 +196,7 @@ class TestWhereThereIsSomething:
         said = sorted((process.communicate()[1], process.returncode) for process in both)
         assert sorted(status for _, status in said) == [0, 1]
         assert any("there is a ledger already" in text for text, _ in said)
-        assert result(run("audit", "--json", TALLY_DATABASE_URL=empty))["checked"] == 4
+        assert result(run("audit", "--json", TALLY_DATABASE_URL=empty))["checked"] == 262
 
 
 class TestThatFails:
