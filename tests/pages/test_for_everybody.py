@@ -256,6 +256,7 @@ def test_what_a_screen_reader_is_told_of_an_outcome(open_page) -> None:
     page.get_by_label("Value").fill("-1234.5")
     press(page, "Add")
     expect(page.locator("#added")).to_be_visible()
+    expect(page.locator("#readout")).to_contain_text("1 entry")  # it comes by the stream
     nodes = page.context.new_cdp_session(page).send(TREE)["nodes"]
     told = [
         (node["role"]["value"], node.get("name", {}).get("value", ""))
