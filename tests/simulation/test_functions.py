@@ -23,7 +23,8 @@ VALUES = ["1e-9", "12500000000e-9", "-3", "0.25", "999999999999999999", "1e18"]
 NEARLY_TOO_MUCH = Decimal(99999999999999999999999999998)
 
 EMPTY = (
-    "TRUNCATE tally.entry, tally.reset, tally.empty_reset, tally.answer, tally.writer, tally.total;"
+    "TRUNCATE tally.entry, tally.reset, tally.empty_reset, tally.answer, tally.writer, tally.total,"
+    " tally.correction, tally.move, tally.stretch;"
     "INSERT INTO tally.total DEFAULT VALUES"
 )
 TABLES = {
