@@ -28,8 +28,11 @@ class PageResponse(Response):
 
     media_type = "text/html"
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        super().init_headers(headers)
         self.headers["Vary"] = "Accept-Encoding"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if len(self.body) >= LEAST and accepts_gzip(scope["headers"]):
             self.body = gzip(bytes(self.body))
             self.headers["Content-Encoding"] = "gzip"
