@@ -27,6 +27,6 @@ def result(done: subprocess.CompletedProcess[str]) -> dict:
 def refusal(done: subprocess.CompletedProcess[str], status: int) -> str:
     assert done.returncode == status, done
     lines = [line for line in done.stderr.splitlines() if line.startswith("tally: ")]
-    assert len(lines) == 1
-    assert "Traceback" not in done.stderr
+    assert len(lines) == 1, done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
     return lines[0]
