@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -84,16 +85,21 @@ def main(directory: str) -> None:
     # Which a shell lets its background ignore, and `_listen` needs.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_listen, name="keeper-listener", daemon=True).start()
+    with suppress(KeyboardInterrupt):  # by `_listen`; what was begun is stopped
+        _keep(Path(directory))
+
+
+def _keep(directory: Path) -> None:
     try:
-        with Supervisor(Path(directory), _notice) as supervisor:
+        with Supervisor(directory, _notice) as supervisor:
             server = supervisor.server
             _say(directory=str(server.directory), sockets=str(server.sockets), pid=server.pid)
             while True:
                 signal.pause()
     except EmbeddedError as error:
+        # There is nothing to stop, which the parent still asks for.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         _say(error=str(error))
-    except KeyboardInterrupt:
-        pass  # by `_listen`; what was begun is stopped
 
 
 def _listen() -> None:

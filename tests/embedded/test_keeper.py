@@ -1,0 +1,33 @@
+"""The process that keeps PostgreSQL for services that gave up root."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+# Says what it has to say, and lives on until it was told to stop.
+SLOW = """
+import sys, threading
+from tally.embedded import keeper
+say = keeper._say
+def slowly(**fields):
+    say(**fields)
+    [listener] = [it for it in threading.enumerate() if it.name == "keeper-listener"]
+    listener.join()
+keeper._say = slowly
+keeper.main(sys.argv[1])
+"""
+
+
+def test_one_that_could_not_start_is_stopped_in_silence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with subprocess.Popen(
+        [sys.executable, "-c", SLOW, str(tmp_path / "file" / "data")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as keeper:
+        assert keeper.stdout is not None
+        assert '"error"' in keeper.stdout.readline()
+        assert keeper.communicate("stop", timeout=60) == ("", "")
+        assert keeper.returncode == 0
