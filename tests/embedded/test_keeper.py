@@ -11,8 +11,9 @@ from tally.embedded import keeper
 say = keeper._say
 def slowly(**fields):
     say(**fields)
-    [listener] = [it for it in threading.enumerate() if it.name == "keeper-listener"]
-    listener.join()
+    for thread in threading.enumerate():
+        if thread.name == "keeper-listener":
+            thread.join()
 keeper._say = slowly
 keeper.main(sys.argv[1])
 """
