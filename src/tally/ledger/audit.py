@@ -20,9 +20,9 @@ _PAGE: Final = 20_000
 
 _TOTAL: Final = "SELECT * FROM tally.total"
 _RESETS: Final = "SELECT * FROM tally.reset ORDER BY id"
-# The entries of a batch have one time: where another begins, so does another batch.
 _MOVES: Final = "SELECT * FROM tally.move ORDER BY id"
 _STRETCHES: Final = "SELECT * FROM tally.stretch ORDER BY last_id, size"
+# The entries of a batch have one time: where another begins, so does another batch.
 _ENTRIES: Final = (
     "SELECT id, value, sum_after, added_at,"
     " coalesce(added_at <> lag(added_at) OVER (ORDER BY id), false) AS begins_batch"

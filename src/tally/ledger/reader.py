@@ -116,7 +116,7 @@ class Reader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.total = SingleFlight(lambda: database.run(read_total, one_statement=True))
+        self.total = SingleFlight(lambda: database.run(_read_newest, one_statement=True))
         self._recent = {name: (Recent(span), asyncio.Lock()) for name, span in SPANS.items()}
 
     async def overview(
@@ -252,16 +252,21 @@ _TOTAL: Final = select(
 
 
 async def read_total(connection: AsyncConnection) -> Total:
-    """Read the total.
+    """Read the total."""
+    return Total(*(await connection.execute(_TOTAL)).one())
+
+
+async def _read_newest(connection: AsyncConnection) -> Total:
+    """Read the total by itself: each statement sees what is committed when it begins.
 
     A standby goes on replaying while a statement runs, which sees nothing of that, and its age is
     that of what it replayed last. So there a second look is at least as new as the first one said.
     """
     asked = time.monotonic()
-    found = Total(*(await connection.execute(_TOTAL)).one())
+    found = await read_total(connection)
     if found.behind is None:
         return found
-    later = Total(*(await connection.execute(_TOTAL)).one())
+    later = await read_total(connection)
     if later.behind is None:
         return later
     return replace(later, behind=found.behind + time.monotonic() - asked)
