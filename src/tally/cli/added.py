@@ -48,7 +48,7 @@ def tell(done: "Imported", now: "Now", *, as_json: bool) -> None:
         "sum": None if total is None else format_amount(total.sum),
         "count": None if total is None else total.count,
     }
-    said = added(done.added.count, done.added.sum)
+    said = newly(done.added.count, done.added.sum)
     if done.already.count:
         said += f" {values(done.already.count)} counted before."
     if total is not None:
@@ -56,7 +56,7 @@ def tell(done: "Imported", now: "Now", *, as_json: bool) -> None:
     print_result(as_json, fields, said if done.added.count else nothing_added(moment, total))
 
 
-def added(count: int, total: int) -> str:
+def newly(count: int, total: int) -> str:
     """Say how many values were added, and what they come to."""
     from tally.amount import Amount, format_amount
 

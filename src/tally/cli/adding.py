@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tally.cli.added import added as added_said
-from tally.cli.added import foretell, in_json, nothing_added, outcome, so_far, stopped, tell
+from tally.cli.added import foretell, in_json, newly, nothing_added, outcome, so_far, stopped, tell
 from tally.cli.errors import NotAvailable, Refused, Unusable
 from tally.cli.ledger import on_ledger
 from tally.cli.options import print_result, progress_bar
@@ -68,7 +67,7 @@ def add_values(texts: tuple[str, ...], key: str | None, *, dry_run: bool, as_jso
         "replayed": added.replayed,
         "counted_at": in_json(moment),
     }
-    said = f"{added_said(len(values), sum(values))} Total: {fields['sum']}"
+    said = f"{newly(len(values), sum(values))} Total: {fields['sum']}"
     print_result(as_json, fields, nothing_added(moment, total) if added.replayed else said)
 
 

@@ -14,12 +14,7 @@ if TYPE_CHECKING:
     from tally.files.options import DecimalMark, FileFormat
 
 _FORMATS: Final = click.Choice(["csv", "ndjson"])
-_SUFFIXES: Final[dict[str, "FileFormat"]] = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".ndjson": "ndjson",
-    ".jsonl": "ndjson",
-}
+_CSV_SUFFIXES: Final = (".csv", ".tsv")
 
 
 def _delimiter(context: click.Context, parameter: click.Parameter, given: str | None) -> str | None:
@@ -116,10 +111,13 @@ def _add_file(
 
 def _format_of(path: str) -> "FileFormat":
     """Tell a file's format by its name, also where it is compressed."""
+    from tally.files.options import NDJSON_SUFFIXES
+
     name = path.lower().removesuffix(".gz")
-    for suffix, form in _SUFFIXES.items():
-        if name.endswith(suffix):
-            return form
+    if name.endswith(_CSV_SUFFIXES):
+        return "csv"
+    if name.endswith(NDJSON_SUFFIXES):
+        return "ndjson"
     shown = "standard input" if path == "-" else path
     raise Unusable(f"{shown}: say --format csv or --format ndjson")
 

@@ -1,10 +1,12 @@
 """What a person may say of a file."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 FileFormat = Literal["csv", "ndjson"]
 DecimalMark = Literal[".", ","]
+# By the end of a file's name.
+NDJSON_SUFFIXES: Final = (".ndjson", ".jsonl")
 
 
 @dataclass(frozen=True, slots=True)

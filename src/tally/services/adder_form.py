@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from tally.amount import Amount, InvalidAmount, format_amount, read_matched
 from tally.files import ndjson, table
 from tally.files.invalid import InvalidFile
-from tally.files.options import FileFormat, FileOptions
+from tally.files.options import NDJSON_SUFFIXES, FileFormat, FileOptions
 from tally.files.text import lines
 from tally.ledger.writer import MAX_BATCH_VALUES
 from tally.services.typed import COMMAS, Comma, UnclearComma, read
@@ -18,7 +18,6 @@ _SHOWN_VALUES: Final = 20
 _REMEDY: Final = (
     "Such an option is of the command tally add --file; or paste the column of values here instead."
 )
-_NDJSON: Final = (".ndjson", ".jsonl")
 
 
 class InvalidForm(Exception):
@@ -122,7 +121,7 @@ class Form(NamedTuple):
 
 def _read_file(name: str, text: str) -> list[Amount]:
     """Read it as `tally add --file` does, which has options for what is refused here."""
-    form: FileFormat = "ndjson" if name.lower().endswith(_NDJSON) else "csv"
+    form: FileFormat = "ndjson" if name.lower().endswith(NDJSON_SUFFIXES) else "csv"
     rows = ndjson.rows if form == "ndjson" else table.rows
     try:
         found = rows(lines([text.encode()]), FileOptions(form))

@@ -18,10 +18,10 @@ from tally.ledger.reader import Reader
 from tally.ledger.replay import replay_answer
 from tally.ledger.writer import Writer
 from tally.services.adder_form import Form, InvalidForm, Summary
-from tally.services.service import path_of, static_of, total_or_none
+from tally.services.service import ID, path_of, static_of, total_or_none
 from tally.services.typed import COMMAS, UnclearComma
 from tally.web.auth import Access
-from tally.web.problem import Problem
+from tally.web.problem import Problem, sentence
 from tally.web.request import FORM, is_form, read_body, read_form, require_content_type
 from tally.web.response import PageResponse
 
@@ -29,7 +29,6 @@ PATH: Final = path_of("adder")
 # The key that a form was given. Nobody can guess one, so an address tells what such a key added;
 # keys that clients choose can be guessed.
 _FORM_KEY: Final = re.compile(r"form-[A-Za-z0-9_-]{22}")
-_ID: Final = re.compile("[0-9]{1,18}")
 _TOO_MANY: Final = f"At most {MAX_TOGETHER} entries can be undone together."
 _NOTHING: Final[dict[str, Any]] = {
     "added": None,
@@ -84,7 +83,7 @@ class AdderPage:
         except Problem as refusal:
             return await self._refuse(form, refusal.sentence, refusal=refusal)
         if fields.keys() in ({"undo"}, {"undo", "through"}) and all(
-            map(_ID.fullmatch, fields.values())
+            map(ID.fullmatch, fields.values())
         ):
             first = fields["undo"]
             return await self._undo(form, int(first), int(fields.get("through", first)))
@@ -114,7 +113,7 @@ class AdderPage:
             form = form._replace(key="")
             return await self._refuse(form, "This form was already used. Please add again.")
         except SumOutOfRange as error:
-            return await self._refuse(form, f"{str(error).capitalize()}.")
+            return await self._refuse(form, sentence(str(error)))
         except (QueueFull, Unavailable):
             # With the same key it is not added twice, should it have been added.
             return PageResponse.unavailable(_render(form, None, unsure=True))
@@ -129,8 +128,7 @@ class AdderPage:
         except Unavailable:
             return PageResponse.unavailable(_render(form, None, undoing=(first, last)))
         except (EntryNotUndoable, SumOutOfRange) as error:
-            said = str(error)
-            return await self._show(form, status=409, refused=f"{said[:1].upper()}{said[1:]}.")
+            return await self._show(form, status=409, refused=sentence(str(error)))
         return await self._show(form, undone=undone)
 
     async def _undone(self, first: int, last: int) -> representation.Shown:

@@ -1,6 +1,5 @@
 """The page of resets: its forms, and what became of them."""
 
-import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
@@ -13,9 +12,9 @@ from tally.ledger.database import Unavailable
 from tally.ledger.reader import Total
 from tally.ledger.resets import NotUndoable, Reset, Resets
 from tally.ledger.writer import SumOutOfRange
-from tally.services.service import path_of, static_of
+from tally.services.service import ID, path_of, static_of
 from tally.web.auth import Access
-from tally.web.problem import Problem
+from tally.web.problem import Problem, sentence
 from tally.web.request import (
     FORM,
     is_form,
@@ -29,7 +28,6 @@ from tally.web.response import PageResponse
 
 PATH: Final = path_of("reset")
 _SHOWN: Final = 50
-_ID: Final = re.compile("[0-9]{1,18}")
 _NOTHING: Final[dict[str, Any]] = {
     "asked": None,
     "before": None,
@@ -60,7 +58,7 @@ class ResetPage:
             "confirming": "confirm" in query,
             "before": read_number(query, "before"),
         }
-        named = next((name for name in _OUTCOMES if _ID.fullmatch(query.get(name, ""))), None)
+        named = next((name for name in _OUTCOMES if ID.fullmatch(query.get(name, ""))), None)
         if named is not None:
             shown |= await self._named(named, query[named])
         elif is_key(query.get("cleared", "")):
@@ -102,7 +100,7 @@ class ResetPage:
                 case {"action": "reset", "key": key, **rest} if is_key(key) and not rest:
                     made, _ = await self._resets.reset(key)
                     return _redirect(f"?done={made.id}" if made.id else "")
-                case {"action": "undo", "id": number, **rest} if _ID.fullmatch(number) and not rest:
+                case {"action": "undo", "id": number, **rest} if ID.fullmatch(number) and not rest:
                     return await self._undo(int(number))
         except Unavailable:
             # Who sends the same again does it once, should it have been done.
@@ -115,7 +113,7 @@ class ResetPage:
         except (NotUndoable, SumOutOfRange) as error:
             found = await self._resets.get(number)
             if found is None or found.undone_at is None:
-                return await self._show(error=f"{str(error).capitalize()}.", status=409)
+                return await self._show(error=sentence(str(error)), status=409)
         return _redirect(f"?undone={number}")
 
     async def _show(
@@ -153,7 +151,7 @@ def _again(form: Mapping[str, str]) -> dict[str, Any]:
     if form.get("action") == "reset" and is_key(form.get("key", "")):
         return {"confirming": True, "key": form["key"]}
     number = form.get("id", "")
-    return {"undoing": {"id": int(number)}} if _ID.fullmatch(number) else {}
+    return {"undoing": {"id": int(number)}} if ID.fullmatch(number) else {}
 
 
 def _redirect(query: str) -> Response:

@@ -1,5 +1,6 @@
 """What every service is made of: its resources by path, its health, its static files."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import ClassVar, Final
 
@@ -18,11 +19,14 @@ from tally.web.compression import accepts_gzip
 from tally.web.fast_path import Handler
 from tally.web.response import JSONResponse
 
+# As many digits as always fit PostgreSQL's bigint.
+ID: Final = re.compile("[0-9]{1,18}")
+
 
 class _Id(Convertor[int]):
-    """An id in a path: as many digits as always fit PostgreSQL's bigint; others are not found."""
+    """An id in a path; others are not found."""
 
-    regex = "[0-9]{1,18}"
+    regex = ID.pattern
 
     def convert(self, value: str) -> int:
         return int(value)

@@ -55,7 +55,12 @@ class Problem(Exception):
     @property
     def sentence(self) -> str:
         """The detail as people read it."""
-        return f"{self.detail[0].upper()}{self.detail[1:]}."
+        return sentence(self.detail)
+
+
+def sentence(text: str) -> str:
+    """Write what an error says as people read it."""
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _writable(text: str) -> str:
