@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tally.embedded import postgres
+from tests.support.browser import patient_context
 from tests.support.distribution_postgres import serving, standby_of
 from tests.support.freezing_proxy import FreezingProxy, freezing_proxy
 from tests.support.http import ENTRIES
@@ -62,10 +63,7 @@ def proxy(tally: Running) -> Iterator[FreezingProxy]:
 
 @pytest.fixture
 def context(browser, tally: Running) -> Iterator[BrowserContext]:
-    context = browser.new_context(base_url=tally.url)
-    context.set_default_timeout(PATIENCE_MS)
-    yield context
-    context.close()
+    yield from patient_context(browser, tally.url, PATIENCE_MS)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.support.browser import patient_context
 from tests.support.http import ENTRIES
 from tests.support.outages import OF_THE_DATABASE, OUTAGES, Outage, database_stopped
 
@@ -30,10 +31,7 @@ def outage(request: pytest.FixtureRequest, tally_up) -> Iterator[Outage]:
 
 @pytest.fixture
 def context(browser, outage: Outage) -> Iterator[BrowserContext]:
-    context = browser.new_context(base_url=outage.url)
-    context.set_default_timeout(PATIENCE_MS)
-    yield context
-    context.close()
+    yield from patient_context(browser, outage.url, PATIENCE_MS)
 
 
 def open_window(context: BrowserContext, address: str) -> Page:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, BrowserContext
 
 FLAGS = [
     "--disable-gpu",
@@ -33,3 +33,11 @@ def browser() -> Iterator["Browser"]:
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
         yield browser
         browser.close()
+
+
+def patient_context(browser: "Browser", url: str, patience_ms: float) -> Iterator["BrowserContext"]:
+    """The windows of one person, until the fixture ends that yields from this."""
+    context = browser.new_context(base_url=url)
+    context.set_default_timeout(patience_ms)
+    yield context
+    context.close()
