@@ -14,6 +14,7 @@ import asyncpg
 import httpx
 import pytest
 
+from tally.ledger.backup import backup as run_backup
 from tally.ledger.backup import login
 from tally.ledger.database import Database
 from tally.ledger.schema import REVISION
@@ -364,7 +365,8 @@ def test_adds_go_on_and_the_backup_is_of_one_moment(
         kept = result(run("backup", file, "--json", TALLY_DATABASE_URL=empty))
         assert kept["count"] % 3 == 0
         assert int(kept["sum"]) == 2 * kept["count"]
-        execute(empty, "DROP SCHEMA tally CASCADE")
+        # The total first, as whoever adds takes it; else the two may wait for each other.
+        execute(empty, "LOCK TABLE tally.total; DROP SCHEMA tally CASCADE")
         restored = result(run("restore", file, "--json", TALLY_DATABASE_URL=empty))
         assert restored == {name: kept[name] for name in ("count", "sum")}
         before = len(statuses)
@@ -387,6 +389,24 @@ def test_what_is_missing_is_named(ledger: Ledger, tally, tmp_path: Path) -> None
         message = refusal(tally(*command, "--programs", folder, stdin="PGDMP"), 1)
         assert f"{folder} holds no pg_dump of PostgreSQL" in message
         assert "apt install postgresql-client-" in message
+
+
+async def test_a_program_that_ends_as_it_is_ended_is_no_news(
+    ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def write(block: bytes) -> None:
+        if b"last" in block:
+            raise OSError("full")
+
+    program = tmp_path / "pg_dump"
+    program.write_text("#!/bin/sh\necho first\nsleep 0.01\necho last\n")
+    program.chmod(0o700)
+    database = ledger.database()
+    for _ in range(100):  # some met the moment where two waited for one program
+        with pytest.raises(OSError, match="full"):
+            await run_backup(database, str(program), write)
+    await database.close()
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(

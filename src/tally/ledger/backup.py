@@ -1,13 +1,12 @@
 """Backing up a ledger with PostgreSQL's own pg_dump: all of it, as of one moment."""
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any, Final
 
 from tally import database_url
 from tally.amount import Amount
+from tally.ledger.client_program import running
 from tally.ledger.database import Database
 from tally.ledger.failures import unavailable_if_lost
 from tally.ledger.schema import from_numeric
@@ -68,34 +67,17 @@ async def _dump(
 ) -> None:
     environment = {name: it for name, it in os.environ.items() if name not in _ELSEWHERE}
     environment["LC_ALL"] = "C"
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        # An argument could be read by everybody on the machine.
-        env=environment if password is None else {**environment, "PGPASSWORD": password},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout is not None  # noqa: S101 - for the types
-    assert process.stderr is not None  # noqa: S101
-    said = asyncio.create_task(process.stderr.read())
-    try:
+    if password is not None:
+        environment["PGPASSWORD"] = password  # everybody on the machine may read an argument
+    with running(command, environment) as program:
         first = True
-        while block := await process.stdout.read(_BLOCK):
+        while block := await program.read(_BLOCK):
             if first:
                 await begun()
                 first = False
             await write(block)
-        status = await process.wait()
-    except BaseException:
-        with suppress(ProcessLookupError):  # it may be done
-            process.kill()
-        await process.wait()
-        raise
-    finally:
-        complaint = await said
-    if status != 0:
-        raise BackupFailed(f"pg_dump failed: {first_line(complaint)}")
+        if (complaint := await program.failure()) is not None:
+            raise BackupFailed(f"pg_dump failed: {complaint}")
 
 
 def login(url: str, host: tuple[str, int | None]) -> tuple[str, str | None]:
@@ -114,11 +96,3 @@ def login(url: str, host: tuple[str, int | None]) -> tuple[str, str | None]:
 def _quoted(value: str) -> str:
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
-
-
-def first_line(complaint: bytes) -> str:
-    """Pick the first error that one of PostgreSQL's programs printed."""
-    lines = complaint.decode(errors="replace").strip().splitlines()
-    errors = [line for line in lines if "error:" in line]
-    line = (errors or lines or ["it gave no reason"])[0]
-    return line.partition("error: ")[2] or line

@@ -4,21 +4,18 @@ All is one transaction: the schema as of the backup, its rows, the migrations si
 the roles, and the audit. So whatever fails, and whoever is killed, nothing is restored.
 """
 
-import asyncio
 import os
 import re
-import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from typing import IO, Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import asyncpg
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tally.ledger.audit import audit_within
-from tally.ledger.backup import first_line
+from tally.ledger.client_program import ClientProgram, running
 from tally.ledger.database import Database, current_revision
 from tally.ledger.failures import unavailable_if_lost
 from tally.ledger.migrate import lock, upgrade
@@ -134,16 +131,14 @@ async def _load(connection: AsyncConnection, script: "_Script") -> None:
 class _Script:
     """The lines of SQL that pg_restore makes of an archive."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", complaints: IO[bytes]) -> None:
-        self._process = process
-        self._complaints = complaints
+    def __init__(self, program: ClientProgram) -> None:
+        self._program = program
         self._lines: list[bytes] = []
 
     async def _read(self) -> bool:
-        """Read on, without keeping the event loop waiting; tell whether there is more."""
-        assert self._process.stdout is not None  # noqa: S101 - for the types
+        """Read on; tell whether there is more."""
         if not self._lines:
-            self._lines = await asyncio.to_thread(self._process.stdout.readlines, _BLOCK)
+            self._lines = await self._program.lines(_BLOCK)
         return bool(self._lines)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -164,25 +159,12 @@ class _Script:
 
     async def finish(self) -> None:
         """Raise `NotRestored` unless all of the archive was read."""
-        if await asyncio.to_thread(self._process.wait) != 0:
-            self._complaints.seek(0)
-            raise NotRestored(f"pg_restore: {first_line(self._complaints.read())}")
+        if (complaint := await self._program.failure()) is not None:
+            raise NotRestored(f"pg_restore: {complaint}")
 
 
 @contextmanager
 def _script(pg_restore: str, archive: BinaryIO) -> Iterator[_Script]:
     command = [pg_restore, "--schema=tally", "--data-only", "--file=-"]
-    with (
-        tempfile.TemporaryFile() as complaints,
-        subprocess.Popen(  # noqa: S603 - PostgreSQL's own, found by the caller
-            command,
-            env={**os.environ, "LC_ALL": "C"},
-            stdin=archive,
-            stdout=subprocess.PIPE,
-            stderr=complaints,
-        ) as process,
-    ):
-        try:
-            yield _Script(process, complaints)
-        finally:
-            process.kill()
+    with running(command, {**os.environ, "LC_ALL": "C"}, archive) as program:
+        yield _Script(program)
