@@ -22,6 +22,14 @@ def test_metrics_are_off_unless_asked_for_and_then_on_loopback(tally_up, unused_
     running.stop()
 
 
+def test_the_figures_are_served_on_loopback_alone() -> None:
+    with metrics.serve(0) as server:
+        host, port = server.server_address[:2]
+        assert host == "127.0.0.1"
+        assert "tally_viewers" in httpx.get(f"http://{host}:{port}/metrics").text
+        server.shutdown()
+
+
 def figures_of(name: str) -> dict[str, float]:
     """The figures of one histogram, by what they count."""
     [found] = [it for it in REGISTRY.collect() if it.name == name]
