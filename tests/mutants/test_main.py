@@ -1,6 +1,7 @@
 """The mutants as `make mutants` makes them, of a small module with a weak test."""
 
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -117,3 +118,17 @@ def test_a_survivor_has_a_reason_and_a_reason_its_survivor(project) -> None:
 def test_tests_that_fail_anyway_tell_nothing(project) -> None:
     project.test(WEAK.replace("(5, 5)", "(5, 6)"))
     assert project.mutants("src/tally/amount.py")[0] == 2
+
+
+def test_who_stops_it_keeps_what_is_whole(project) -> None:
+    command = [sys.executable, "-m", "mutants", "--all"]
+    with subprocess.Popen(
+        command, cwd=project.folder, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        next(line for line in process.stdout if ": survived: " in line)
+        process.send_signal(signal.SIGINT)
+        *_, last = process.stdout
+    assert process.returncode == 2
+    assert last == "stopped; tried whole and kept: nothing\n"
+    assert (project.folder / "mutants/scores.json").read_text() == "{}\n"
