@@ -105,9 +105,9 @@ def test_a_waived_requirement_is_met_by_all_or_not_at_all(production, emulator_o
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.id)
 def test_breaking_one_thing_fails_one_requirement(mutation, deployments, emulator_of, cloud, look):
     deployment = deployments[mutation.profile]
-    emulator = emulator_of(deployment)
-    mutation.change(cloud(deployment, emulator))
-    report = look(deployment, emulator)
+    emulator, touched = emulator_of(deployment), set()
+    mutation.change(cloud(deployment, emulator, touched))
+    report = look(deployment, emulator, touched=touched)
     expected = {mutation.requirement, *mutation.companions}
     assert failed(report) == expected, [
         (result.requirement.id, [str(it) for it in result.evidence if not it.good])

@@ -38,6 +38,7 @@ from tests.support.emulator import (
 )
 from tests.support.emulator.answers import AnswersOnce
 from tests.support.emulator.calls import record_calls
+from tests.support.emulator.touched import SaysWhatItTouched
 
 SERVICES = (
     application_autoscaling,
@@ -76,7 +77,7 @@ def main() -> None:
 
     # Copies that have ended are not waited for.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    application = AnswersOnce(DomainDispatcherApplication(create_backend_app))
+    application = AnswersOnce(SaysWhatItTouched(DomainDispatcherApplication(create_backend_app)))
     server = make_ready(arguments.port, application)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     copies = []
