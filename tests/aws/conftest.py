@@ -39,7 +39,9 @@ class Sparing:
         client = self._session.client(service, **options)
         if service not in self._touched:
             ask = client._make_api_call
-            client._make_api_call = lambda *asked: self._remember((service, repr(asked)), ask, asked)
+            client._make_api_call = lambda *asked: self._remember(
+                (service, repr(asked)), ask, asked
+            )
         return client
 
     def _remember(self, key, ask, asked):
