@@ -27,7 +27,7 @@ def session():
 class Sparing:
     """A session that asks a copy of an emulator only what a change may have touched.
 
-    What it may not have, a copy of the same deployment has answered before.
+    What was answered by other services alone, another copy has answered already.
     """
 
     def __init__(self, session, touched, answers):
@@ -37,27 +37,33 @@ class Sparing:
 
     def client(self, service, **options):
         client = self._session.client(service, **options)
-        if service not in self._touched:
-            ask = client._make_api_call
-            client._make_api_call = lambda *asked: self._remember(
-                (service, repr(asked)), ask, asked
-            )
+        ask = client._make_api_call
+        client._make_api_call = lambda *asked: self._answer((service, repr(asked)), ask, asked)
         return client
 
-    def _remember(self, key, ask, asked):
-        if key not in self._answers:
+    def _answer(self, key, ask, asked):
+        if key in self._answers and not self._touched & self._answers[key][1]:
+            answer, _ = self._answers[key]
+        else:
             try:
-                self._answers[key] = ask(*asked)
+                answer = ask(*asked)
             except ClientError as refusal:
-                self._answers[key] = refusal
-        if isinstance(answer := self._answers[key], ClientError):
+                answer = refusal
+            if not self._touched & (by := services(getattr(answer, "response", answer))):
+                self._answers[key] = answer, by
+        if isinstance(answer, ClientError):
             raise answer
         return answer
 
 
+def services(answer):
+    """The services of AWS whose state was looked up for an answer."""
+    return {*answer["ResponseMetadata"]["HTTPHeaders"][HEADER].split()}
+
+
 @pytest.fixture(scope="session")
 def answers():
-    """What each deployment answered where nothing had touched it."""
+    """What each deployment answered where nothing had touched it, and which services did."""
     return defaultdict(dict)
 
 
@@ -84,7 +90,7 @@ def cloud(session):
     def cloud(deployment, emulator, touched=None):
         def note(parsed, model, **_):
             if touched is not None and not model.name.startswith(("Describe", "Get", "List")):
-                touched.update(parsed["ResponseMetadata"]["HTTPHeaders"][HEADER].split())
+                touched.update(services(parsed))
 
         @cache
         def client(service):

@@ -7,11 +7,9 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from moto.core.base_backend import AccountSpecificBackend
+from moto.core.base_backend import AccountSpecificBackend, BaseBackend
 
 HEADER: Final = "x-touched"
-# moto keeps what it has looked up of another service for later.
-_KEPT: Final = {"application-autoscaling": {"ecs"}}
 
 
 class SaysWhatItTouched:
@@ -23,8 +21,12 @@ class SaysWhatItTouched:
         look_up = AccountSpecificBackend.__getitem__
 
         def note(backends: Any, region: str) -> Any:
-            self._here.__dict__.setdefault("touched", set()).add(backends.service_name)
-            return look_up(backends, region)
+            found = look_up(backends, region)
+            # Some services have looked up others once, and keep them.
+            kept = [it for it in vars(found).values() if isinstance(it, BaseBackend)]
+            touched = {backends.service_name, *(type(it).__module__.split(".")[1] for it in kept)}
+            self._here.__dict__.setdefault("touched", set()).update(touched)
+            return found
 
         AccountSpecificBackend.__getitem__ = note
 
@@ -33,10 +35,9 @@ class SaysWhatItTouched:
         self._here.touched = touched
 
         def start(status: str, headers: list[tuple[str, str]], *given: Any) -> Any:
-            names = touched.union(*(_KEPT.get(name, ()) for name in touched))
             # For every request IAM is asked whose keys it has; only its own calls change it.
             if "/iam/" not in environ.get("HTTP_AUTHORIZATION", ""):
-                names.discard("iam")
-            return start_response(status, [*headers, (HEADER, " ".join(sorted(names)))], *given)
+                touched.discard("iam")
+            return start_response(status, [*headers, (HEADER, " ".join(sorted(touched)))], *given)
 
         return self._application(environ, start)
