@@ -49,7 +49,8 @@ class Sparing:
                 answer = ask(*asked)
             except ClientError as refusal:
                 answer = refusal
-            if not self._touched & (by := services(getattr(answer, "response", answer))):
+            by = {key[0], *services(getattr(answer, "response", answer))}
+            if not self._touched & by:
                 self._answers[key] = answer, by
         if isinstance(answer, ClientError):
             raise answer
@@ -58,7 +59,7 @@ class Sparing:
 
 def services(answer):
     """The services of AWS whose state was looked up for an answer."""
-    return {*answer["ResponseMetadata"]["HTTPHeaders"][HEADER].split()}
+    return answer["ResponseMetadata"]["HTTPHeaders"][HEADER].split()
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +91,7 @@ def cloud(session):
     def cloud(deployment, emulator, touched=None):
         def note(parsed, model, **_):
             if touched is not None and not model.name.startswith(("Describe", "Get", "List")):
-                touched.update(services(parsed))
+                touched.update({model.service_model.service_name, *services(parsed)})
 
         @cache
         def client(service):
