@@ -72,6 +72,11 @@ def make_ready(port: int, application: Callable[..., Iterable[bytes]]) -> BaseWS
     return server
 
 
+def running(copies: list[int]) -> list[int]:
+    """Leave out the copies that have ended: another process may be given their number."""
+    return [copy for copy in copies if os.waitpid(copy, os.WNOHANG) == (0, 0)]
+
+
 def main() -> None:
     """Serve, and fork when told to, until the input ends."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -83,25 +88,20 @@ def main() -> None:
     for service in SERVICES:
         service.patch()
 
-    # Copies that have ended are not waited for.
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     application = AnswersOnce(SaysWhatItTouched(DomainDispatcherApplication(create_backend_app)))
     server = make_ready(arguments.port, application)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    copies = []
+    copies: list[int] = []
     for command in sys.stdin:
         if command.strip() != "fork":
             raise SystemExit(f"not a command: {command!r}")
         if copy := os.fork():
-            copies.append(copy)
+            copies = [*running(copies), copy]
             continue
         server.socket.close()
         make_ready(0, application).serve_forever()
-    for copy in copies:
-        try:
-            os.kill(copy, signal.SIGTERM)
-        except ProcessLookupError:
-            continue
+    for copy in running(copies):
+        os.kill(copy, signal.SIGTERM)
 
 
 if __name__ == "__main__":
