@@ -39,6 +39,7 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         shutil.copytree(ROOT / "mutants", folder / "mutants")
+        self.edit("mutants/forking.py", "GRACE: Final = 15", "GRACE: Final = 5")
         (folder / "mutants/survivors.toml").write_text("survivors = []\n")
         (folder / "mutants/scores.json").write_text("{}\n")
         for name in ("src/tally", "tests", "docs"):
@@ -49,6 +50,11 @@ class Project:
         self.git("init", "--quiet", "--initial-branch=main")
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message=All")
+
+    def edit(self, name: str, was: str, now: str) -> None:
+        text = (self.folder / name).read_text()
+        assert was in text
+        (self.folder / name).write_text(text.replace(was, now))
 
     def test(self, text: str) -> None:
         (self.folder / "tests/test_amount.py").write_text(text)
