@@ -574,6 +574,18 @@ async def test_a_connection_that_is_used_stays_open(web, clock) -> None:
     writer.close()
 
 
+async def test_an_idle_connection_stays_open_to_its_last_moment(web, clock) -> None:
+    reader, writer = await web.connect()
+    await clock.advance(0.5)
+    writer.write(REQUEST % b"fast")
+    await _read_200(reader)
+    await clock.advance(KEEP_ALIVE - 0.25)
+    assert len(web.state.connections) == 1
+    await clock.advance(0.5)
+    assert await reader.read() == b""
+    writer.close()
+
+
 async def test_a_client_that_stops_sending_ends_its_connection(web) -> None:
     reader, writer = await web.connect()
     unfinished = REQUEST.replace(b"Host", b"Connection: close\r\nContent-Length: 9\r\nHost")

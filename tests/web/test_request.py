@@ -21,6 +21,7 @@ from tally.web.request import (
     read_key,
     read_page,
     require_content_type,
+    require_nothing,
 )
 from tests.support.http import connect
 
@@ -108,6 +109,30 @@ async def test_of_all_bodies_that_are_being_read_so_much_is_held(monkeypatch) ->
     parts.put_nowait({"type": "http.request"})
     assert await reading == b"seven b"
     assert await read_body(incoming(b"abc", b"1234567")) == b"abc1234567"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "refusal"),
+    [
+        (b"", None, None),
+        (b" \r\n", None, None),
+        (b"{}", "application/json", None),
+        (b" { } ", "application/json", None),
+        (b"{}", None, "content-type"),
+        (b"a=1", "application/x-www-form-urlencoded", "content-type"),
+        (b'{"id": 1}', "application/json", "unknown-field"),
+        (b"[]", "application/json", "unknown-field"),
+        (b"{", "application/json", "invalid-json"),
+    ],
+)
+def test_where_nothing_is_asked_for_nothing_is_taken(body, kind, refusal) -> None:
+    headers = Headers({} if kind is None else {"content-type": kind})
+    if refusal is None:
+        require_nothing(headers, body)
+        return
+    with pytest.raises(Problem) as caught:
+        require_nothing(headers, body)
+    assert caught.value.rule == refusal
 
 
 @pytest.mark.parametrize(
