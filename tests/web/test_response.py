@@ -1,5 +1,7 @@
 """JSON, pages, and a body that is sent piece by piece."""
 
+import gzip
+
 import pytest
 
 from tally.web.response import JSONResponse, PageResponse, Stream
@@ -12,16 +14,30 @@ def test_json_and_pages_say_what_they_are() -> None:
     assert (page.body, page.headers["content-type"]) == (b"<p>", "text/html; charset=utf-8")
 
 
-@pytest.mark.parametrize(("size", "coded"), [(1023, False), (1024, True)])
-async def test_what_fits_a_packet_is_not_compressed(size, coded) -> None:
+@pytest.mark.parametrize(
+    ("size", "accepted", "coded"),
+    [(1023, b"gzip", False), (1024, b"gzip", True), (1024, b"identity", False)],
+)
+async def test_a_page_larger_than_a_packet_is_compressed_for_who_takes_that(
+    size, accepted, coded
+) -> None:
     sent = []
 
     async def send(message):
         sent.append(message)
 
-    scope = {"type": "http", "method": "GET", "headers": [(b"accept-encoding", b"gzip")]}
+    scope = {"type": "http", "method": "GET", "headers": [(b"accept-encoding", accepted)]}
     await PageResponse("x" * size)(scope, None, send)
-    assert ((b"content-encoding", b"gzip") in sent[0]["headers"]) is coded
+    headers, body = dict(sent[0]["headers"]), sent[1]["body"]
+    assert headers[b"vary"] == b"Accept-Encoding"
+    assert headers.get(b"content-encoding") == (b"gzip" if coded else None)
+    assert headers[b"content-length"] == str(len(body)).encode()
+    assert (gzip.decompress(body) if coded else body) == b"x" * size
+
+
+def test_a_page_without_its_data_says_when_to_ask_again() -> None:
+    page = PageResponse.unavailable(b"<p>")
+    assert (page.status_code, page.headers["retry-after"], page.body) == (503, "1", b"<p>")
 
 
 @pytest.mark.parametrize(
