@@ -162,6 +162,7 @@ locals {
     secrets  = ["arn:aws:secretsmanager:${local.region}:${local.account_id}:secret:${var.name}/*"]
     owner    = ["arn:aws:secretsmanager:${local.region}:${local.account_id}:secret:rds!*"]
     identity = [for kind in ["role", "instance-profile"] : "arn:aws:iam::${local.account_id}:${kind}/${var.name}-*"]
+    kept     = ["arn:aws:rds:${local.region}:${local.account_id}:snapshot:${var.name}-*"]
     bounded  = ["arn:aws:iam::${local.account_id}:role/${var.name}-*"]
     passing  = ["arn:aws:iam::${local.account_id}:role/${var.name}-*"]
   }
@@ -180,7 +181,7 @@ locals {
 
   # A role may have ten policies, so some groups share one: the secret of the database's owner, which
   # RDS makes as the caller; actions with further conditions.
-  ci_policy_of = { owner = "secrets", bounded = "identity", passing = "identity", through = "data" }
+  ci_policy_of = { owner = "secrets", bounded = "identity", passing = "identity", through = "data", kept = "data" }
   ci_changes = {
     for policy in distinct([for group in keys(local.ci_actions.apply) : lookup(local.ci_policy_of, group, group)]) :
     "change-${policy}" => {

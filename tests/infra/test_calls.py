@@ -374,6 +374,12 @@ def test_the_owners_secret_is_made_and_not_read(deployment: Deployment) -> None:
         assert allowing(deployment, purpose, "secretsmanager:GetSecretValue") == [(own, {})]
 
 
+def test_only_the_deployments_snapshots_are_copied_and_deleted(deployment: Deployment) -> None:
+    own = ({f"arn:aws:rds:{REGION}:{ACCOUNT}:snapshot:{deployment.name}-*"}, {})
+    for action in ("CopyDBSnapshot", "DeleteDBSnapshot"):
+        assert allowing(deployment, "apply", f"rds:{action}") == [own]
+
+
 def test_keys_are_used_through_other_services_alone(deployment: Deployment) -> None:
     services = {f"{service}.{REGION}.amazonaws.com" for service in ("rds", "secretsmanager")}
     through = ({"*"}, {"kms:ViaService": services})
@@ -450,6 +456,7 @@ def proposed(calls: list[dict[str, Any]]) -> dict[str, dict[str, list[str]]]:
         "network": ("ec2:*",),
         "edge": ("acm:*", "cloudfront:*", "elasticloadbalancing:*", "route53:*", "wafv2:*"),
         "compute": ("application-autoscaling:*", "autoscaling:*", "ecs:*", "ssm:*"),
+        "kept": ("rds:CopyDBSnapshot", "rds:DeleteDBSnapshot"),
         "through": ("kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey"),
         "data": ("kms:*", "rds:*"),
         "watch": ("budgets:*", "cloudwatch:*", "logs:*", "sns:*"),

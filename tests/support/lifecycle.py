@@ -59,6 +59,10 @@ class Lifecycle:
     passwords: dict[str, str]
     rotated_passwords: dict[str, str]
     after_destroy: frozenset[Resource]
+    # For each snapshot, once the deployment's key is gone: who manages the key that reads it.
+    restored_under: dict[str, str]
+    # The snapshots that a second deployment left.
+    after_second_destroy: set[str]
     after_bootstrap_destroy: frozenset[Resource]
 
 
@@ -84,6 +88,12 @@ def live(deployment: Deployment) -> Lifecycle:
     after = passwords(deployment)
     deployment.infra("destroy", "-auto-approve", "-var=protect=false")
     after_destroy = frozenset(everything(deployment.client))
+    # The same names again. Of all that a deployment has, the database leaves something behind.
+    again = ("apply", "-auto-approve", "-var=protect=false", "-target=aws_db_instance.main")
+    deployment.infra(*again)
+    restored_under = restore_all(deployment)
+    deployment.infra("destroy", "-auto-approve", "-var=protect=false")
+    after_second_destroy = snapshots(deployment)
     deployment.bootstrap("apply", "-auto-approve", "-var=protect=false")
     deployment.bootstrap("destroy", "-auto-approve", "-var=protect=false")
     return Lifecycle(
@@ -96,8 +106,31 @@ def live(deployment: Deployment) -> Lifecycle:
         passwords=before,
         rotated_passwords=after,
         after_destroy=after_destroy,
+        restored_under=restored_under,
+        after_second_destroy=after_second_destroy,
         after_bootstrap_destroy=frozenset(everything(deployment.client)),
     )
+
+
+def snapshots(deployment: Deployment) -> set[str]:
+    """The snapshots that somebody asked for."""
+    found = deployment.client("rds").describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]
+    return {it["DBSnapshotIdentifier"] for it in found}
+
+
+def restore_all(deployment: Deployment) -> dict[str, str]:
+    """Restore each snapshot; say who manages its key, and delete what was restored."""
+    rds, kms = deployment.client("rds"), deployment.client("kms")
+    found = {}
+    for snapshot in snapshots(deployment):
+        restored = rds.restore_db_instance_from_db_snapshot(
+            DBInstanceIdentifier="again", DBSnapshotIdentifier=snapshot
+        )["DBInstance"]
+        key = kms.describe_key(KeyId=restored["KmsKeyId"])["KeyMetadata"]
+        found[snapshot] = key["KeyManager"]
+        rds.modify_db_instance(DBInstanceIdentifier="again", DeletionProtection=False)
+        rds.delete_db_instance(DBInstanceIdentifier="again", SkipFinalSnapshot=True)
+    return found
 
 
 def calls(deployment: Deployment) -> list[str]:
