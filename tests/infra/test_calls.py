@@ -374,6 +374,17 @@ def test_the_owners_secret_is_made_and_not_read(deployment: Deployment) -> None:
         assert allowing(deployment, purpose, "secretsmanager:GetSecretValue") == [(own, {})]
 
 
+def test_no_task_is_run_but_the_schema_step(deployment: Deployment) -> None:
+    name, own = deployment.name, f"{REGION}:{ACCOUNT}"
+    step = {
+        f"arn:aws:ecs:{own}:task-definition/{name}-schema:*",
+        f"arn:aws:ecs:{own}:task/{name}-containers/*",
+        f"arn:aws:logs:{own}:log-group:/{name}/display:log-stream:schema/*",
+    }
+    for action in ("ecs:RunTask", "ecs:DescribeTasks", "logs:GetLogEvents"):
+        assert allowing(deployment, "apply", action) == [(step, {})]
+
+
 def test_only_the_deployments_snapshots_are_copied_and_deleted(deployment: Deployment) -> None:
     own = ({f"arn:aws:rds:{REGION}:{ACCOUNT}:snapshot:{deployment.name}-*"}, {})
     for action in ("CopyDBSnapshot", "DeleteDBSnapshot"):
@@ -455,6 +466,7 @@ def proposed(calls: list[dict[str, Any]]) -> dict[str, dict[str, list[str]]]:
         "anywhere": ("iam:CreateServiceLinkedRole", "secretsmanager:GetRandomPassword"),
         "network": ("ec2:*",),
         "edge": ("acm:*", "cloudfront:*", "elasticloadbalancing:*", "route53:*", "wafv2:*"),
+        "schema": ("ecs:DescribeTasks", "ecs:RunTask", "logs:GetLogEvents"),
         "compute": ("application-autoscaling:*", "autoscaling:*", "ecs:*", "ssm:*"),
         "kept": ("rds:CopyDBSnapshot", "rds:DeleteDBSnapshot"),
         "through": ("kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey"),

@@ -15,6 +15,10 @@ BAD = {
 }
 
 
+# A release whose schema step fails.
+UNMIGRATED = {"display_image": f"registry/tally/display@sha256:bad5c{'0' * 59}"}
+
+
 @dataclass(frozen=True)
 class Failure:
     """Seen after a bad release."""
@@ -48,6 +52,7 @@ class WayIn:
 class Lifecycle:
     """Seen after each step of a lifecycle."""
 
+    unmigrated: "Failure"
     failed: "Failure"
     upgraded_to: set[str]
     rolled_back_to: set[str]
@@ -67,7 +72,8 @@ class Lifecycle:
 
 
 def live(deployment: Deployment) -> Lifecycle:
-    """A bad release, a good one, the way back, new passwords, and the end of everything."""
+    """Bad releases, a good one, the way back, new passwords, and the end of everything."""
+    unmigrated = fail(deployment, release(deployment.name, version="4" * 40) | UNMIGRATED)
     failed = fail(deployment, release(deployment.name, version="3" * 40) | BAD[deployment.profile])
     # The alarm still rings.
     newer = f"-var=release={json.dumps(release(deployment.name, version='2' * 40))}"
@@ -97,6 +103,7 @@ def live(deployment: Deployment) -> Lifecycle:
     deployment.bootstrap("apply", "-auto-approve", "-var=protect=false")
     deployment.bootstrap("destroy", "-auto-approve", "-var=protect=false")
     return Lifecycle(
+        unmigrated=unmigrated,
         failed=failed,
         upgraded_to=upgraded_to,
         rolled_back_to=rolled_back_to,
