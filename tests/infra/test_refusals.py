@@ -1,19 +1,11 @@
 """The emulator refuses what AWS refuses: each is a mistake that this deployment once made."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from tests.support.deployment import Emulator
-
-
-@pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    started = Emulator.start(tmp_path_factory.mktemp("refusals"))
-    yield started
-    started.stop()
 
 
 def make_database(emulator: Emulator, name: str, **settings: Any) -> Any:

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from tests.support.deployment import Emulator, aws_command
+from tests.support.deployment import aws_command
 
 GROUP, ALARM = "adder", "adder-errors"
 PREFERENCES = {
@@ -85,10 +85,8 @@ class Machines:
 
 
 @pytest.fixture
-def machines(tmp_path):
-    emulator = Emulator.start(tmp_path)
-    yield Machines(emulator, aws_command(tmp_path / "programs"))
-    emulator.stop()
+def machines(new_emulator, tmp_path):
+    return Machines(new_emulator, aws_command(tmp_path / "programs"))
 
 
 def test_the_machines_are_replaced(machines):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.deployment import Emulator, aws_command
+from tests.support.deployment import aws_command
 
 CLUSTER, SERVICE = "containers", "display"
 # Neither may a task start beside the others, nor one of those end before.
@@ -74,10 +74,8 @@ class Containers:
 
 
 @pytest.fixture
-def containers(tmp_path):
-    emulator = Emulator.start(tmp_path)
-    yield Containers(emulator, aws_command(tmp_path / "programs"))
-    emulator.stop()
+def containers(new_emulator, tmp_path):
+    return Containers(new_emulator, aws_command(tmp_path / "programs"))
 
 
 def test_a_completed_deployment_is_a_success(containers):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.deployment import Emulator, aws_command
+from tests.support.deployment import aws_command
 
 GOOD, BAD = "1" * 64, f"bad5c{'0' * 59}"
 
@@ -52,10 +52,8 @@ class Step:
 
 
 @pytest.fixture
-def step(tmp_path):
-    emulator = Emulator.start(tmp_path)
-    yield Step(emulator, aws_command(tmp_path / "programs"))
-    emulator.stop()
+def step(new_emulator, tmp_path):
+    return Step(new_emulator, aws_command(tmp_path / "programs"))
 
 
 def test_its_end_is_a_success_with_its_log(step):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.deployment import Emulator, aws_command
+from tests.support.deployment import aws_command
 
 
 class Snapshots:
@@ -48,10 +48,8 @@ class Snapshots:
 
 
 @pytest.fixture
-def snapshots(tmp_path):
-    emulator = Emulator.start(tmp_path)
-    yield Snapshots(emulator, aws_command(tmp_path / "programs"))
-    emulator.stop()
+def snapshots(new_emulator, tmp_path):
+    return Snapshots(new_emulator, aws_command(tmp_path / "programs"))
 
 
 def test_what_the_key_encrypts_is_kept_under_one_that_stays(snapshots):
