@@ -16,7 +16,10 @@ BAD = {
 
 
 # A release whose schema step fails.
-UNMIGRATED = {"display_image": f"registry/tally/display@sha256:bad5c{'0' * 59}"}
+UNMIGRATED = {
+    f"{service}_image": f"registry/tally/{service}@sha256:bad5c{'0' * 59}"
+    for service in ("display", "reset")
+}
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,11 @@ class Lifecycle:
     passwords: dict[str, str]
     rotated_passwords: dict[str, str]
     after_destroy: frozenset[Resource]
-    # For each snapshot, once the deployment's key is gone: who manages the key that reads it.
+    # For each snapshot, once the deployment's key is gone, the key that reads it.
     restored_under: dict[str, str]
-    # The snapshots that a second deployment left.
+    # RDS's own key.
+    rds_key: str
+    # The snapshots after the end of a second deployment.
     after_second_destroy: set[str]
     after_bootstrap_destroy: frozenset[Resource]
 
@@ -114,6 +119,7 @@ def live(deployment: Deployment) -> Lifecycle:
         rotated_passwords=after,
         after_destroy=after_destroy,
         restored_under=restored_under,
+        rds_key=deployment.client("kms").describe_key(KeyId="alias/aws/rds")["KeyMetadata"]["Arn"],
         after_second_destroy=after_second_destroy,
         after_bootstrap_destroy=frozenset(everything(deployment.client)),
     )
@@ -126,15 +132,14 @@ def snapshots(deployment: Deployment) -> set[str]:
 
 
 def restore_all(deployment: Deployment) -> dict[str, str]:
-    """Restore each snapshot; say who manages its key, and delete what was restored."""
-    rds, kms = deployment.client("rds"), deployment.client("kms")
+    """Restore each snapshot; give its key, and delete what was restored."""
+    rds = deployment.client("rds")
     found = {}
     for snapshot in snapshots(deployment):
         restored = rds.restore_db_instance_from_db_snapshot(
             DBInstanceIdentifier="again", DBSnapshotIdentifier=snapshot
         )["DBInstance"]
-        key = kms.describe_key(KeyId=restored["KmsKeyId"])["KeyMetadata"]
-        found[snapshot] = key["KeyManager"]
+        found[snapshot] = restored["KmsKeyId"]
         rds.modify_db_instance(DBInstanceIdentifier="again", DeletionProtection=False)
         rds.delete_db_instance(DBInstanceIdentifier="again", SkipFinalSnapshot=True)
     return found

@@ -116,6 +116,24 @@ def run_tasks() -> None:
     EC2ContainerServiceResponse.update_service = update_service
 
 
+def describe_what_is_active() -> None:
+    """moto describes a family by its newest revision, active or not.
+
+    AWS takes the newest active one (API reference of DescribeTaskDefinition).
+    """
+    describe = ECSBackend.describe_task_definition
+
+    def newest_active(self: ECSBackend, name: str) -> Any:
+        family = name.rpartition("/")[2]
+        if ":" not in family:
+            revisions = self.task_definitions.get(family, {}).items()
+            newest = max((it for it, found in revisions if found.status == "ACTIVE"), default=0)
+            name = f"{family}:{newest}"
+        return describe(self, name)
+
+    ECSBackend.describe_task_definition = newest_active
+
+
 def run_tasks_to_their_end() -> None:
     """moto starts a task of no service's only with its containers' memory, and never ends it.
 
@@ -165,3 +183,4 @@ def patch() -> None:
     keep_what_services_are_given()
     run_tasks()
     run_tasks_to_their_end()
+    describe_what_is_active()
