@@ -137,7 +137,9 @@ def restore_all(deployment: Deployment) -> dict[str, str]:
     found = {}
     for snapshot in snapshots(deployment):
         restored = rds.restore_db_instance_from_db_snapshot(
-            DBInstanceIdentifier="again", DBSnapshotIdentifier=snapshot
+            DBInstanceIdentifier="again",
+            DBSnapshotIdentifier=snapshot,
+            DBParameterGroupName=f"{deployment.name}-postgres17",
         )["DBInstance"]
         found[snapshot] = restored["KmsKeyId"]
         rds.modify_db_instance(DBInstanceIdentifier="again", DeletionProtection=False)
