@@ -41,6 +41,7 @@ lint-files: .venv/installed-check
 	$(BIN)/mypy --explicit-package-bases --package deploy.ci
 	$(BIN)/shellcheck .ci/run scripts/audit scripts/environment scripts/images scripts/pin scripts/release \
 	    deploy/containers/await-deployment deploy/containers/make-secrets \
+	    deploy/containers/run-schema-step deploy/database/keep-snapshots \
 	    deploy/adder/replace-machines deploy/adder/machine/opt/tally/bin/* \
 	    deploy/bastion/machine/usr/local/bin/*
 	$(BIN)/hadolint deploy/containers/Containerfile

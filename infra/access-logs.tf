@@ -8,52 +8,25 @@ module "access_logs" {
   force_destroy = !var.protect
   policy        = data.aws_iam_policy_document.access_logs.json
   # S3's own encryption: load balancers can't deliver with another key.
-}
 
-locals {
-  access_logs = "arn:aws:s3:::${var.name}-access-logs-${local.account_id}/AWSLogs/${local.account_id}"
+  # CloudFront's ("Logging that requires additional permissions [V2]").
+  delivered = {
+    account_id = local.account_id
+    objects    = "AWSLogs/${local.account_id}/CloudFront/*"
+    source     = "arn:aws:logs:${local.region}:${local.account_id}:delivery-source:*"
+  }
 }
 
 data "aws_iam_policy_document" "access_logs" {
   statement {
     sid       = "LoadBalancerDelivers"
     actions   = ["s3:PutObject"]
-    resources = ["${local.access_logs}/*"]
+    resources = ["arn:aws:s3:::${var.name}-access-logs-${local.account_id}/AWSLogs/${local.account_id}/*"]
 
     # Another account's load balancers write under that account's number.
     principals {
       type        = "Service"
       identifiers = ["logdelivery.elasticloadbalancing.amazonaws.com"]
-    }
-  }
-
-  # As AWS's guide to logs sent to S3 has it ("Logging that requires additional permissions [V2]").
-  statement {
-    sid       = "AWSLogDeliveryWrite"
-    actions   = ["s3:PutObject"]
-    resources = ["${local.access_logs}/CloudFront/*"]
-
-    principals {
-      type        = "Service"
-      identifiers = ["delivery.logs.amazonaws.com"]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:SourceAccount"
-      values   = [local.account_id]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "s3:x-amz-acl"
-      values   = ["bucket-owner-full-control"]
-    }
-
-    condition {
-      test     = "ArnLike"
-      variable = "aws:SourceArn"
-      values   = ["arn:aws:logs:${local.region}:${local.account_id}:delivery-source:*"]
     }
   }
 }

@@ -121,6 +121,7 @@ resource "aws_autoscaling_group" "adder" {
     aws_secretsmanager_secret_version.role,
     aws_vpc_endpoint.interface,
     aws_vpc_endpoint.s3,
+    terraform_data.schema,
   ]
 }
 
@@ -146,7 +147,7 @@ resource "terraform_data" "adder_machines" {
     }
   }
 
-  # The containers bring the schema up to date; if they roll back, the machines stay as they are.
+  # If the containers roll back, the machines stay as they are.
   depends_on = [module.container]
 }
 

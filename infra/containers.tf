@@ -17,21 +17,20 @@ locals {
       image               = var.release.display_image
       tasks               = local.sizes.display_tasks
       requests_per_target = local.sizes.display_requests
-      tokens              = {}
     }
     reset = {
       image               = var.release.reset_image
       tasks               = local.sizes.reset_tasks
       requests_per_target = local.reset_requests_per_target
-      tokens              = { for secret in aws_secretsmanager_secret.reset_token : "TALLY_RESET_TOKEN" => secret.arn }
     }
   }
 
-  # The schema step sets each role's password from its secret.
-  schema_secrets = merge(
-    { PGPASSWORD = "${local.owner_secret_arn}:password::" },
-    { for role, secret in aws_secretsmanager_secret.role : "TALLY_${upper(role)}_PASSWORD" => "${secret.arn}:password::" },
-  )
+  # What each container gets: a key of a secret's JSON, as ECS names it.
+  passwords = { for role, secret in aws_secretsmanager_secret.role : role => "${secret.arn}:password::" }
+  tokens = {
+    display = {}
+    reset   = { for secret in aws_secretsmanager_secret.reset_token : "TALLY_RESET_TOKEN" => "${secret.arn}:token::" }
+  }
 }
 
 module "container" {
@@ -60,15 +59,12 @@ module "container" {
   log_group         = aws_cloudwatch_log_group.service[each.key]
   rollback_alarm    = aws_cloudwatch_metric_alarm.errors[each.key].alarm_name
 
-  hosts          = local.hosts
-  database_url   = local.database_url[each.key]
-  owner_url      = local.database_url["owner"]
-  secret_arn     = aws_secretsmanager_secret.role[each.key].arn
-  schema_secrets = local.schema_secrets
-  secret_arns    = concat([local.owner_secret_arn], [for secret in aws_secretsmanager_secret.role : secret.arn])
-  tokens         = each.value.tokens
-  key_arn        = aws_kms_key.main.arn
-  boundary_arn   = local.boundary_arn
+  hosts        = local.hosts
+  database_url = local.database_url[each.key]
+  secrets      = merge({ PGPASSWORD = local.passwords[each.key] }, local.tokens[each.key])
+  schema       = terraform_data.schema.id
+  key_arn      = aws_kms_key.main.arn
+  boundary_arn = local.boundary_arn
 
   # Starting containers fetch passwords through the endpoints; their target group must belong to the
   # load balancer.

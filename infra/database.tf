@@ -38,6 +38,23 @@ resource "aws_db_parameter_group" "main" {
   }
 }
 
+# Gives the final snapshot a name that no earlier one has taken. On destroy, after the database and before the
+# key: keeps readable what only the key can read.
+resource "terraform_data" "final_snapshot" {
+  triggers_replace = { key = aws_kms_key.main.arn, region = local.region }
+
+  provisioner "local-exec" {
+    when        = destroy
+    interpreter = ["sh"]
+    command     = "${path.module}/../deploy/database/keep-snapshots"
+
+    environment = {
+      AWS_DEFAULT_REGION = self.triggers_replace.region
+      KEY                = self.triggers_replace.key
+    }
+  }
+}
+
 resource "aws_db_instance" "main" {
   identifier     = "${var.name}-database"
   engine         = "postgres"
@@ -76,7 +93,7 @@ resource "aws_db_instance" "main" {
   delete_automated_backups  = !var.protect
   deletion_protection       = var.protect
   skip_final_snapshot       = false
-  final_snapshot_identifier = "${var.name}-final"
+  final_snapshot_identifier = "${var.name}-final-${substr(terraform_data.final_snapshot.id, 0, 8)}"
 
   enabled_cloudwatch_logs_exports       = ["postgresql", "upgrade"]
   performance_insights_enabled          = true

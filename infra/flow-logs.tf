@@ -17,51 +17,27 @@ module "denied_traffic" {
   expire_days   = local.sizes.log_days
   force_destroy = !var.protect
   policy        = data.aws_iam_policy_document.denied_traffic.json
+
+  delivered = {
+    account_id = local.account_id
+    objects    = "AWSLogs/${local.account_id}/*"
+    source     = local.flow_logs
+  }
 }
 
 locals {
-  denied_traffic_bucket = "arn:aws:s3:::${var.name}-denied-traffic-${local.account_id}"
+  flow_logs = "arn:aws:logs:${local.region}:${local.account_id}:*"
 }
 
 data "aws_iam_policy_document" "denied_traffic" {
-  # AWS adds the first two statements to a bucket that it delivers to; without the same text here,
-  # each apply would remove them again.
-  statement {
-    sid       = "AWSLogDeliveryWrite"
-    actions   = ["s3:PutObject"]
-    resources = ["${local.denied_traffic_bucket}/AWSLogs/${local.account_id}/*"]
-
-    principals {
-      type        = "Service"
-      identifiers = ["delivery.logs.amazonaws.com"]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:SourceAccount"
-      values   = [local.account_id]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "s3:x-amz-acl"
-      values   = ["bucket-owner-full-control"]
-    }
-
-    condition {
-      test     = "ArnLike"
-      variable = "aws:SourceArn"
-      values   = ["arn:aws:logs:${local.region}:${local.account_id}:*"]
-    }
-  }
-
-  # The delivery also lists the bucket; without the third, CloudTrail records errors.
+  # AWS adds the first, too, to a bucket that it delivers to; without the second, which lists the bucket,
+  # CloudTrail records errors.
   dynamic "statement" {
     for_each = { AWSLogDeliveryAclCheck = "s3:GetBucketAcl", LogDeliveryLists = "s3:ListBucket" }
     content {
       sid       = statement.key
       actions   = [statement.value]
-      resources = [local.denied_traffic_bucket]
+      resources = ["arn:aws:s3:::${var.name}-denied-traffic-${local.account_id}"]
 
       principals {
         type        = "Service"
@@ -77,7 +53,7 @@ data "aws_iam_policy_document" "denied_traffic" {
       condition {
         test     = "ArnLike"
         variable = "aws:SourceArn"
-        values   = ["arn:aws:logs:${local.region}:${local.account_id}:*"]
+        values   = [local.flow_logs]
       }
     }
   }

@@ -162,8 +162,15 @@ locals {
     secrets  = ["arn:aws:secretsmanager:${local.region}:${local.account_id}:secret:${var.name}/*"]
     owner    = ["arn:aws:secretsmanager:${local.region}:${local.account_id}:secret:rds!*"]
     identity = [for kind in ["role", "instance-profile"] : "arn:aws:iam::${local.account_id}:${kind}/${var.name}-*"]
-    bounded  = ["arn:aws:iam::${local.account_id}:role/${var.name}-*"]
-    passing  = ["arn:aws:iam::${local.account_id}:role/${var.name}-*"]
+    # The schema step: what runs, what became of it, and its log.
+    schema = [
+      "arn:aws:ecs:${local.region}:${local.account_id}:task-definition/${var.name}-schema:*",
+      "arn:aws:ecs:${local.region}:${local.account_id}:task/${var.name}-containers/*",
+      "arn:aws:logs:${local.region}:${local.account_id}:log-group:/${var.name}/display:log-stream:schema/*",
+    ]
+    kept    = ["arn:aws:rds:${local.region}:${local.account_id}:snapshot:${var.name}-*"]
+    bounded = ["arn:aws:iam::${local.account_id}:role/${var.name}-*"]
+    passing = ["arn:aws:iam::${local.account_id}:role/${var.name}-*"]
   }
 
   # Further conditions: condition key to values.
@@ -180,7 +187,7 @@ locals {
 
   # A role may have ten policies, so some groups share one: the secret of the database's owner, which
   # RDS makes as the caller; actions with further conditions.
-  ci_policy_of = { owner = "secrets", bounded = "identity", passing = "identity", through = "data" }
+  ci_policy_of = { owner = "secrets", bounded = "identity", passing = "identity", through = "data", kept = "data", schema = "compute" }
   ci_changes = {
     for policy in distinct([for group in keys(local.ci_actions.apply) : lookup(local.ci_policy_of, group, group)]) :
     "change-${policy}" => {

@@ -92,10 +92,9 @@ def test_an_older_schema(fails, ledger: Ledger, name: str) -> None:
     assert "run `tally migrate` first" in fails(name, 1, TALLY_DATABASE_URL=ledger.owner_url)
 
 
-@pytest.mark.parametrize("name", ["migrate", "up"])
-def test_a_newer_schema(fails, ledger: Ledger, name: str) -> None:
+def test_a_newer_schema(fails, ledger: Ledger) -> None:
     execute(ledger.owner_url, "UPDATE tally.alembic_version SET version_num = '9999'")
-    assert "run a newer release" in fails(name, 1, TALLY_DATABASE_URL=ledger.owner_url)
+    assert "run a newer release" in fails("up", 1, TALLY_DATABASE_URL=ledger.owner_url)
 
 
 @pytest.mark.parametrize(

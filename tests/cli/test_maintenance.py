@@ -11,7 +11,7 @@ from tests.support.command import refusal, result, run
 
 def test_migrate_may_be_repeated(ledger) -> None:
     done = result(run("migrate", "--json", TALLY_DATABASE_URL=ledger.owner_url))
-    assert done == {"revision": REVISION, "migrated": False}
+    assert done == {"revision": REVISION, "migrated": False, "newer": False}
 
 
 def test_audit_finds_drift(ledger, tally) -> None:

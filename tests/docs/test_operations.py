@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,6 @@ from tests.support.workflow_runner import machine
 
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
 BLOCKS = re.findall(r"^```sh *(\w*)\n(.*?)^```$", OPERATIONS, re.MULTILINE | re.DOTALL)
-
-
-@pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    started = Emulator.start(tmp_path_factory.mktemp("operations"))
-    yield started
-    started.stop()
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ NOT_KEPT = {
 # What may remain after a destroy, by kind and pattern of its name, with the reason.
 REMAINS = {
     ("kms key", "*"): "AWS deletes a key only after a waiting time of days; it is scheduled",
-    ("database snapshot", "*-final"): "the last state of the data, kept on purpose",
+    ("database snapshot", "*-final-*-kept"): "the last state of the data, kept on purpose",
 }
 
 
@@ -187,9 +187,9 @@ def test_what_starts_waits_for_what_its_role_may_do(production: Deployment) -> N
             asked = {it for each in asked for it in needs.get(each, ())} - found
         return found
 
-    starts = re.compile(r"aws_(autoscaling_group|ecs_service|instance)\.")
+    starts = re.compile(r"aws_(autoscaling_group|ecs_service|instance)\.|terraform_data\.schema")
     starting = [it for it in needs if starts.search(it)]
-    assert len(starting) == 3
+    assert len(starting) == 4
     policies = {
         policy: {role for role in needs[policy] if "aws_iam_role." in role}
         for policy in needs
@@ -250,7 +250,7 @@ def test_resetting_needs_a_token_unless_the_deployment_says_otherwise(
     changed = {address for address, _ in changes}
     assert "aws_secretsmanager_secret.reset_token[0]" in changed
     tasks = {address for address in changed if "aws_ecs_task_definition" in address}
-    assert tasks == {'module.container["reset"].aws_ecs_task_definition.this'}
+    assert tasks == {'module.container["reset"].module.task.aws_ecs_task_definition.this'}
 
 
 def test_an_output_says_how_to_read_the_token(production: Deployment) -> None:
@@ -282,13 +282,43 @@ def test_a_new_release_replaces_tasks_and_machines_and_nothing_else(production: 
     assert {address for address, _ in changes} == {
         "aws_launch_template.adder",
         "terraform_data.adder_machines",
+        "terraform_data.schema",
+        "module.schema.aws_ecs_task_definition.this",
         'module.container["display"].aws_ecs_service.this',
-        'module.container["display"].aws_ecs_task_definition.this',
+        'module.container["display"].module.task.aws_ecs_task_definition.this',
         'module.container["display"].terraform_data.deployment',
         'module.container["reset"].aws_ecs_service.this',
-        'module.container["reset"].aws_ecs_task_definition.this',
+        'module.container["reset"].module.task.aws_ecs_task_definition.this',
         'module.container["reset"].terraform_data.deployment',
     }
+
+
+def test_a_schema_step_that_fails_fails_the_apply_and_leaves_what_serves(
+    lifecycles: dict[str, Lifecycle],
+) -> None:
+    for lifecycle in lifecycles.values():
+        unmigrated = lifecycle.unmigrated
+        assert "tally: a migration fails" in unmigrated.said
+        assert "The schema step failed with status 1" in unmigrated.said
+        assert unmigrated.running == dict.fromkeys(("adder", "display", "reset"), "1" * 40)
+        assert unmigrated.definitions == {"display": "ACTIVE", "reset": "ACTIVE"}
+        again = {
+            resource["address"]
+            for resource in unmigrated.next_plan["resource_changes"]
+            if resource.get("action_reason") == "replace_because_tainted"
+        }
+        assert again == {"terraform_data.schema"}
+
+
+def test_everything_that_serves_waits_for_the_schema_step(
+    lifecycles: dict[str, Lifecycle],
+) -> None:
+    """With new passwords, and on the way back: it is run, and only then is anything replaced."""
+    for lifecycle in lifecycles.values():
+        calls = lifecycle.ways_in[1].calls
+        assert calls.count("RunTask") == 1
+        for replaced in ("UpdateService", "StartInstanceRefresh"):
+            assert calls.index(replaced) > calls.index("RunTask")
 
 
 def test_a_release_that_fails_leaves_what_ran_and_fails_the_apply(
@@ -415,13 +445,20 @@ def test_destroy_leaves_nothing_behind(
         )
 
 
-def test_the_last_state_of_the_data_outlives_a_destroy(
-    lifecycles: dict[str, Lifecycle], deployments: dict[str, Deployment]
+def test_the_last_state_of_the_data_can_be_read_after_a_destroy(
+    lifecycles: dict[str, Lifecycle],
 ) -> None:
-    for profile, deployment in deployments.items():
-        assert ("database snapshot", f"{deployment.name}-final") in lifecycles[
-            profile
-        ].after_destroy
+    for lifecycle in lifecycles.values():
+        assert list(lifecycle.restored_under.values()) == [lifecycle.rds_key]
+
+
+def test_what_was_destroyed_is_applied_and_destroyed_again(
+    lifecycles: dict[str, Lifecycle],
+) -> None:
+    for lifecycle in lifecycles.values():
+        first, both = set(lifecycle.restored_under), lifecycle.after_second_destroy
+        assert first < both
+        assert len(both) == 2
 
 
 def test_deletion_is_refused_while_protected(deployment: Deployment) -> None:

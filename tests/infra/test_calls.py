@@ -374,6 +374,23 @@ def test_the_owners_secret_is_made_and_not_read(deployment: Deployment) -> None:
         assert allowing(deployment, purpose, "secretsmanager:GetSecretValue") == [(own, {})]
 
 
+def test_no_task_is_run_but_the_schema_step(deployment: Deployment) -> None:
+    name, own = deployment.name, f"{REGION}:{ACCOUNT}"
+    step = {
+        f"arn:aws:ecs:{own}:task-definition/{name}-schema:*",
+        f"arn:aws:ecs:{own}:task/{name}-containers/*",
+        f"arn:aws:logs:{own}:log-group:/{name}/display:log-stream:schema/*",
+    }
+    for action in ("ecs:RunTask", "ecs:DescribeTasks", "logs:GetLogEvents"):
+        assert allowing(deployment, "apply", action) == [(step, {})]
+
+
+def test_only_the_deployments_snapshots_are_copied_and_deleted(deployment: Deployment) -> None:
+    own = ({f"arn:aws:rds:{REGION}:{ACCOUNT}:snapshot:{deployment.name}-*"}, {})
+    for action in ("CopyDBSnapshot", "DeleteDBSnapshot"):
+        assert allowing(deployment, "apply", f"rds:{action}") == [own]
+
+
 def test_keys_are_used_through_other_services_alone(deployment: Deployment) -> None:
     services = {f"{service}.{REGION}.amazonaws.com" for service in ("rds", "secretsmanager")}
     through = ({"*"}, {"kms:ViaService": services})
@@ -449,7 +466,9 @@ def proposed(calls: list[dict[str, Any]]) -> dict[str, dict[str, list[str]]]:
         "anywhere": ("iam:CreateServiceLinkedRole", "secretsmanager:GetRandomPassword"),
         "network": ("ec2:*",),
         "edge": ("acm:*", "cloudfront:*", "elasticloadbalancing:*", "route53:*", "wafv2:*"),
+        "schema": ("ecs:DescribeTasks", "ecs:RunTask", "logs:GetLogEvents"),
         "compute": ("application-autoscaling:*", "autoscaling:*", "ecs:*", "ssm:*"),
+        "kept": ("rds:CopyDBSnapshot", "rds:DeleteDBSnapshot"),
         "through": ("kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey"),
         "data": ("kms:*", "rds:*"),
         "watch": ("budgets:*", "cloudwatch:*", "logs:*", "sns:*"),

@@ -1,6 +1,5 @@
 """The emulator refuses what AWS refuses: each is a mistake that this deployment once made."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,26 +8,24 @@ from botocore.exceptions import ClientError
 from tests.support.deployment import Emulator
 
 
-@pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    started = Emulator.start(tmp_path_factory.mktemp("refusals"))
-    yield started
-    started.stop()
-
-
-@pytest.fixture(scope="module")
-def database(emulator: Emulator) -> Any:
-    """A client, with a database whose owner's password RDS manages."""
+def make_database(emulator: Emulator, name: str, **settings: Any) -> Any:
+    """Make a database whose owner's password RDS manages; return a client."""
     rds = emulator.client("rds")
     rds.create_db_instance(
-        DBInstanceIdentifier="main",
+        DBInstanceIdentifier=name,
         Engine="postgres",
         DBInstanceClass="db.t4g.micro",
         AllocatedStorage=20,
         MasterUsername="owner",
         ManageMasterUserPassword=True,
+        **settings,
     )
     return rds
+
+
+@pytest.fixture(scope="module")
+def database(emulator: Emulator) -> Any:
+    return make_database(emulator, "main")
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +63,38 @@ def test_a_restore_does_not_manage_the_owners_password_of_postgresql(database: A
         DBInstanceIdentifier="restored", ManageMasterUserPassword=True
     )
     assert modified["DBInstance"]["MasterUserSecret"]["SecretArn"]
+
+
+def test_a_final_snapshot_needs_a_name_that_no_other_has(database: Any) -> None:
+    name = {"DBInstanceIdentifier": "main", "DBSnapshotIdentifier": "taken"}
+    database.create_db_snapshot(**name)
+    final = {"DBInstanceIdentifier": "main", "FinalDBSnapshotIdentifier": "taken"}
+    assert refused(database.delete_db_instance, **final) == "DBSnapshotAlreadyExists"
+    assert refused(database.create_db_snapshot, **name) == "DBSnapshotAlreadyExists"
+
+
+def test_nothing_reads_what_a_key_has_encrypted_whose_deletion_is_scheduled(
+    emulator: Emulator,
+) -> None:
+    kms = emulator.client("kms")
+    made = kms.create_key()["KeyMetadata"]
+    key = {"KeyId": made["KeyId"]}
+    rds = make_database(emulator, "sealed", StorageEncrypted=True, KmsKeyId=made["Arn"])
+    snapshot = {"DBSnapshotIdentifier": "sealed"}
+    rds.create_db_snapshot(DBInstanceIdentifier="sealed", **snapshot)
+    kms.schedule_key_deletion(**key, PendingWindowInDays=7)
+    restore, copy = rds.restore_db_instance_from_db_snapshot, rds.copy_db_snapshot
+    source = {"SourceDBSnapshotIdentifier": "sealed", "TargetDBSnapshotIdentifier": "copied"}
+    inaccessible = "KMSKeyNotAccessibleFault"
+    assert refused(restore, DBInstanceIdentifier="again", **snapshot) == inaccessible
+    # Also not for a copy that another key would encrypt.
+    assert refused(copy, **source, KmsKeyId="alias/aws/rds") == inaccessible
+    last = {"DBInstanceIdentifier": "sealed", "FinalDBSnapshotIdentifier": "last"}
+    assert refused(rds.delete_db_instance, **last) == inaccessible
+    kms.cancel_key_deletion(**key)
+    kms.enable_key(**key)
+    again = restore(DBInstanceIdentifier="again", **snapshot)["DBInstance"]
+    assert again["KmsKeyId"] == made["Arn"]
 
 
 def test_a_protected_load_balancer_is_not_deleted(emulator: Emulator, balancer: str) -> None:

@@ -71,6 +71,27 @@ async def test_a_role_that_no_password_is_given_for_keeps_its_own(strict_server)
     assert await may_log_in(strict_server, "tally_reset", "new")
 
 
+async def test_an_older_release_leaves_a_newer_schema_and_sets_passwords(strict_server):
+    """So that a deployment can be rolled back, also together with new passwords."""
+    migrate(strict_server, TALLY_ADDER_PASSWORD="old")
+    owner = await asyncpg.connect(strict_server.admin_url)
+    revision = await owner.fetchval("SELECT version_num FROM tally.alembic_version")
+    await owner.execute("UPDATE tally.alembic_version SET version_num = '9999'")
+    await owner.execute("GRANT SELECT ON tally.writer TO tally_display")
+    try:
+        done = migrate(strict_server, TALLY_ADDER_PASSWORD="new")
+        assert (done.returncode, done.stdout) == (0, f"left newer than revision {revision}\n")
+        assert await may_log_in(strict_server, "tally_adder", "new")
+        # What the newer release has given.
+        assert await owner.fetchval(
+            "SELECT has_table_privilege('tally_display', 'tally.writer', 'SELECT')"
+        )
+    finally:
+        await owner.execute("REVOKE SELECT ON tally.writer FROM tally_display")
+        await owner.execute("UPDATE tally.alembic_version SET version_num = $1", revision)
+        await owner.close()
+
+
 @pytest.fixture
 async def talkative(strict_server):
     """Lets the server log all that it can; gives a user's URL who owns the ledger and no role."""

@@ -193,6 +193,8 @@ class Deployment:
                 # The command line's way to name the phase.
                 "AWS_EXECUTION_ENV": f"{module.name}/{phase or arguments[0]}",
                 "TF_DATA_DIR": str(self.folder / f"data-{module.name}"),
+                # The programs that an apply runs wait for what takes no time here.
+                "PAUSE": "0.2",
                 # Names the phase in every call, for the record of calls.
                 "TF_APPEND_USER_AGENT": f"{module.name}/{phase or arguments[0]}",
             },

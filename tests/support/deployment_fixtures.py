@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.deployment import Deployment, end_what_runs
+from tests.support.deployment import Deployment, Emulator, end_what_runs
 from tests.support.guide_runner import follow
 from tests.support.lifecycle import Lifecycle, live
 
@@ -112,6 +112,22 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def terraform() -> None:
     if not _has_terraform():
         pytest.skip("terraform is not installed, or too old")
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """An empty account for all tests of a module."""
+    started = Emulator.start(tmp_path_factory.mktemp("emulator"))
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def new_emulator(tmp_path: Path) -> Iterator[Emulator]:
+    """An empty account for one test."""
+    started = Emulator.start(tmp_path)
+    yield started
+    started.stop()
 
 
 @pytest.fixture(scope="session")

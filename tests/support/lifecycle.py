@@ -15,6 +15,13 @@ BAD = {
 }
 
 
+# A release whose schema step fails.
+UNMIGRATED = {
+    f"{service}_image": f"registry/tally/{service}@sha256:bad5c{'0' * 59}"
+    for service in ("display", "reset")
+}
+
+
 @dataclass(frozen=True)
 class Failure:
     """Seen after a bad release."""
@@ -48,6 +55,7 @@ class WayIn:
 class Lifecycle:
     """Seen after each step of a lifecycle."""
 
+    unmigrated: "Failure"
     failed: "Failure"
     upgraded_to: set[str]
     rolled_back_to: set[str]
@@ -59,11 +67,18 @@ class Lifecycle:
     passwords: dict[str, str]
     rotated_passwords: dict[str, str]
     after_destroy: frozenset[Resource]
+    # For each snapshot, once the deployment's key is gone, the key that reads it.
+    restored_under: dict[str, str]
+    # RDS's own key.
+    rds_key: str
+    # The snapshots after the end of a second deployment.
+    after_second_destroy: set[str]
     after_bootstrap_destroy: frozenset[Resource]
 
 
 def live(deployment: Deployment) -> Lifecycle:
-    """A bad release, a good one, the way back, new passwords, and the end of everything."""
+    """Bad releases, a good one, the way back, new passwords, and the end of everything."""
+    unmigrated = fail(deployment, release(deployment.name, version="4" * 40) | UNMIGRATED)
     failed = fail(deployment, release(deployment.name, version="3" * 40) | BAD[deployment.profile])
     # The alarm still rings.
     newer = f"-var=release={json.dumps(release(deployment.name, version='2' * 40))}"
@@ -84,9 +99,16 @@ def live(deployment: Deployment) -> Lifecycle:
     after = passwords(deployment)
     deployment.infra("destroy", "-auto-approve", "-var=protect=false")
     after_destroy = frozenset(everything(deployment.client))
+    # The same names again. Of all that a deployment has, the database leaves something behind.
+    again = ("apply", "-auto-approve", "-var=protect=false", "-target=aws_db_instance.main")
+    deployment.infra(*again)
+    restored_under = restore_all(deployment)
+    deployment.infra("destroy", "-auto-approve", "-var=protect=false")
+    after_second_destroy = snapshots(deployment)
     deployment.bootstrap("apply", "-auto-approve", "-var=protect=false")
     deployment.bootstrap("destroy", "-auto-approve", "-var=protect=false")
     return Lifecycle(
+        unmigrated=unmigrated,
         failed=failed,
         upgraded_to=upgraded_to,
         rolled_back_to=rolled_back_to,
@@ -96,8 +118,33 @@ def live(deployment: Deployment) -> Lifecycle:
         passwords=before,
         rotated_passwords=after,
         after_destroy=after_destroy,
+        restored_under=restored_under,
+        rds_key=deployment.client("kms").describe_key(KeyId="alias/aws/rds")["KeyMetadata"]["Arn"],
+        after_second_destroy=after_second_destroy,
         after_bootstrap_destroy=frozenset(everything(deployment.client)),
     )
+
+
+def snapshots(deployment: Deployment) -> set[str]:
+    """The snapshots that somebody asked for."""
+    found = deployment.client("rds").describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]
+    return {it["DBSnapshotIdentifier"] for it in found}
+
+
+def restore_all(deployment: Deployment) -> dict[str, str]:
+    """Restore each snapshot; give its key, and delete what was restored."""
+    rds = deployment.client("rds")
+    found = {}
+    for snapshot in snapshots(deployment):
+        restored = rds.restore_db_instance_from_db_snapshot(
+            DBInstanceIdentifier="again",
+            DBSnapshotIdentifier=snapshot,
+            DBParameterGroupName=f"{deployment.name}-postgres17",
+        )["DBInstance"]
+        found[snapshot] = restored["KmsKeyId"]
+        rds.modify_db_instance(DBInstanceIdentifier="again", DeletionProtection=False)
+        rds.delete_db_instance(DBInstanceIdentifier="again", SkipFinalSnapshot=True)
+    return found
 
 
 def calls(deployment: Deployment) -> list[str]:

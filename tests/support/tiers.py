@@ -23,7 +23,7 @@ NEEDS: dict[str, frozenset[str]] = {
     ),
     "browser": frozenset({"playwright", "axe_playwright_python"}),
     # Terraform, and an emulated AWS.
-    "deployment": frozenset({"boto3", "moto", "terraform", "tests.support.deployment.Emulator"}),
+    "deployment": frozenset({"boto3", "moto", "terraform", "emulator", "new_emulator"}),
     # Machines and containers, as root.
     "guests": frozenset({"engine", "managed_postgres", "the_cloud"}),
     # A quiet machine: faults are injected, and what comes back in time is counted.

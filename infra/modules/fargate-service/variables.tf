@@ -103,29 +103,14 @@ variable "database_url" {
   type        = string
 }
 
-variable "owner_url" {
-  description = "The database URL as its owner, without a password."
-  type        = string
-}
-
-variable "secret_arn" {
-  description = "The secret with the service's own password."
-  type        = string
-}
-
-variable "schema_secrets" {
-  description = "The schema step's secrets: environment variable to ECS reference."
+variable "secrets" {
+  description = "The service's own secrets: environment variable to ECS reference."
   type        = map(string)
 }
 
-variable "tokens" {
-  description = "The service's tokens: environment variable to secret."
-  type        = map(string)
-}
-
-variable "secret_arns" {
-  description = "Every other secret that a starting task may read."
-  type        = list(string)
+variable "schema" {
+  description = "What is made anew by each schema step, and so comes after it."
+  type        = string
 }
 
 variable "key_arn" {

@@ -43,6 +43,12 @@ variable "policy" {
   default     = null
 }
 
+variable "delivered" {
+  description = "What AWS's log delivery may write: objects, and the ARN of what they come from; null for nothing."
+  type        = object({ account_id = string, objects = string, source = string })
+  default     = null
+}
+
 resource "aws_s3_bucket" "this" {
   bucket        = var.name
   force_destroy = var.force_destroy
@@ -117,6 +123,40 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
 
 data "aws_iam_policy_document" "this" {
   source_policy_documents = var.policy == null ? [] : [var.policy]
+
+  # As AWS's guides to logs in S3 have it. AWS adds the same text to a bucket that lacks it, and each apply
+  # would remove that again.
+  dynamic "statement" {
+    for_each = var.delivered == null ? [] : [var.delivered]
+    content {
+      sid       = "AWSLogDeliveryWrite"
+      actions   = ["s3:PutObject"]
+      resources = ["${aws_s3_bucket.this.arn}/${statement.value.objects}"]
+
+      principals {
+        type        = "Service"
+        identifiers = ["delivery.logs.amazonaws.com"]
+      }
+
+      condition {
+        test     = "StringEquals"
+        variable = "aws:SourceAccount"
+        values   = [statement.value.account_id]
+      }
+
+      condition {
+        test     = "StringEquals"
+        variable = "s3:x-amz-acl"
+        values   = ["bucket-owner-full-control"]
+      }
+
+      condition {
+        test     = "ArnLike"
+        variable = "aws:SourceArn"
+        values   = [statement.value.source]
+      }
+    }
+  }
 
   statement {
     sid       = "TlsOnly"

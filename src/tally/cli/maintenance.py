@@ -30,18 +30,29 @@ _UNITS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 def migrate(as_json: bool) -> None:
     """Make the ledger, or bring its schema, the roles and their privileges up to date.
 
-    Sets the passwords of the roles that TALLY_ADDER_PASSWORD, TALLY_DISPLAY_PASSWORD,
-    TALLY_RESET_PASSWORD and TALLY_OPERATOR_PASSWORD give.
+    Leaves a newer release's as they are, under which this one's services can work too. Sets the
+    passwords of the roles that TALLY_ADDER_PASSWORD, TALLY_DISPLAY_PASSWORD, TALLY_RESET_PASSWORD
+    and TALLY_OPERATOR_PASSWORD give.
     """
+    from tally.ledger.migrate import SchemaNewer, set_passwords
     from tally.ledger.migrate import migrate as run
     from tally.ledger.schema import REVISION
     from tally.settings import read_passwords
 
     with explained():
         passwords = read_passwords()
-    moved = on_ledger(lambda database: run(database, passwords, note), creates=True, current=False)
-    done = "migrated to" if moved else "already at"
-    print_result(as_json, {"revision": REVISION, "migrated": moved}, f"{done} revision {REVISION}")
+
+    async def work(database: "Database") -> str:
+        try:
+            moved = await run(database, passwords, note)
+        except SchemaNewer:
+            await set_passwords(database, passwords)
+            return "left newer than"
+        return "migrated to" if moved else "already at"
+
+    done = on_ledger(work, creates=True, current=False)
+    fields = {"revision": REVISION, "migrated": done == "migrated to", "newer": "newer" in done}
+    print_result(as_json, fields, f"{done} revision {REVISION}")
 
 
 @click.command(epilog=example("tally audit --json"))

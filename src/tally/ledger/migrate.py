@@ -54,6 +54,15 @@ async def migrate(
     return before != REVISION
 
 
+async def set_passwords(database: Database, passwords: Mapping[str, str]) -> None:
+    """Set passwords alone, as may be done under any schema. Raises `Unavailable`."""
+    with unavailable_if_lost():
+        async with database.engine.connect() as connection, _unblocked(database, connection):
+            await lock(connection)
+            await _set_passwords(connection, passwords)
+            await connection.commit()
+
+
 async def lock(connection: AsyncConnection) -> None:
     """Keep other migrations away until the transaction ends.
 

@@ -125,14 +125,6 @@ TAKEN = {
     "role tally-adder": lambda aws: aws("iam").create_role(
         RoleName="tally-adder", AssumeRolePolicyDocument="{}"
     ),
-    "snapshot tally-final": lambda aws: (
-        aws("rds").create_db_instance(
-            DBInstanceIdentifier="other", DBInstanceClass="db.t4g.micro", Engine="postgres"
-        ),
-        aws("rds").create_db_snapshot(
-            DBSnapshotIdentifier="tally-final", DBInstanceIdentifier="other"
-        ),
-    ),
     "bucket tally-access-logs-123456789012": lambda aws: aws("s3").create_bucket(
         Bucket="tally-access-logs-123456789012"
     ),

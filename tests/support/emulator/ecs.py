@@ -1,13 +1,17 @@
 """ECS: the settings and the tasks of services."""
 
+import time
 from ipaddress import ip_network
+from typing import Any
 from uuid import uuid4
 
 from moto.core.responses import ActionResult
 from moto.ec2.models import ec2_backends
-from moto.ecs.models import Service
+from moto.ecs.models import EC2ContainerServiceBackend as ECSBackend
+from moto.ecs.models import Service, Task
 from moto.ecs.responses import EC2ContainerServiceResponse
 from moto.elbv2.models import elbv2_backends
+from moto.logs.models import logs_backends
 
 from tests.support.emulator.cloudwatch import ring, ringing_alarms
 
@@ -112,6 +116,71 @@ def run_tasks() -> None:
     EC2ContainerServiceResponse.update_service = update_service
 
 
+def describe_what_is_active() -> None:
+    """moto describes a family by its newest revision, active or not.
+
+    AWS takes the newest active one (API reference of DescribeTaskDefinition).
+    """
+    describe = ECSBackend.describe_task_definition
+
+    def newest_active(self: ECSBackend, name: str) -> Any:
+        family = name.rpartition("/")[2]
+        if ":" not in family:
+            revisions = self.task_definitions.get(family, {}).items()
+            newest = max((it for it, found in revisions if found.status == "ACTIVE"), default=0)
+            name = f"{family}:{newest}"
+        return describe(self, name)
+
+    ECSBackend.describe_task_definition = newest_active
+
+
+def run_tasks_to_their_end() -> None:
+    """moto starts a task of no service's only with its containers' memory, and never ends it.
+
+    Here it is done at once, with its log, and its network interface goes with it. Its status is 1
+    if its image is known to fail so: by a SHA-256 that begins with `bad5c`. The first one with a
+    role does not start, since IAM takes seconds until a role may do what it was given (IAM's user
+    guide, "Changes that I make are not always immediately visible").
+    """
+    run = ECSBackend.run_task
+    usable: set[str] = set()
+
+    def run_task(self: ECSBackend, *args: Any, **given: Any) -> list[Task]:
+        tasks = run(self, *args, **given)
+        for task in tasks:
+            task.last_status = "STOPPED"
+            for attached in task.attachments:
+                named = {it["name"]: it["value"] for it in attached["details"]}
+                ec2_backends[self.account_id][self.region_name].delete_network_interface(
+                    named["networkInterfaceId"]
+                )
+            definition = self.describe_task_definition(task.task_definition_arn)
+            if definition.execution_role_arn in usable:
+                end(self, task, definition.container_definitions[0])
+            else:
+                usable.add(definition.execution_role_arn)
+                task.stopped_reason = "ResourceInitializationError: AccessDeniedException"
+                task.containers[0].exitCode = None
+        return tasks
+
+    def end(backend: ECSBackend, task: Task, container: dict[str, Any]) -> None:
+        fails = "@sha256:bad5c" in container["image"]
+        task.containers[0].exitCode = int(fails)
+        said = "tally: a migration fails" if fails else "already at revision 1"
+        to = container["logConfiguration"]["options"]
+        stream = f"{to['awslogs-stream-prefix']}/{container['name']}/{task.id}"
+        logs = logs_backends[backend.account_id][backend.region_name]
+        logs.create_log_stream(to["awslogs-group"], stream)
+        event = {"timestamp": int(time.time() * 1000), "message": said}
+        logs.put_log_events(to["awslogs-group"], stream, [event])
+
+    ECSBackend.run_task = run_task
+    # On Fargate the task's size counts.
+    ECSBackend._calculate_task_resource_requirements = staticmethod(lambda _: {})
+
+
 def patch() -> None:
     keep_what_services_are_given()
     run_tasks()
+    run_tasks_to_their_end()
+    describe_what_is_active()

@@ -8,7 +8,7 @@ from uuid import uuid4
 import botocore.session
 from botocore import xform_name
 from moto.core.responses import ActionResult
-from moto.rds.exceptions import InvalidParameterCombination
+from moto.rds.exceptions import InvalidParameterCombination, KMSKeyNotAccessibleFault
 from moto.rds.models import DBInstance, RDSBackend
 from moto.rds.responses import RDSResponse
 
@@ -100,6 +100,47 @@ def _refusing(
     return refuse
 
 
+def refuse_keys_that_read_nothing() -> None:
+    """moto uses every key; AWS none whose deletion is scheduled, or that is disabled.
+
+    API references of KMS's ScheduleKeyDeletion, and of what RDS then answers:
+    KMSKeyNotAccessibleFault.
+    """
+    validate = RDSBackend._validate_kms_key
+    copy = RDSBackend.copy_db_snapshot
+    create = RDSBackend.create_db_snapshot
+    restore = RDSBackend.restore_db_instance_from_db_snapshot
+
+    def use(self: RDSBackend, key: str | None) -> None:
+        if key and self.kms.describe_key(key).key_state != "Enabled":
+            raise KMSKeyNotAccessibleFault(key)
+
+    def validate_key(self: RDSBackend, key: str) -> str:
+        use(self, arn := validate(self, key))
+        return arn
+
+    def copy_snapshot(self: RDSBackend, source_db_snapshot_identifier: str, **given: Any) -> Any:
+        use(self, self.get_db_snapshot(source_db_snapshot_identifier).kms_key_id)
+        return copy(self, source_db_snapshot_identifier, **given)
+
+    def create_snapshot(
+        self: RDSBackend, db_instance_identifier: str, *args: Any, **given: Any
+    ) -> Any:
+        if database := self.databases.get(db_instance_identifier):
+            use(self, database.kms_key_id)
+        return create(self, db_instance_identifier, *args, **given)
+
+    def restore_snapshot(self: RDSBackend, snapshot: str, given: Any) -> DBInstance:
+        use(self, self.get_db_snapshot(snapshot).kms_key_id)
+        return restore(self, snapshot, given)
+
+    RDSBackend._validate_kms_key = validate_key
+    RDSBackend.copy_db_snapshot = copy_snapshot
+    RDSBackend.create_db_snapshot = create_snapshot
+    RDSBackend.restore_db_instance_from_db_snapshot = restore_snapshot
+
+
 def patch() -> None:
     keep_what_databases_are_given()
+    refuse_keys_that_read_nothing()
     refuse_parameters_of_other_engines()

@@ -1,5 +1,6 @@
 """What breaks the containers."""
 
+import json
 from typing import Any
 
 from tests.support.mutations.cloud import Cloud
@@ -48,7 +49,7 @@ breaks(
 
 breaks(
     "containers-read-only",
-    let_the_schema_step_write=lambda cloud: cloud.change_task(
+    let_the_schema_step_write=lambda cloud: cloud.define(
         lambda it: it["schema"].update(readonlyRootFilesystem=False)
     ),
 )
@@ -83,26 +84,29 @@ def put_a_secret_into_the_environment(cloud: Cloud) -> None:
 
 @breaks("containers-own-secret")
 def serve_as_the_owner(cloud: Cloud) -> None:
-    def change(containers: dict[str, dict[str, Any]]) -> None:
-        (owner,) = (it for it in containers["schema"]["secrets"] if it["name"] == "PGPASSWORD")
-        containers["display"]["secrets"] = [owner]
-
-    cloud.change_task(change)
+    owner = cloud.secret("schema", "PGPASSWORD")
+    cloud.change_task(lambda it: it["display"].update(secrets=[owner]))
 
 
-def token(containers: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """How reset's container gets the token."""
-    (found,) = (it for it in containers["reset"]["secrets"] if it["name"] == "TALLY_RESET_TOKEN")
-    return found
+@breaks("containers-own-secret")
+def let_the_display_start_with_the_owners_password(cloud: Cloud) -> None:
+    owner = cloud.secret("schema", "PGPASSWORD")["valueFrom"].removesuffix(":password::")
+    statement = {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": owner}
+    cloud.iam.put_role_policy(
+        RoleName=f"{cloud.name}-display-start",
+        PolicyName="more",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+    )
 
 
 breaks(
     "containers-reset-token",
     let_everybody_reset=lambda cloud: cloud.change_task(
-        lambda it: it["reset"]["secrets"].remove(token(it)), service="reset"
+        lambda it: it["reset"]["secrets"].remove(cloud.secret("reset", "TALLY_RESET_TOKEN")),
+        service="reset",
     ),
-    give_the_schema_step_the_token=lambda cloud: cloud.change_task(
-        lambda it: it["schema"]["secrets"].append(token(it)), service="reset"
+    give_the_schema_step_the_token=lambda cloud: cloud.define(
+        lambda it: it["schema"]["secrets"].append(cloud.secret("reset", "TALLY_RESET_TOKEN"))
     ),
 )
 
@@ -118,8 +122,14 @@ def trust_any_database_from_containers(cloud: Cloud) -> None:
 
 breaks(
     "containers-schema",
-    serve_before_the_schema_is_there=lambda cloud: cloud.change_task(
-        lambda containers: containers["display"].pop("dependsOn")
+    look_at_the_schema_alone=lambda cloud: cloud.define(
+        lambda it: it["schema"].update(command=["audit"])
+    ),
+    migrate_where_a_service_should_run=lambda cloud: cloud.change_task(
+        lambda it: it["display"].update(command=["migrate"])
+    ),
+    have_no_schema_step=lambda cloud: cloud.ecs.deregister_task_definition(
+        taskDefinition=cloud.definition("schema")["taskDefinition"]["taskDefinitionArn"]
     ),
 )
 

@@ -40,14 +40,15 @@ class ECS(Service):
 
     @cached_property
     def task_definitions(self) -> dict[str, Resource]:
-        """What the container services run, with its tags, by the service's short name."""
-        answers = {
-            name: self.client.describe_task_definition(
-                taskDefinition=service["taskDefinition"], include=["TAGS"]
-            )
-            for name, service in self.services.items()
-        }
-        return {
-            name: {**answer["taskDefinition"], "tags": answer.get("tags", [])}
-            for name, answer in answers.items()
-        }
+        """What the container services and the schema step run, with its tags, by short name."""
+        named = {name: service["taskDefinition"] for name, service in self.services.items()}
+        found: dict[str, Resource] = {}
+        for name, definition in {**named, "schema": f"{self.aws.name}-schema"}.items():
+            try:
+                answer = self.client.describe_task_definition(
+                    taskDefinition=definition, include=["TAGS"]
+                )
+            except self.client.exceptions.ClientException:
+                continue  # there is none
+            found[name] = {**answer["taskDefinition"], "tags": answer.get("tags", [])}
+        return found

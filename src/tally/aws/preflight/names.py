@@ -28,7 +28,6 @@ def _taken(situation: Situation) -> Iterator[str]:
     for kind, service, operation, path, key in (
         ("load balancer", "elbv2", "describe_load_balancers", "LoadBalancers", "LoadBalancerName"),
         ("database", "rds", "describe_db_instances", "DBInstances", "DBInstanceIdentifier"),
-        ("snapshot", "rds", "describe_db_snapshots", "DBSnapshots", "DBSnapshotIdentifier"),
         ("key alias", "kms", "list_aliases", "Aliases", "AliasName"),
         ("cluster", "ecs", "list_clusters", "clusterArns[].{Name: @}", "Name"),
         ("log group", "logs", "describe_log_groups", "logGroups", "logGroupName"),

@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from tally.aws.iam_policies import allowing
 from tally.aws.inventory import CONTAINER_SERVICES, Inventory
 from tally.aws.inventory.resources import Resource
 from tally.aws.predicates import at_least, empty, given, includes, matches, none_of, one_of, within
-from tally.aws.requirement import Concern, Evidence, Verdict, named, verdict, where
+from tally.aws.requirement import Concern, Evidence, Verdict, hold, named, verdict, where
 from tally.aws.requirements.machines import VERIFIED
 from tally.aws.user_data import SECRET
 
@@ -32,7 +33,7 @@ _TARGET: Final = within(100, 100_000)
 
 
 def _known(found: dict[str, Resource]) -> list[Resource]:
-    return [found[service] for service in CONTAINER_SERVICES if service in found]
+    return [found[name] for name in (*CONTAINER_SERVICES, "schema") if name in found]
 
 
 def _containers(aws: Inventory) -> Iterator[tuple[str, Resource]]:
@@ -117,7 +118,8 @@ def _no_plain_secret(_: Inventory, container: Resource) -> Verdict:
 
 
 @requires(
-    "containers-own-secret", "Each service logs in with its own secret, the schema as the owner"
+    "containers-own-secret",
+    "Each service gets its own secret alone, and only the schema step the owner's",
 )
 def _own_secret(aws: Inventory) -> Iterator[Evidence]:
     owner = aws.rds.database.get("MasterUserSecret", {}).get("SecretArn", "none")
@@ -127,6 +129,18 @@ def _own_secret(aws: Inventory) -> Iterator[Evidence]:
             if secret["name"] == "PGPASSWORD":
                 good = (owner if container["name"] == "schema" else own) in secret["valueFrom"]
                 yield Evidence(name, good, f"PGPASSWORD from {secret['valueFrom']}")
+    for service in CONTAINER_SERVICES:
+        if service in aws.ecs.task_definitions:
+            role = aws.ecs.task_definitions[service]["executionRoleArn"].rpartition("/")[2]
+            secrets = [f":secret:{aws.name}/{it}-" for it in (service, f"token-for-{service}")]
+            beyond = [
+                it
+                for statement in allowing(aws, role)
+                if "secretsmanager:GetSecretValue" in statement.get("Action", [])
+                for it in statement["Resource"]
+                if not any(secret in it for secret in secrets)
+            ]
+            yield hold(role, "secrets of others", beyond, empty)
 
 
 @requires("containers-reset-token", "To reset takes a token, which no container but reset's gets")
@@ -147,22 +161,21 @@ requires("containers-tls", "Containers check the database's certificate").field(
 )
 
 
-@requires("containers-schema", "The schema is brought up to date before new code serves")
+@requires(
+    "containers-schema",
+    "A task of its own brings the schema up to date, and no service's task does",
+)
 def _schema(aws: Inventory) -> Iterator[Evidence]:
-    for service, definition in aws.ecs.task_definitions.items():
-        by_name = {it["name"]: it for it in definition["containerDefinitions"]}
-        migrates = by_name.get("schema", {}).get("command") == ["migrate"]
-        waits = {"containerName": "schema", "condition": "SUCCESS"} in by_name.get(service, {}).get(
-            "dependsOn", []
-        )
-        steps = (
-            f"schema step: {'yes' if migrates else 'no'}; waited for: {'yes' if waits else 'no'}"
-        )
-        yield Evidence(_revision(definition), migrates and waits, steps)
+    if "schema" not in aws.ecs.task_definitions:
+        yield Evidence(f"{aws.name}-schema", False, "there is no such task definition")
+    for name, definition in aws.ecs.task_definitions.items():
+        commands = [it.get("command") for it in definition["containerDefinitions"]]
+        wanted = [["migrate"] if name == "schema" else ["serve", name]]
+        yield hold(_revision(definition), "commands", commands, wanted)
 
 
 requires("containers-health", "Each service's container has a health check").field(
-    where(_containers, "essential != `false`"), "join(' ', healthCheck.command || `[]`)", _ASKS
+    _serving, "join(' ', healthCheck.command || `[]`)", _ASKS
 )
 _rollback = requires("containers-rollback", "A deployment that fails is stopped and rolled back")
 _rollback.field(_services, "deploymentConfiguration.deploymentCircuitBreaker.enable", True)

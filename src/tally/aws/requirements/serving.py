@@ -58,7 +58,7 @@ def _targets(aws: Inventory) -> Iterator[Evidence]:
         yield Evidence(name, good, text or "no target")
 
 
-@requires("serving-release", "Every service runs the same release")
+@requires("serving-release", "Every service runs the same release, and so did the schema step")
 def _release(aws: Inventory) -> Iterator[Evidence]:
     machines = [it for it in aws.ec2.instances if tags_of(it).get("Name") == f"{aws.name}-adder"]
     running = {

@@ -26,16 +26,26 @@ class Containers(Account):
             **self.service(service), networkConfiguration={"awsvpcConfiguration": placed}
         )
 
-    def change_task(
+    def definition(self, service: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.ecs.describe_task_definition(
+            taskDefinition=f"{self.name}-{service}", include=["TAGS"]
+        )
+        return found
+
+    def secret(self, service: str, name: str) -> dict[str, str]:
+        """How a service's container gets a secret."""
+        (container,) = self.definition(service)["taskDefinition"]["containerDefinitions"]
+        (found,) = (it for it in container["secrets"] if it["name"] == name)
+        return {"name": found["name"], "valueFrom": found["valueFrom"]}
+
+    def define(
         self,
         change: Callable[[dict[str, dict[str, Any]]], None],
-        deployment: dict[str, Any] | None = None,
-        service: str = "display",
+        service: str = "schema",
         **settings: object,
-    ) -> None:
-        """Run a service whose containers, given by name, differ."""
-        family = f"{self.name}-{service}"
-        answer = self.ecs.describe_task_definition(taskDefinition=family, include=["TAGS"])
+    ) -> str:
+        """Define a task whose containers, given by name, differ."""
+        family, answer = f"{self.name}-{service}", self.definition(service)
         found = answer["taskDefinition"]
         containers = found["containerDefinitions"]
         change({it["name"]: it for it in containers})
@@ -50,9 +60,19 @@ class Containers(Account):
                 **settings,
             },
         )["taskDefinition"]
+        return str(made["taskDefinitionArn"])
+
+    def change_task(
+        self,
+        change: Callable[[dict[str, dict[str, Any]]], None],
+        deployment: dict[str, Any] | None = None,
+        service: str = "display",
+        **settings: object,
+    ) -> None:
+        """Run a service whose containers, given by name, differ."""
         self.ecs.update_service(
             **self.service(service),
-            taskDefinition=made["taskDefinitionArn"],
+            taskDefinition=self.define(change, service, **settings),
             deploymentConfiguration={
                 **self.found(service)["deploymentConfiguration"],
                 **(deployment or {}),
