@@ -30,8 +30,7 @@ class Machines:
     template: str
 
     @classmethod
-    def start(cls, folder):
-        emulator = Emulator.start(folder)
+    def start(cls, emulator, programs):
         ec2 = emulator.client("ec2")
         [image, *_] = ec2.describe_images(Owners=["amazon"])["Images"]
         data = {"ImageId": image["ImageId"], "InstanceType": "t3.micro"}
@@ -50,7 +49,7 @@ class Machines:
                 LaunchTemplateId=template, LaunchTemplateData=data | change
             )
         emulator.put_alarm(ALARM)
-        return cls(emulator, aws_command(folder / "programs"), template)
+        return cls(emulator, programs, template)
 
     @property
     def autoscaling(self):
@@ -98,10 +97,8 @@ class Machines:
 
 
 @pytest.fixture(scope="module")
-def started(tmp_path_factory):
-    machines = Machines.start(tmp_path_factory.mktemp("machines"))
-    yield machines
-    machines.emulator.stop()
+def started(emulator, tmp_path_factory):
+    return Machines.start(emulator, aws_command(tmp_path_factory.mktemp("programs")))
 
 
 @pytest.fixture

@@ -21,8 +21,7 @@ class Containers:
     revisions: list[str]
 
     @classmethod
-    def start(cls, folder):
-        emulator = Emulator.start(folder)
+    def start(cls, emulator, programs):
         ecs, ec2 = emulator.client("ecs"), emulator.client("ec2")
         subnet = ec2.describe_subnets()["Subnets"][0]
         [group] = ec2.describe_security_groups(
@@ -56,7 +55,7 @@ class Containers:
                 "alarms": {"enable": True, "rollback": True, "alarmNames": ["errors"]},
             },
         )
-        return cls(emulator, aws_command(folder / "programs"), revisions)
+        return cls(emulator, programs, revisions)
 
     def deploy(self, revision, **settings):
         """Tell the service to run a revision, and wait as Terraform does."""
@@ -82,10 +81,8 @@ class Containers:
 
 
 @pytest.fixture(scope="module")
-def started(tmp_path_factory):
-    containers = Containers.start(tmp_path_factory.mktemp("containers"))
-    yield containers
-    containers.emulator.stop()
+def started(emulator, tmp_path_factory):
+    return Containers.start(emulator, aws_command(tmp_path_factory.mktemp("programs")))
 
 
 @pytest.fixture
