@@ -1,4 +1,4 @@
-"""The record of calls, which the policies of roles are held to."""
+"""The record of calls, with what they say and what is known of that."""
 
 import json
 from pathlib import Path
@@ -10,27 +10,33 @@ from moto.core.responses import BaseResponse
 from moto.core.routing import get_service_router
 from moto.core.utils import get_service_model
 
+from tests.support.emulator import access
+
 # What says something about the resource or the circumstances is shorter: no body, no document.
 LONGEST = 256
 
 
 def record_calls(path: Path) -> None:
-    """Write each call to the file, by the name that AWS gives it."""
+    """Write each call to the file, by the name that AWS gives it, and refuse what IAM does."""
     calls = path.open("a", buffering=1)
     set_up = BaseResponse.setup_class
 
     def record(self: BaseResponse, request: Any, *args: Any, **kwargs: Any) -> None:
         set_up(self, request, *args, **kwargs)
-        calls.write(json.dumps(described(self)) + "\n")
+        call = described(self)
+        self.caller = call["caller"]
+        self.refused = access.judge(call) if call["action"] else []
+        calls.write(json.dumps(call) + "\n")
 
     BaseResponse.setup_class = record
+    access.patch()
 
 
 def described(response: BaseResponse) -> dict[str, Any]:
     """A call as it is recorded."""
     service, action = response.boto3_service_name, response._get_action()
     caller, region = signed_by(response.headers.get("Authorization", ""))
-    return {
+    call = {
         "service": service,
         "action": action,
         "agent": response.headers.get("User-Agent", ""),
@@ -38,6 +44,7 @@ def described(response: BaseResponse) -> dict[str, Any]:
         "region": region,
         "parameters": parameters(response, service, action) if action else {},
     }
+    return call | {"facts": access.facts_of(call)}
 
 
 def signed_by(authorization: str) -> tuple[str, str]:
@@ -52,8 +59,8 @@ def parameters(response: BaseResponse, service: str, action: str) -> dict[str, A
     request, model = response.normalized_request, get_service_model(service)
     protocol = determine_request_protocol(model, request.content_type)
     path = get_service_router(service).match(request)[1] if protocol.startswith("rest") else {}
-    if service == "s3":
-        # Its bodies are objects and documents; the path and the query say which.
+    if service == "s3" and action != "DeleteObjects":
+        # Its bodies are objects and documents; the path says which.
         return short(dict(path))
     parser = PROTOCOL_PARSERS[protocol](model.operation_model(action))
     said = {
@@ -64,7 +71,10 @@ def parameters(response: BaseResponse, service: str, action: str) -> dict[str, A
         "url_path": request.path,
         "url_params": path,
     }
-    return short(dict(parser.parse(said)))
+    found = short(dict(parser.parse(said)))
+    if action == "DeleteObjects":
+        found["Key"] = [it["Key"] for it in found.pop("Delete")["Objects"]]
+    return found
 
 
 def short(value: Any) -> Any:

