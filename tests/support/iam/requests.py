@@ -6,6 +6,7 @@ it. Often IAM names an action otherwise than the API its call, or wants several.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from itertools import product
 from typing import Any
@@ -104,9 +105,8 @@ TAGGING = {
     "ec2": "CreateTags",
     "elasticloadbalancing": "AddTags",
     "rds": "AddTagsToResource",
+    "route53": "ChangeTagsForResource",
     "ssm": "AddTagsToResource",
-    "iam:CreateRole": "TagRole",
-    "iam:CreateInstanceProfile": "TagInstanceProfile",
 }
 TAGS = {"Tags", "tags", "TagSpecifications"}
 
@@ -137,27 +137,36 @@ def name_of(call: Call) -> str:
 
 def requests_of(call: Call, principal: Principal) -> list[Request]:
     """Everything that must be allowed, that a call of somebody's may be."""
-    name, facts = name_of(call), call.get("facts", {})
-    service = name.partition(":")[0]
-    circumstances = {"aws:requestedregion": call["region"], "aws:securetransport": "true"}
-    if "boundary" in facts:
-        circumstances["iam:permissionsboundary"] = facts["boundary"]
+    return own_requests(call, principal) + requests_beside(call, principal)
+
+
+def own_requests(call: Call, principal: Principal) -> list[Request]:
+    """What the call itself does, giving tags included."""
+    name = name_of(call)
     found = [
-        Request(principal, action, resource, circumstances)
+        Request(principal, action, resource, circumstances(call))
         for action in NAMES.get(name, [name])
         for resource in resources_of(action, call["parameters"])
     ]
     if TAGS & call["parameters"].keys() and is_making(name):
-        found += [
-            Request(principal, tagging, it.resource, circumstances)
-            for it in found
-            if (tagging := tagging_of(name)) != it.action
-        ]
-    return found + [
-        Request(principal, action, resource, circumstances | more)
+        found += [replace(it, action=tagging_of(name)) for it in found]
+    return found
+
+
+def requests_beside(call: Call, principal: Principal) -> list[Request]:
+    """What services do in the name of who calls."""
+    name = name_of(call)
+    return [
+        Request(principal, action, resource, circumstances(call) | more)
         for action in BESIDE.get(name, [])
-        for resource, more in _beside(action, service, call["parameters"], facts)
+        for resource, more in _beside(action, call)
     ]
+
+
+def circumstances(call: Call) -> dict[str, str]:
+    found = {"aws:requestedregion": call["region"], "aws:securetransport": "true"}
+    boundary = call["facts"].get("boundary")
+    return found | ({"iam:permissionsboundary": boundary} if boundary else {})
 
 
 def is_making(name: str) -> bool:
@@ -168,13 +177,14 @@ def is_making(name: str) -> bool:
 def tagging_of(name: str) -> str:
     """The action that gives tags to what a call makes."""
     service = name.partition(":")[0]
-    return f"{service}:{TAGGING.get(name) or TAGGING.get(service, 'TagResource')}"
+    if service == "iam":
+        return name.replace("Create", "Tag")
+    return f"{service}:{TAGGING.get(service, 'TagResource')}"
 
 
-def _beside(
-    action: str, service: str, parameters: Mapping[str, Any], facts: Mapping[str, Any]
-) -> Iterator[tuple[str, dict[str, str]]]:
+def _beside(action: str, call: Call) -> Iterator[tuple[str, dict[str, str]]]:
     """On what, and under which further circumstances, a call needs another action."""
+    service, parameters, facts = name_of(call).partition(":")[0], call["parameters"], call["facts"]
     if action == "iam:PassRole":
         roles = [it for it in strings(parameters) if f"::{ACCOUNT}:role/" in it]
         if "RoleName" in parameters:
@@ -207,6 +217,8 @@ def resources_of(action: str, parameters: Mapping[str, Any]) -> list[str]:
         return ["*"]
     given = {it for it in strings(parameters) if any(form.fullmatch(it) for form in forms.values())}
     found = given.union(*(_made(form, parameters) for form in forms))
+    # Amazon's own parameters belong to no account.
+    found = {it.replace(f"{ACCOUNT}:parameter/aws/", ":parameter/aws/") for it in found}
     return sorted(found) or [untold(action.partition(":")[0])]
 
 
