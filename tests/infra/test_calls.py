@@ -27,6 +27,7 @@ from tally.aws.inventory import AGENT
 from tally.aws.inventory.resources import statements
 from tests.support.deployment import ACCOUNT, REGION, REPOSITORY_ID, Deployment
 from tests.support.iam.evaluator import Decision, Document, Policies, Principal, Request, decide
+from tests.support.iam.oracle import differing, unexplained
 from tests.support.iam.requests import PREFIXES, own_requests, requests_of, role_arn
 from tests.support.lifecycle import Lifecycle
 from tests.support.paths import BOOTSTRAP, ROOT
@@ -241,6 +242,20 @@ def test_who_applies_may_do_what_a_plan_does(
 ) -> None:
     for profile, deployment in deployments.items():
         assert refused(asked[profile]["plan"], policies(deployment, "apply").values()) == set()
+
+
+def test_others_decide_the_same_of_what_is_asked(
+    deployments: dict[str, Deployment], asked: dict[str, Needs]
+) -> None:
+    # Under each purpose's policies, so that they refuse as well.
+    cases = [
+        (request, Policies(tuple(policies(deployment, purpose).values()), resource=policy))
+        for profile, deployment in deployments.items()
+        for purpose in PURPOSES
+        for needed in asked[profile].values()
+        for request, policy in needed.items()
+    ]
+    assert unexplained(differing(cases)) == []
 
 
 def every_action() -> Iterator[tuple[str, str, str]]:

@@ -10,7 +10,7 @@ from typing import Any
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, BaseResponse
 from moto.iam.exceptions import NotFoundException
-from moto.iam.models import iam_backends
+from moto.iam.models import ManagedPolicy, iam_backends
 from moto.kms.models import kms_backends
 from moto.s3.exceptions import S3AccessDeniedError
 from moto.s3.models import s3_backends
@@ -55,10 +55,15 @@ def policies_of(caller: str) -> tuple[tuple[Document, ...], Document | None]:
     if caller == ADMINISTRATOR:
         return (EVERYTHING,), None
     role = iam.get_role(caller)
-    attached = tuple(it.document for it in role.managed_policies.values())
+    attached = tuple(map(document_of, role.managed_policies.values()))
     limit = role.permissions_boundary_arn
-    boundary = iam.managed_policies[limit].document if limit else None
+    boundary = document_of(iam.managed_policies[limit]) if limit else None
     return (*role.policies.values(), *attached), boundary
+
+
+def document_of(policy: ManagedPolicy) -> Document:
+    [document] = [it.document for it in policy.versions if it.is_default]
+    return document
 
 
 def resource_policy(arn: str) -> Document | None:

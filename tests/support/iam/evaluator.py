@@ -257,8 +257,8 @@ def _read(statement: dict[str, Any], has_variables: bool) -> Statement:
         actions=frozenset(actions),
         patterns=tuple(it for it in actions if set(it) & set("*?")),
         is_inverted="NotAction" in statement,
-        resources=_tuple(statement, "Resource"),
-        not_resources=_tuple(statement, "NotResource"),
+        resources=_resources(statement, "Resource"),
+        not_resources=_resources(statement, "NotResource"),
         principals=_principals(statement["Principal"]) if "Principal" in statement else None,
         conditions=tuple(conditions),
         has_variables=has_variables,
@@ -267,7 +267,7 @@ def _read(statement: dict[str, Any], has_variables: bool) -> Statement:
 
 def _principals(element: Any) -> tuple[tuple[str, str], ...]:
     """Kind and name of each. Source: "AWS JSON policy elements: Principal"."""
-    if element == "*":  # everybody
+    if element in ("*", {"AWS": "*"}):  # everybody, in two ways
         return (("AWS", "*"), ("Service", "*"), ("Federated", "*"))
     found = tuple((kind, name) for kind, names in element.items() for name in _list(names))
     for kind, name in found:
@@ -296,15 +296,12 @@ def _names_account(principals: tuple[tuple[str, str], ...] | None, principal: Pr
 def is_resource(pattern: str | None, resource: str) -> bool:
     """Whether a pattern of the element Resource stands for a resource.
 
-    Source: "IAM JSON policy elements: Resource": `*` crosses a colon where it ends a segment of an
-    ARN. What stands for several services is refused.
+    Source: "IAM JSON policy elements: Resource". There `*` crosses a colon where it ends a segment
+    of an ARN; elsewhere in the first segments it is refused (`_resources`).
     """
     if pattern is None or pattern == "*":
         return pattern is not None
-    fields = pattern.split(":", 5)
-    if len(fields) < 6 or any("*" in it[:-1] for it in fields[:5]) or "*" in fields[2]:
-        raise NotSupported(f"resource {pattern}")
-    if resource.endswith(UNTOLD) and fields[2] == resource.split(":")[2]:
+    if resource.endswith(UNTOLD) and pattern.split(":")[2] == resource.split(":")[2]:
         raise NotSupported(f"whether {pattern} is the resource of a call that does not tell")
     return _is_like(pattern, resource)
 
@@ -373,8 +370,17 @@ def _filled(text: str, values: Mapping[str, str] | None) -> str | None:
     return _VARIABLE.sub(lambda found: values[found[1].lower()], text)
 
 
-def _tuple(statement: dict[str, Any], element: str) -> tuple[str, ...] | None:
-    return tuple(_list(statement[element])) if element in statement else None
+def _resources(statement: dict[str, Any], element: str) -> tuple[str, ...] | None:
+    if element not in statement:
+        return None
+    for pattern in (found := tuple(_list(statement[element]))):
+        segments = pattern.split(":", 5)[2:] or [""]
+        is_short = len(segments) < 4 and not pattern.endswith("*")
+        if pattern != "*" and (
+            is_short or "*" in segments[0] or any("*" in it[:-1] for it in segments[:3])
+        ):
+            raise NotSupported(f"resource {pattern}")
+    return found
 
 
 def _list(element: Any) -> list[Any]:
