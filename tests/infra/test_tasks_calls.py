@@ -100,7 +100,6 @@ class Applied:
 
 
 def secret_of(arn: str) -> Iterator[tuple[str, str]]:
-    # The RDS-managed one has no key in the emulator.
     yield "secretsmanager:GetSecretValue", arn
     yield "kms:Decrypt", arn
 
@@ -154,7 +153,7 @@ def test_the_bastion_opens_sessions(deployment: Deployment) -> None:
 
 def test_no_role_does_what_is_anothers(deployment: Deployment) -> None:
     name, applied = deployment.name, Applied.of(deployment)
-    for role, other in (("adder", "operator"), ("bastion", "adder"), ("display-start", "adder")):
+    for role, other in (("adder", "operator"), ("bastion", "adder"), ("reset-start", "adder")):
         both = list(secret_of(applied.secret(f"{name}/{other}")))
         assert len(applied.refused(f"{name}-{role}", iter(both), inside=False)) == len(both)
 

@@ -25,7 +25,7 @@ iam, s3 = iam_backends[ACCOUNT]["aws"], s3_backends[ACCOUNT]["aws"]
 kms, secrets = kms_backends[ACCOUNT][REGION], secretsmanager_backends[ACCOUNT][REGION]
 
 
-def judge(call: dict[str, Any]) -> list[str]:
+def refused(call: dict[str, Any]) -> list[str]:
     """What the caller may not do; the call's record gets the policies of the resources."""
     principal = principal_of(call["caller"])
     found = requests_of(call, principal)

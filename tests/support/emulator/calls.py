@@ -25,7 +25,7 @@ def record_calls(path: Path) -> None:
         set_up(self, request, *args, **kwargs)
         call = described(self)
         self.caller = call["caller"]
-        self.refused = access.judge(call) if call["action"] else []
+        self.refused = access.refused(call) if call["action"] else []
         calls.write(json.dumps(call) + "\n")
 
     BaseResponse.setup_class = record
