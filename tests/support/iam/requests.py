@@ -25,15 +25,24 @@ PREFIXES = {"elbv2": "elasticloadbalancing", "service-quotas": "servicequotas"}
 # Where IAM has another name for a call, or wants several.
 NAMES = {
     "budgets:CreateBudget": ["budgets:ModifyBudget", "budgets:TagResource"],
-    "budgets:CreateNotification": ["budgets:ModifyBudget"],
-    "budgets:DeleteBudget": ["budgets:ModifyBudget"],
     "budgets:DescribeBudget": ["budgets:ViewBudget"],
     "budgets:DescribeBudgets": ["budgets:ViewBudget"],
     "budgets:DescribeNotificationsForBudget": ["budgets:ViewBudget"],
     "budgets:DescribeSubscribersForNotification": ["budgets:ViewBudget"],
+    **{
+        f"budgets:{change}": ["budgets:ModifyBudget"]
+        for change in (
+            *("CreateNotification", "CreateSubscriber", "DeleteBudget", "DeleteNotification"),
+            *("DeleteSubscriber", "UpdateBudget", "UpdateNotification", "UpdateSubscriber"),
+        )
+    },
     "cloudfront:CreateDistributionWithTags": [
         *("cloudfront:CreateDistribution", "cloudfront:TagResource"),
     ],
+    # A large object is written in parts.
+    "s3:CompleteMultipartUpload": ["s3:PutObject"],
+    "s3:CreateMultipartUpload": ["s3:PutObject"],
+    "s3:UploadPart": ["s3:PutObject"],
     "s3:DeleteBucketEncryption": ["s3:PutEncryptionConfiguration"],
     "s3:DeleteBucketLifecycle": ["s3:PutLifecycleConfiguration"],
     "s3:DeleteBucketOwnershipControls": ["s3:PutBucketOwnershipControls"],
