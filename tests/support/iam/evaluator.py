@@ -114,6 +114,7 @@ def _grants(policies: Policies, request: Request) -> bool:
     named, account = _by_resource(policies.resource, request)
     if request.principal.kind != "AWS":
         return named
+    # Whether it also limits what a resource allows everybody, AWS does not say. Here it does.
     if policies.boundary is not None and not _allowing(policies.boundary, request):
         return False
     by_identity = any(_allowing(it, request) for it in policies.identity)

@@ -213,7 +213,7 @@ def _beside(action: str, call: Call) -> Iterator[tuple[str, dict[str, str]]]:
     elif action == "iam:CreateServiceLinkedRole":
         yield role_arn(f"aws-service-role/{service}.amazonaws.com/Its"), {}
     else:
-        yield untold(action.partition(":")[0]), {}
+        yield from ((it, {}) for it in resources_of(action, {}))
 
 
 def role_arn(name: str) -> str:
