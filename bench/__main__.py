@@ -16,6 +16,8 @@ from bench.runner import FULL, QUICK, Findings, Pace, Runner, progress
 
 _KEPT = ROOT / "docs" / "benchmarks.json"
 _PASSING = ROOT / ".cache" / "bench.json"
+# What results have in common that may stand in one file.
+_SAME = ("machine", "versions", "durability", "quick")
 
 
 def main() -> int:
@@ -25,35 +27,58 @@ def main() -> int:
         report.write(asked.file)
         return 0
     whole = not asked.quick and not asked.only
-    if asked.into and (asked.quick or not asked.only):
-        sys.exit("bench: --into goes with --only, and not with --quick")
     pace = QUICK if asked.quick else FULL
     names = asked.only or list(QUICK_GROUPS if asked.quick else GROUPS)
+    out = asked.out or (_KEPT if whole else _PASSING)
     try:
-        results = measure(pace, names)
-    except NotDurable as error:
+        # Before minutes of measuring: what can't be kept need not be measured.
+        into = _read_into(asked)
+        _require_writable(out)
+        results = measure(pace, names, into)
+    except (NotDurable, OSError, ValueError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    out = asked.out or (_KEPT if whole else _PASSING)
-    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(results, indent=1) + "\n")
     progress(f"wrote {out}")
     print(report.table(results))
     if whole:
         report.write(out)
-    if asked.into:
-        into = json.loads(asked.into.read_text())
+    if into is not None:
         replace(into, results, names)
         asked.into.write_text(json.dumps(into, indent=1) + "\n")
     return 1 if results["failed"] else 0
 
 
-def measure(pace: Pace, names: list[str]) -> dict[str, Any]:
-    """Measure these groups; returns the content of the results file."""
+def _read_into(asked: argparse.Namespace) -> dict[str, Any] | None:
+    if asked.into is None:
+        return None
+    if asked.quick or not asked.only:
+        raise ValueError("--into goes with --only, and not with --quick")
+    kept: dict[str, Any] = json.loads(asked.into.read_text())
+    if missing := {*_SAME, "results", "rounds", "series"} - kept.keys():
+        raise ValueError(f"{asked.into} is no results file: it lacks {', '.join(sorted(missing))}")
+    _require_writable(asked.into)
+    return kept
+
+
+def _require_writable(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.open("a").close()
+    if file.stat().st_size == 0:
+        file.unlink()
+
+
+def measure(pace: Pace, names: list[str], into: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Measure these groups; returns the content of the results file.
+
+    Raises ValueError if it would be another machine's than that of `into`.
+    """
     findings = Findings()
     with cluster() as (running, folder):
         about = describe(running)
         durability = running.durability()
+        if into is not None:
+            _require_same(into, {**about, "durability": durability, "quick": pace is QUICK})
         progress(f"PostgreSQL's {', '.join(f'{name} {on}' for name, on in durability.items())}")
         if pace is QUICK:
             progress(f"a quick run: short rounds, and {pace.many:,} entries for 10,000,000")
@@ -84,9 +109,7 @@ def measure(pace: Pace, names: list[str]) -> dict[str, Any]:
 
 def replace(kept: dict[str, Any], results: dict[str, Any], groups: list[str]) -> None:
     """Put what was measured again in its place; raises ValueError for another machine's results."""
-    for same in ("machine", "versions", "durability", "quick"):
-        if kept[same] != results[same]:
-            raise ValueError(f"measured with another {same}: {kept[same]}, not {results[same]}")
+    _require_same(kept, results)
     lines = {line["name"]: line for line in results["results"]}
     kept["results"] = [lines.get(line["name"], line) for line in kept["results"]]
     kept["rounds"] |= results["rounds"]
@@ -94,6 +117,12 @@ def replace(kept: dict[str, Any], results: dict[str, Any], groups: list[str]) ->
     kept.setdefault("again", []).append(
         {"groups": groups, **{name: results[name] for name in ("date", "commit", "dirty")}}
     )
+
+
+def _require_same(kept: dict[str, Any], results: dict[str, Any]) -> None:
+    for same in _SAME:
+        if kept[same] != results[same]:
+            raise ValueError(f"measured with another {same}: {kept[same]}, not {results[same]}")
 
 
 def _arguments() -> argparse.Namespace:

@@ -30,14 +30,23 @@ def main() -> int:
         if not wanted:
             _say("no line of amount, web or the ledger has changed; for all mutants: ARGS=--all")
             return 0
-        trials = _try_out(wanted, arguments.workers)
+        trials: list[Trial] = []
+        stopped = not _try_out(wanted, arguments.workers, trials)
     except (NoGit, TestsFail) as error:
         _say(f"mutants: {error}")
         return 2
-    # Where only some lines were tried, others may well have survived.
-    whole = [str(file.relative_to(PACKAGE)) for file, lines in wanted.items() if lines is None]
+    # Where only some lines were tried, or not yet every mutant, others may well survive.
+    whole = [
+        str(file.relative_to(PACKAGE))
+        for file, lines in wanted.items()
+        if lines is None and (not stopped or _is_complete(file, trials))
+    ]
     _write(whole, trials)
-    return _conclude(whole, trials)
+    status = _conclude(whole, trials)
+    if stopped:
+        _say(f"stopped; tried whole and kept: {', '.join(whole) or 'nothing'}")
+        return 2
+    return status
 
 
 def _arguments() -> argparse.Namespace:
@@ -58,20 +67,30 @@ def _wanted(arguments: argparse.Namespace) -> Wanted:
     return {file: changed[file] for file in modules() if changed.get(file)}
 
 
-def _try_out(wanted: Wanted, workers: int) -> list[Trial]:
-    trials = []
+def _try_out(wanted: Wanted, workers: int, trials: list[Trial]) -> bool:
+    """Try all, and note what comes of them; tell whether nobody has stopped it (Ctrl-C)."""
     with tempfile.TemporaryDirectory(prefix="tally-mutants-") as folder:
         _say("running the tests with the code as it is, to see which lines each runs")
         tests = sorted({it for file in wanted for it in tests_of(file)})
         covering = record(tests, Path(folder), workers)
     mutants = (it for file, lines in wanted.items() for it in mutants_of(file, lines))
-    for trial in try_out_all(mutants, covering, workers):
-        trials.append(trial)
-        if len(trials) % 100 == 0:
-            _say(f"{len(trials)} tried")
-        if trial.outcome is Outcome.SURVIVED:
-            _say(f"{len(trials)}: survived: {trial.mutant}")
-    return trials
+    trying = try_out_all(mutants, covering, workers)
+    try:
+        for trial in trying:
+            trials.append(trial)
+            if len(trials) % 100 == 0:
+                _say(f"{len(trials)} tried")
+            if trial.outcome is Outcome.SURVIVED:
+                _say(f"{len(trials)}: survived: {trial.mutant}")
+    except KeyboardInterrupt:
+        trying.close()
+        return False
+    return True
+
+
+def _is_complete(file: Path, trials: list[Trial]) -> bool:
+    tried = sum(PACKAGE / trial.mutant.path == file for trial in trials)
+    return tried == sum(1 for _ in mutants_of(file))
 
 
 def _write(whole: list[str], trials: list[Trial]) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from functools import cache
 from importlib.util import cache_from_source
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Lock
+from threading import Event, Lock
 from typing import IO, TYPE_CHECKING, Final
 
 from mutants.covering import PLAIN, Covering, TestsFail, environment
@@ -87,9 +87,14 @@ def _uses_a_database(mutant: Mutant) -> bool:
     return mutant.path.startswith("ledger/") and not mutant.path.startswith(_MAKES_DATABASES)
 
 
-def try_out_all(mutants: Iterator[Mutant], covering: Covering, workers: int) -> Iterator[Trial]:
-    """Try mutants in several workers, and give each with its outcome as it comes."""
-    waiting = Lock()
+def try_out_all(
+    mutants: Iterator[Mutant], covering: Covering, workers: int
+) -> Generator[Trial, None, None]:
+    """Try mutants in several workers, and give each with its outcome as it comes.
+
+    Whoever closes it waits for those that are being tried.
+    """
+    waiting, ended = Lock(), Event()
     done: SimpleQueue[Trial | None] = SimpleQueue()
 
     def work() -> None:
@@ -97,7 +102,7 @@ def try_out_all(mutants: Iterator[Mutant], covering: Covering, workers: int) -> 
             with worker(covering) as own:
                 while True:
                     with waiting:
-                        mutant = next(mutants, None)
+                        mutant = None if ended.is_set() else next(mutants, None)
                     if mutant is None:
                         return
                     began = time.monotonic()
@@ -108,8 +113,11 @@ def try_out_all(mutants: Iterator[Mutant], covering: Covering, workers: int) -> 
 
     with ThreadPoolExecutor(workers) as pool:
         runs = [pool.submit(work) for _ in range(workers)]
-        for _ in runs:
-            yield from iter(done.get, None)
+        try:
+            for _ in runs:
+                yield from iter(done.get, None)
+        finally:
+            ended.set()
         for run in runs:
             run.result()
 

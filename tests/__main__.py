@@ -47,8 +47,9 @@ class Run:
         """Over workers, a file at a time. The tests of the other tiers share what is slow."""
         if not {"fast", "core", "browser"} & {*self.tiers}:
             return []
-        # In the order of the files: those with the fewest tests are the slowest.
-        return ["-n", "2", "--dist=loadfile", "--no-loadscope-reorder"]
+        # In the order of the files: those with the fewest tests are the slowest. Two workers wait a
+        # third of their time.
+        return ["-n", "3", "--dist=loadfile", "--no-loadscope-reorder"]
 
     def go(self, folder: Path) -> None:
         counts = folder / f"{self.tiers[0]}.json"

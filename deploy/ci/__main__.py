@@ -1,10 +1,10 @@
-"""The steps that the workflows call, one command each."""
+"""The steps that the workflows call, one command each; and what they need first."""
 
 import sys
 
 import click
 
-from deploy.ci import planning, publishing
+from deploy.ci import planning, preparing, publishing
 from deploy.ci.deployment import Deployment
 from deploy.ci.refused import Refused
 from deploy.ci.step import of_deployment, output, page
@@ -12,7 +12,7 @@ from deploy.ci.step import of_deployment, output, page
 
 @click.group()
 def main() -> None:
-    """Do one step of a workflow."""
+    """Do one step of a workflow, or prepare an account for them."""
 
 
 @main.command()
@@ -23,6 +23,7 @@ def target(chosen: Deployment) -> None:
 
 
 for step in (
+    preparing.prepare,
     planning.plan,
     planning.summarise,
     planning.seal,

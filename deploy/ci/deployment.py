@@ -55,6 +55,13 @@ class Deployment:
             raise Refused("A deployment's variables may not give the release: the workflow does.")
         return deployment
 
+    def for_json(self) -> dict[str, Any]:
+        """Its part of the variable."""
+        fields: dict[str, Any] = {"account": self.account, "variables": self.variables}
+        if self.ssh_public_key is not None:
+            fields["ssh_public_key"] = self.ssh_public_key
+        return fields | ({"unreviewed": True} if self.unreviewed else {})
+
     @property
     def name(self) -> str:
         """Prefix of every name."""

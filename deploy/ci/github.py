@@ -10,9 +10,13 @@ from typing import Any
 
 
 def call(method: str, path: str, fields: dict[str, Any] | None = None) -> Any:
-    """Send a request; return the answer, or raise `urllib.error.HTTPError`."""
+    """Send a request; return the answer, or raise `urllib.error.HTTPError`.
+
+    A path is the repository's, unless it begins with a slash.
+    """
+    own = "" if path.startswith("/") else "/repos/{GITHUB_REPOSITORY}/".format(**os.environ)
     request = urllib.request.Request(
-        "{GITHUB_API_URL}/repos/{GITHUB_REPOSITORY}/".format(**os.environ) + path,
+        os.environ["GITHUB_API_URL"] + own + path,
         method=method,
         data=None if fields is None else json.dumps(fields).encode(),
         headers={
@@ -23,4 +27,5 @@ def call(method: str, path: str, fields: dict[str, Any] | None = None) -> Any:
     )
     # Seconds; GitHub's own limit is ten.
     with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
+        content = answer.read()
+    return json.loads(content) if content else None

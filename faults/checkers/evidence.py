@@ -104,7 +104,7 @@ class Evidence:
         overlapping = (
             began for began, whole in self.failovers if attempt.ended >= began and since <= whole
         )
-        return min(overlapping, default=since)
+        return min((since, *overlapping))
 
     @cached_property
     def unheard_undos(self) -> list[Attempt]:

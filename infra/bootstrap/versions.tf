@@ -9,6 +9,10 @@ terraform {
       source  = "hashicorp/aws"
       version = "~> 5.100"
     }
+    # Reads the file of the deployment's variables (deploy/ci/preparing.py).
+    terraform = {
+      source = "terraform.io/builtin/terraform"
+    }
   }
 }
 

@@ -121,8 +121,8 @@ def changes(rows: Rows, now: Total) -> Shown:
     return {"changes": [in_json(each) for each in shown]} | age(now.behind)
 
 
-def history(found: History, moves: Iterable[Move]) -> Shown:
-    """Write a history; its times are text already."""
+def history(now: Total, found: History, moves: Iterable[Move]) -> Shown:
+    """Write a history; `now` is the total of its moment. Its times are text already."""
     known = found.known
     points = [_point(point) for point in found.points]
     shown = {
@@ -130,12 +130,16 @@ def history(found: History, moves: Iterable[Move]) -> Shown:
         "to": found.until,
         "start": format_amount(found.before if found.start is None else found.start.sum),
     }
-    return in_json(shown) | {
-        "lowest": _point(min(known, key=lambda point: point.sum)) if known else None,
-        "highest": _point(max(known, key=lambda point: point.sum)) if known else None,
-        "points": points,
-        "moves": [in_json(row(move, 0)) for move in moves],
-    }
+    return (
+        age(now.behind)
+        | in_json(shown)
+        | {
+            "lowest": _point(min(known, key=lambda point: point.sum)) if known else None,
+            "highest": _point(max(known, key=lambda point: point.sum)) if known else None,
+            "points": points,
+            "moves": [in_json(row(move, 0)) for move in moves],
+        }
+    )
 
 
 def _point(point: Point) -> Shown:

@@ -1,16 +1,19 @@
 """A check of a deployment on an emulated AWS, or of a copy that was changed."""
 
+from collections import defaultdict
 from datetime import UTC, date, datetime
 from functools import cache
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from tally.aws.check import Report, Result, Status, check
 from tally.aws.inventory import Inventory
 from tally.aws.reachability import Matrix
 from tally.aws.requirement import Evidence, Requirement
 from tally.aws.waivers import Waiver, read_waivers
+from tests.support.emulator.touched import HEADER
 from tests.support.mutations.cloud import Cloud
 from tests.support.paths import INFRA
 
@@ -21,26 +24,80 @@ def session():
     return boto3.Session(aws_access_key_id="stand", aws_secret_access_key="stand")
 
 
-@pytest.fixture
-def look(session, monkeypatch):
-    """Checks a deployment, as it is or in a copy of its emulator."""
+class Sparing:
+    """A session that asks a copy of an emulator only what a change may have touched.
 
-    def look(deployment, emulator=None, waivers=None):
+    What was answered by other services alone, another copy has answered already.
+    """
+
+    def __init__(self, session, touched, answers):
+        self._session = session
+        self._touched = touched
+        self._answers = answers
+
+    def client(self, service, **options):
+        client = self._session.client(service, **options)
+        ask = client._make_api_call
+        client._make_api_call = lambda *asked: self._answer((service, repr(asked)), ask, asked)
+        return client
+
+    def _answer(self, key, ask, asked):
+        if key in self._answers and not self._touched & self._answers[key][1]:
+            answer, _ = self._answers[key]
+        else:
+            try:
+                answer = ask(*asked)
+            except ClientError as refusal:
+                answer = refusal
+            by = {key[0], *services(getattr(answer, "response", answer))}
+            if not self._touched & by:
+                self._answers[key] = answer, by
+        if isinstance(answer, ClientError):
+            raise answer
+        return answer
+
+
+def services(answer):
+    """The services of AWS whose state was looked up for an answer."""
+    return answer["ResponseMetadata"]["HTTPHeaders"][HEADER].split()
+
+
+@pytest.fixture(scope="session")
+def answers():
+    """What each deployment answered where nothing had touched it, and which services did."""
+    return defaultdict(dict)
+
+
+@pytest.fixture
+def look(session, monkeypatch, answers):
+    """Checks a deployment, as it is or in a copy of its emulator.
+
+    With what a change has touched, it asks for nothing else again.
+    """
+
+    def look(deployment, emulator=None, waivers=None, touched=None):
         monkeypatch.setenv("AWS_ENDPOINT_URL", (emulator or deployment.emulator).url)
         known = read_waivers(INFRA / "waivers.toml") if waivers is None else waivers
-        return check(Inventory(deployment.name, session=session), known)
+        asking = session if touched is None else Sparing(session, touched, answers[deployment.name])
+        return check(Inventory(deployment.name, session=asking), known)
 
     return look
 
 
 @pytest.fixture
 def cloud(session):
-    """Gives a deployment in a copy of its emulator, to be changed."""
+    """Gives a deployment in a copy of its emulator, to be changed; and notes what is touched."""
 
-    def cloud(deployment, emulator):
+    def cloud(deployment, emulator, touched=None):
+        def note(parsed, model, **_):
+            if touched is not None and not model.name.startswith(("Describe", "Get", "List")):
+                touched.update({model.service_model.service_name, *services(parsed)})
+
         @cache
         def client(service):
-            return session.client(service, endpoint_url=emulator.url, region_name="us-east-1")
+            made = session.client(service, endpoint_url=emulator.url, region_name="us-east-1")
+            made.meta.events.register("after-call", note)
+            return made
 
         return Cloud(deployment.name, client)
 

@@ -105,9 +105,9 @@ def test_a_waived_requirement_is_met_by_all_or_not_at_all(production, emulator_o
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.id)
 def test_breaking_one_thing_fails_one_requirement(mutation, deployments, emulator_of, cloud, look):
     deployment = deployments[mutation.profile]
-    emulator = emulator_of(deployment)
-    mutation.change(cloud(deployment, emulator))
-    report = look(deployment, emulator)
+    emulator, touched = emulator_of(deployment), set()
+    mutation.change(cloud(deployment, emulator, touched))
+    report = look(deployment, emulator, touched=touched)
     expected = {mutation.requirement, *mutation.companions}
     assert failed(report) == expected, [
         (result.requirement.id, [str(it) for it in result.evidence if not it.good])
@@ -115,6 +115,25 @@ def test_breaking_one_thing_fails_one_requirement(mutation, deployments, emulato
         if result.status == Status.FAIL
     ]
     assert not report.passed
+
+
+# Each changes what other services answer, too.
+FAR_REACHING = (
+    "keep_a_target_that_does_not_serve",
+    "keep_tasks_in_one_zone",
+    "lead_cloudfront_elsewhere",
+    "send_the_adders_log_nowhere",
+    "stop_scaling",
+)
+
+
+@pytest.mark.parametrize("name", FAR_REACHING)
+def test_what_is_not_asked_again_is_as_before(name, deployments, emulator_of, cloud, look):
+    (mutation,) = (it for it in MUTATIONS if it.name == name)
+    deployment = deployments[mutation.profile]
+    emulator, touched = emulator_of(deployment), set()
+    mutation.change(cloud(deployment, emulator, touched))
+    assert look(deployment, emulator, touched=touched).results == look(deployment, emulator).results
 
 
 def test_without_its_network_nothing_about_the_network_passes(production, emulator_of, cloud, look):

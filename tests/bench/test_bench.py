@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,46 @@ def test_what_is_measured_again_takes_its_place():
     assert [again["date"] for again in kept["again"]] == ["tuesday"]
     with pytest.raises(ValueError, match="another machine"):
         main.replace(kept, {**results("friday"), "machine": "that"}, ["adds"])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--only", "start", "--into", "{}/nothing.json"], "No such file"),
+        (["--only", "start", "--into", "{}/no.json"], "Expecting value"),
+        (["--only", "start", "--into", "{}/other.json"], "no results file: it lacks durability"),
+        (["--into", "{}/nothing.json"], "--into goes with --only"),
+        (["--only", "start", "--out", "{}"], "Is a directory"),
+        (["--only", "start", "--out", "{}/no.json/results.json"], "no.json"),
+    ],
+    ids=["no file", "no JSON", "no results", "of all", "a folder", "below a file"],
+)
+def test_what_can_t_be_kept_is_said_before_anything_is_measured(
+    options, said, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "no.json").write_text("no")
+    (tmp_path / "other.json").write_text("{}")
+    monkeypatch.setattr(main, "cluster", None)  # nothing may be started
+    monkeypatch.setattr(sys, "argv", ["bench", *(each.format(tmp_path) for each in options)])
+    assert main.main() == 1
+    assert said in capsys.readouterr().err
+
+
+def test_another_machine_s_results_take_nothing(monkeypatch):
+    """Said when the machine is known, before the first measurement."""
+    monkeypatch.setattr(main, "cluster", lambda: nullcontext((Machine(), Path())))
+    monkeypatch.setattr(main, "describe", lambda running: {"machine": "this", "versions": {}})
+    monkeypatch.setattr(main, "GROUPS", {})
+    into = {"machine": "that", "versions": {}, "durability": {}, "quick": True}
+    with pytest.raises(ValueError, match="another machine: that, not this"):
+        main.measure(QUICK, ["adds"], into)
+
+
+class Machine:
+    """One whose PostgreSQL says nothing of durability."""
+
+    def durability(self):
+        return {}
 
 
 def test_the_documents_are_those_of_the_results(tmp_path):

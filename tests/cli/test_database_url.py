@@ -9,22 +9,6 @@ import pytest
 
 from tests.support.command import refusal, result, run
 
-
-@pytest.mark.parametrize("command", [["up", "--port", "0"], ["audit"], ["migrate"]])
-@pytest.mark.parametrize(
-    ("url", "status", "said"),
-    [
-        ("mysql://root:secret@localhost/x", 2, "TALLY_DATABASE_URL must be a URL"),
-        ("postgresql://me:secret@127.0.0.1:1/tally", 3, "start the server or correct the URL"),
-        ("postgresql://me:secret@127.0.0.1:notaport/tally", 2, "TALLY_DATABASE_URL must be a URL"),
-    ],
-)
-def test_broken_url_is_one_line_without_the_password(command, url, status, said) -> None:
-    message = refusal(run(*command, TALLY_DATABASE_URL=url), status)
-    assert said in message
-    assert "secret" not in message
-
-
 COMMANDS = {
     "up": "up --port 0",
     "serve": "serve adder --port 0",
@@ -44,7 +28,9 @@ BROKEN = [
     "postgresql://me:h@rse@localhost/tally",
     "postgresql://me:h%rse@localhost/tally",
     "postgresql://me:rse@localhost:h/tally",
+    "postgresql://me:h-rse@localhost:notaport/tally",
     "postgresql://localhost/tally?passwort=h-rse",
+    "mysql://me:h-rse@localhost/tally",
 ]
 
 

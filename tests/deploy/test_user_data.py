@@ -6,15 +6,27 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.guests.release import PROJECT
+from tests.support.guests import rendering
+from tests.support.guests.release import CERTIFICATES, PROJECT
 from tests.support.programs import need
 
+AUTHORITY = PROJECT / CERTIFICATES
 
-@pytest.fixture(params=["adder", "bastion"])
-def rendered(request: pytest.FixtureRequest) -> tuple[str, Path]:
+
+VALUES = {
+    "adder": rendering.adder_of_the_guest(AUTHORITY, "adder/1.0.1.pex", "a" * 64),
+    "bastion": rendering.bastion_of_the_guest(AUTHORITY),
+}
+
+
+@pytest.fixture(scope="module", params=VALUES)
+def rendered(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path]:
     """A machine's user data, and the folder of its files."""
-    name = {"adder": "user_data", "bastion": "bastion_user_data"}[request.param]
-    return request.getfixturevalue(name), PROJECT / "deploy" / request.param / "machine"
+    folder = tmp_path_factory.mktemp("terraform")
+    text = rendering.render(folder, request.param, VALUES[request.param])
+    return text, PROJECT / "deploy" / request.param / "machine"
 
 
 def test_cloud_init_accepts_it(rendered: tuple[str, Path], tmp_path: Path) -> None:

@@ -8,13 +8,16 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
+import schemathesis
 
 from tests.support.command import run
+from tests.support.contract import DOCUMENT
 from tests.support.distribution_postgres import serving, standby_of
 from tests.support.processes import wait_for
 from tests.support.standby import display
@@ -22,6 +25,7 @@ from tests.support.standby import display
 DISPLAY = "/display_service"
 TOTAL = f"{DISPLAY}/total"
 COUNT = 2
+CONTRACT = schemathesis.openapi.from_dict(DOCUMENT)
 
 
 @pytest.fixture
@@ -79,6 +83,13 @@ def in_page(client: httpx.Client, path: str) -> float:
     return float(seconds)
 
 
+def in_json(client: httpx.Client, _: str, query: str) -> float:
+    answer = client.get(f"{DISPLAY}/{query}")
+    CONTRACT[f"{DISPLAY}/{query.partition('?')[0]}"]["GET"].validate_response(answer)
+    age: float = answer.json()["behind_seconds"]
+    return age
+
+
 def in_event(client: httpx.Client, name: str) -> float:
     with client.stream("GET", "/display_service/events", timeout=60) as stream:
         lines = stream.iter_lines()
@@ -97,13 +108,18 @@ def in_export(url: str, form: str) -> float:
 
 # Each way in which a display answers, and the command that exports.
 WAYS: dict[str, Callable[[httpx.Client, str], float]] = {
-    "total": lambda client, _: client.get(TOTAL).json()["behind_seconds"],
-    "entries": lambda client, _: client.get(f"{DISPLAY}/entries").json()["behind_seconds"],
-    "no entries": lambda client, _: client.get(f"{DISPLAY}/entries?before=1").json()[
-        "behind_seconds"
-    ],
+    **{
+        query: partial(in_json, query=query)
+        for query in (
+            *("total", "entries", "entries?before=1", "entries?range=day"),
+            *("changes", "history", "history?range=day"),
+        )
+    },
     "CSV": lambda client, _: float(
         client.get(f"{DISPLAY}/entries.csv").headers["tally-behind-seconds"]
+    ),
+    "CSV of a day": lambda client, _: float(
+        client.get(f"{DISPLAY}/entries.csv?range=day").headers["tally-behind-seconds"]
     ),
     "page": lambda client, _: in_page(client, DISPLAY),
     "home": lambda client, _: in_page(client, "/"),

@@ -226,14 +226,15 @@ async def resumed(work: Any) -> None:
 # --- Whoever leaves without a word ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("service", HELD)
-async def test_the_server_frees_what_a_dead_network_left(server, service) -> None:
-    """The service's machine is gone, and nobody connects in its place."""
-    async with serving_as(service, server.service_url(service)) as work:
-        await resumed(work)
+async def test_the_server_frees_what_a_dead_network_left(server) -> None:
+    """The services' machines are gone, and nobody connects in their place."""
+    async with contextlib.AsyncExitStack() as services:
+        for service in HELD:
+            serving = serving_as(service, server.service_url(service))
+            await resumed(await services.enter_async_context(serving))
         with packets_dropped(server.port):
-            gone = asyncio.create_task(no_more_than(0, server, service))
-            await gone
+            for service in HELD:
+                await no_more_than(0, server, service)
 
 
 async def test_the_server_frees_what_waits_for_a_lock_when_its_client_left(server) -> None:

@@ -118,7 +118,8 @@ async def test_entries_of_a_time_are_those_that_came_then_whatever_was_cleared(
     async def within(since, until):
         wanted = Range(since=since, until=until)
         found = ids((await reader.page(None, 50, wanted=wanted)).entries)
-        first, last = await reader.bounds(wanted)
+        bounds = await reader.bounds(wanted)
+        first, last = bounds.after, bounds.through
         assert found == list(range(last, first, -1))
         return found
 
@@ -224,7 +225,7 @@ async def test_the_list_of_a_range_begins_with_its_newest_entry(reader, writer, 
             until=None if until is None else day + timedelta(hours=until),
         )
         rows = (await reader.overview(wanted, TOP, 4)).rows
-        assert rows.through == (await reader.bounds(wanted))[1]
+        assert rows.through == (await reader.bounds(wanted)).through
         if found := (await reader.page(None, 50, wanted=wanted)).entries:
             assert rows.rows[0] == found[0]
 

@@ -1,6 +1,7 @@
 """The mutants as `make mutants` makes them, of a small module with a weak test."""
 
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,7 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         shutil.copytree(ROOT / "mutants", folder / "mutants")
+        self.edit("mutants/forking.py", "GRACE: Final = 15", "GRACE: Final = 5")
         (folder / "mutants/survivors.toml").write_text("survivors = []\n")
         (folder / "mutants/scores.json").write_text("{}\n")
         for name in ("src/tally", "tests", "docs"):
@@ -48,6 +50,11 @@ class Project:
         self.git("init", "--quiet", "--initial-branch=main")
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message=All")
+
+    def edit(self, name: str, was: str, now: str) -> None:
+        text = (self.folder / name).read_text()
+        assert was in text
+        (self.folder / name).write_text(text.replace(was, now))
 
     def test(self, text: str) -> None:
         (self.folder / "tests/test_amount.py").write_text(text)
@@ -117,3 +124,17 @@ def test_a_survivor_has_a_reason_and_a_reason_its_survivor(project) -> None:
 def test_tests_that_fail_anyway_tell_nothing(project) -> None:
     project.test(WEAK.replace("(5, 5)", "(5, 6)"))
     assert project.mutants("src/tally/amount.py")[0] == 2
+
+
+def test_who_stops_it_keeps_what_is_whole(project) -> None:
+    command = [sys.executable, "-m", "mutants", "--all"]
+    with subprocess.Popen(
+        command, cwd=project.folder, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        next(line for line in process.stdout if ": survived: " in line)
+        process.send_signal(signal.SIGINT)
+        *_, last = process.stdout
+    assert process.returncode == 2
+    assert last == "stopped; tried whole and kept: nothing\n"
+    assert (project.folder / "mutants/scores.json").read_text() == "{}\n"

@@ -174,6 +174,18 @@ def test_ranges_are_links(open_page, options) -> None:
     expect(page.locator("#csv")).to_have_attribute("href", re.compile(r"entries.csv\?range=hour"))
 
 
+@with_and_without_script
+def test_the_list_goes_on_below_its_range_and_says_so(open_page, options) -> None:
+    times = [f"{NOON + timedelta(hours=at):%Y-%m-%dT%H:%M:%SZ}" for at in (-15, 2)]
+    page = open_page(f"/display_service?from={times[0]}&to={times[1]}", **options)
+    rows = page.locator("#list tbody tr")
+    expect(rows.get_by_role("rowheader")).to_contain_text(
+        ["5", "4", "3", "Before this range", "2", "1"]
+    )
+    page.goto("/display_service")
+    expect(page.get_by_text("Before this range")).to_have_count(0)
+
+
 def test_a_range_of_ones_own_by_dragging(open_page) -> None:
     page = open_page("/display_service?range=week")
     box = page.locator("#layer").bounding_box()

@@ -40,7 +40,7 @@ class View(Some):
 
 
 def display(now, *, view=None, **shown):
-    told = ("asked", "chart", "extremes", "here", "last_reset")
+    told = ("asked", "before_range", "chart", "extremes", "here", "last_reset")
     nothing = {"ended": True, "links": dict.fromkeys(("top", "newer", "older")), "rows": []}
     view = view or View(fixed=False, table=False, range_query={}, wanted=Some(span="all"))
     ranges = [("hour", "?range=hour"), ("all", "")]
@@ -68,6 +68,7 @@ def history(amount):
         "chart": Chart(AT, AT, Amount(0), [low, high], [Mark(AT, 1, undo=False)]),
         "extremes": (low, high),
         "rows": rows,
+        "before_range": 1,
         "links": {"top": "", "newer": "?before=9", "older": "?before=2"},
         "last_reset": moved(amount, "reset", undone_at=AT),
         "asked": {"at": AT, "after_id": 2, "move": False, "sum": amount},

@@ -3,6 +3,8 @@
 import re
 import socket
 import struct
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -92,20 +94,24 @@ def message(method: bytes, path: bytes, headers: bytes, body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("html", [b"", b"Accept: text/html\r\n"])
-@pytest.mark.parametrize("kind", [JSON, FORM], ids=["json", "form"])
+@pytest.mark.parametrize("kind", [JSON, FORM, None], ids=["json", "form", "no body"])
 def test_no_odd_input_is_an_internal_error(server, locked, kind, html) -> None:
     for one in (server, locked):
         for path in PATHS:
             if b"events" in path:
                 continue  # answers without end
-            asked = [
-                *(message(b"POST", path, kind + html, body) for body in ODD),
-                *(message(b"POST", path, kind + html + odd, b"{}") for odd in HEADERS),
-                *(message(b"DELETE", path + end, html, b"") for end in ENDS),
-                *(message(b"GET", path + end, html, b"") for end in ENDS),
-            ]
-            for request in asked:
-                answers = statuses(one, request)
+            if kind is None:
+                methods = (b"DELETE", b"GET")
+                asked = [message(it, path + end, html, b"") for it in methods for end in ENDS]
+            else:
+                asked = [
+                    *(message(b"POST", path, kind + html, body) for body in ODD),
+                    *(message(b"POST", path, kind + html + odd, b"{}") for odd in HEADERS),
+                ]
+            # At once, for a wrong token is answered after a pause.
+            with ThreadPoolExecutor(len(asked)) as senders:
+                answered = list(senders.map(partial(statuses, one), asked))
+            for request, answers in zip(asked, answered, strict=True):
                 assert len(answers) == 1, request[:300]
                 assert answers[0] < 500, request[:300]
         assert not [line for line in logged(one) if line["event"] == "internal error"]

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
 
-from tests.support.deployment import REPOSITORY
+from tests.support.deployment import REPOSITORY, REPOSITORY_ID
 
 TOKEN = "token-of-the-run"
 # As GitHub's REST API describes an environment that asks somebody.
@@ -20,7 +20,7 @@ REVIEWED = [
 
 
 class GitHub(ThreadingHTTPServer):
-    """One repository's issues and environments, by the calls of GitHub's REST API that are used."""
+    """One repository, by the calls of GitHub's REST API that are used."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -28,6 +28,11 @@ class GitHub(ThreadingHTTPServer):
         self.comments: list[tuple[int, str]] = []
         # An environment's protection rules, by its name.
         self.environments: dict[str, list[dict[str, Any]]] = {}
+        # The branches that may use it.
+        self.branches: dict[str, list[str]] = {}
+        self.variables: dict[str, str] = {}
+        # Private repositories below Enterprise have no required reviewers: GitHub leaves them out.
+        self.asks_reviewers = True
 
     @property
     def environment(self) -> dict[str, str]:
@@ -46,17 +51,34 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         assert self.headers["Authorization"] == f"Bearer {TOKEN}"
-        if named := re.fullmatch(rf"/repos/{REPOSITORY}/environments/(.+)", self.path):
-            rules = self.server.environments.get(unquote(named[1]))
-            self._answer(404 if rules is None else 200, {"protection_rules": rules})
-            return
-        assert self.path == f"/repos/{REPOSITORY}/issues?state=open&labels=drift&per_page=100"
-        found = [
-            issue
-            for issue in self.server.issues
-            if issue["state"] == "open" and "drift" in issue["labels"]
-        ]
-        self._answer(200, found)
+        server, path = self.server, unquote(self.path)
+        if path == f"/repos/{REPOSITORY}":
+            self._answer(200, {"id": int(REPOSITORY_ID)})
+        elif login := re.fullmatch("/users/(.+)", path):
+            self._answer(200, {"login": login[1], "id": len(login[1])})
+        elif path == f"/repos/{REPOSITORY}/issues?state=open&labels=drift&per_page=100":
+            found = [
+                it for it in server.issues if it["state"] == "open" and "drift" in it["labels"]
+            ]
+            self._answer(200, found)
+        elif named := re.fullmatch(rf"/repos/{REPOSITORY}/environments/([^/]+)(/.+)?", path):
+            rules = server.environments.get(named[1])
+            policies = [{"name": it} for it in server.branches.get(named[1], ())]
+            found = {"branch_policies": policies} if named[2] else {"protection_rules": rules}
+            self._answer(404 if rules is None else 200, found)
+        elif named := re.fullmatch(rf"/repos/{REPOSITORY}/actions/variables/(\w+)", path):
+            value = server.variables.get(named[1])
+            self._answer(404 if value is None else 200, {"name": named[1], "value": value})
+        else:
+            self._answer(404, {})
+
+    def do_PUT(self) -> None:
+        given, name = self._given(), unquote(self.path.rpartition("/")[2])
+        rules = [{"type": "branch_policy"}]
+        if given.get("reviewers") and self.server.asks_reviewers:
+            rules.append({"type": "required_reviewers", "reviewers": given["reviewers"]})
+        self.server.environments[name] = rules
+        self._answer(200, {"name": name, "protection_rules": rules})
 
     def do_POST(self) -> None:
         given = self._given()
@@ -68,8 +90,21 @@ class _Handler(BaseHTTPRequestHandler):
             case ["issues", number, "comments"]:
                 self.server.comments.append((int(number), given["body"]))
                 self._answer(201, {})
+            case ["environments", name, "deployment-branch-policies"]:
+                self.server.branches.setdefault(unquote(name), []).append(given["name"])
+                self._answer(200, given)
+            case ["actions", "variables"]:
+                assert given["name"] not in self.server.variables
+                self.server.variables[given["name"]] = given["value"]
+                self._answer(201, {})
 
     def do_PATCH(self) -> None:
+        if "/actions/variables/" in self.path:
+            given = self._given()
+            self.server.variables[given["name"]] = given["value"]
+            self.send_response(204)
+            self.end_headers()
+            return
         number = int(self.path.removeprefix(f"/repos/{REPOSITORY}/issues/"))
         issue = self.server.issues[number - 1]
         issue.update(self._given())

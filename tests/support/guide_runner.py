@@ -29,6 +29,7 @@ DEPLOY = (ROOT / "docs/deploy.md").read_text()
 NOT_RUN = {
     "images": "there is no registry behind the emulator: the images are told to it by its API",
     "release": "building takes a minute and has tests of its own: a small file stands in",
+    "github": "there is no GitHub: tests/deploy/ci runs the command, and the workflows' own steps",
     "edit": "an editor wants a person: the example is used as it is",
     "bastion": "no machine boots in the emulator; tests/deploy logs in to one",
     "session": "no machine boots in the emulator",

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import logging
 import os
@@ -80,6 +81,19 @@ def written(form: str, *calls) -> bytes:
         return pipe.read()
 
 
+def test_a_log_writes_to_stdout(capfd) -> None:
+    Log("json").write("info", "began")
+    said = capfd.readouterr()
+    assert (json.loads(said.out)["event"], said.err) == ("began", "")
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0.0123456, 12.34), (0.00999999, 9.99), (1, 1000)])
+def test_durations_are_in_hundredths_of_a_millisecond(seconds, shown) -> None:
+    fields = {"service": "adder", "method": "GET", "route": None, "request_id": "id", "status": 200}
+    line = written("json", lambda log: log.write_request(**fields, seconds=seconds))
+    assert json.loads(line)["duration_ms"] == shown
+
+
 @pytest.mark.parametrize(("status", "level"), [(200, "info"), (499, "info"), (500, "error")])
 def test_what_a_request_s_line_says(status, level) -> None:
     fields = {"service": "adder", "method": "GET", "route": None, "request_id": "id"}
@@ -142,6 +156,23 @@ async def test_a_reader_that_stalls_is_tried_by_one_timer_and_one_that_reads_by_
     while b"waits" not in os.read(read, 65536):  # noqa: ASYNC110 - a pipe has no event
         await asyncio.sleep(RETRY_SECONDS)
     assert timers == []
+    os.close(write)
+    os.close(read)
+
+
+def test_a_pipe_with_little_room_is_given_little() -> None:
+    """More would wait for its reader."""
+    read, write = os.pipe()
+    room = fcntl.fcntl(write, fcntl.F_GETPIPE_SZ)
+    os.write(write, b"x" * (room - select.PIPE_BUF))
+    log = Log("json", write)
+    log.write("info", "y" * select.PIPE_BUF)
+    log.write("info", "waits")
+    taken = os.read(read, room).lstrip(b"x")
+    assert len(taken) == select.PIPE_BUF
+    log.flush()
+    lines = [json.loads(line) for line in (taken + os.read(read, room)).splitlines()]
+    assert [line["event"] for line in lines] == ["y" * select.PIPE_BUF, "waits"]
     os.close(write)
     os.close(read)
 

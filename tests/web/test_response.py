@@ -12,6 +12,18 @@ def test_json_and_pages_say_what_they_are() -> None:
     assert (page.body, page.headers["content-type"]) == (b"<p>", "text/html; charset=utf-8")
 
 
+@pytest.mark.parametrize(("size", "coded"), [(1023, False), (1024, True)])
+async def test_what_fits_a_packet_is_not_compressed(size, coded) -> None:
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "headers": [(b"accept-encoding", b"gzip")]}
+    await PageResponse("x" * size)(scope, None, send)
+    assert ((b"content-encoding", b"gzip") in sent[0]["headers"]) is coded
+
+
 @pytest.mark.parametrize(
     ("method", "written", "pieces"),
     [

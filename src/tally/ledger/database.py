@@ -141,15 +141,15 @@ class Database:
         work: Callable[[AsyncConnection], Awaitable[T]],
         *,
         changes: bool = False,
-        one_statement: bool = False,
+        autocommit: bool = False,
     ) -> T:
         """Run `work` in a transaction, again while the database is away; raise `Unavailable`.
 
         Only for work that may run twice: reads, and changes that carry a key. `changes` tells
-        which: once a change has begun, nobody knows its outcome if no answer comes. Work of
-        `one_statement` is a transaction by itself, and saves the round trips around it.
+        which: once a change has begun, nobody knows its outcome if no answer comes. With
+        `autocommit` each statement is a transaction of its own, which saves round trips.
         """
-        engine = self._autocommit if one_statement else self.engine
+        engine = self._autocommit if autocommit else self.engine
         begun = unsure = False
         clock = asyncio.get_running_loop().time
         deadline = clock() + self.timeout

@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from tally.files.options import FileFormat
+from tally.ledger.age import read_age
 from tally.ledger.database import Database
 from tally.ledger.failures import Unavailable, unavailable_if_lost
-from tally.ledger.reader import BEHIND
+from tally.ledger.reader import Bounds
 
 CSV_HEADER: Final = b"id,value,sum_after,added_at\n"
 # Entries that one statement reads: less than a megabyte of lines.
@@ -16,7 +17,7 @@ _ENTRIES: Final = """
            to_char(added_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS added_at
       FROM tally.entry WHERE id > {after} AND id <= {through} ORDER BY id
 """
-_EXTENT: Final = f"SELECT cleared_through, last_id, {BEHIND} FROM tally.total"  # noqa: S608
+_CURRENT: Final = "SELECT cleared_through, last_id FROM tally.total"
 # Nothing in such a line has to be escaped, in JSON or in COPY's text format.
 _NDJSON: Final = f"""
     SELECT format('{{{{"id":%s,"value":"%s","sum_after":"%s","added_at":"%s"}}}}',
@@ -30,9 +31,9 @@ async def export(
     form: FileFormat,
     write: Callable[[bytes], Awaitable[None]],
     begin: Callable[[float | None], None] = lambda behind: None,
-    bounds: tuple[int, int] | None = None,
+    bounds: Bounds | None = None,
 ) -> None:
-    """Write every current entry, or those after one id up to another; oldest first.
+    """Write every current entry, or those of `bounds`; oldest first.
 
     Before the first write `begin` is told how many seconds that moment may be behind, at most, or
     None where the ledger itself is read.
@@ -45,9 +46,12 @@ async def export(
     query, copied_as = (_ENTRIES, "csv") if form == "csv" else (_NDJSON, "text")
     connection = await _read(database.connect())
     try:
-        after, last, behind = await _read(connection.fetchrow(_EXTENT))
-        after, last = bounds or (after, last)
-        begin(behind)
+        if bounds is None:
+            age = await _read(read_age(connection.fetchval))
+            cleared, last = await _read(connection.fetchrow(_CURRENT))
+            bounds = Bounds(cleared, last, age.seconds)
+        after, last = bounds.after, bounds.through
+        begin(bounds.behind)
         if form == "csv":
             await write(CSV_HEADER)
         while after < last:
@@ -63,7 +67,8 @@ async def export(
                 )
             )
             if status != f"COPY {through - after}":
-                raise Unavailable("entries were purged while they were exported")
+                # Or `bounds` are of another server than this one, which has yet to replay them.
+                raise Unavailable("entries were purged while they were exported, or are late here")
             await write(bytes(page))
             after = through
     finally:

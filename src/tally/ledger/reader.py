@@ -2,15 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import Float, literal_column, select, text, true
+from sqlalchemy import Float, literal_column, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tally.amount import Amount
+from tally.ledger.age import BEHIND, Age, read_age
 from tally.ledger.database import Database
 from tally.ledger.history import (
     LONG_AGO,
@@ -95,6 +97,15 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """Entries: those after one id, through another; `behind` as a total's."""
+
+    after: int
+    through: int
+    behind: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """What the display's page shows, all of one moment.
 
@@ -116,7 +127,7 @@ class Reader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.total = SingleFlight(lambda: database.run(_read_newest, one_statement=True))
+        self.total = SingleFlight(lambda: database.run(read_total, autocommit=True))
         self._recent = {name: (Recent(span), asyncio.Lock()) for name, span in SPANS.items()}
 
     async def overview(
@@ -125,30 +136,29 @@ class Reader:
         """Read what the page shows; `limit` is in entries."""
 
         async def work(connection: AsyncConnection) -> Overview:
-            await _of_one_moment(connection)
-            return await self._overview(connection, wanted, place, limit)
+            async with _of_one_moment(connection) as now:
+                return await self._overview(connection, now, wanted, place, limit)
 
-        return await self._database.run(work)
+        return await self._database.run(work, autocommit=True)
 
-    async def history(self, wanted: Range) -> tuple[History, list[Move]]:
-        """Read a history, and the newest resets and undos in it."""
+    async def history(self, wanted: Range) -> tuple[Total, History, list[Move]]:
+        """Read the total, a history, and the newest resets and undos in it."""
 
-        async def work(connection: AsyncConnection) -> tuple[History, list[Move]]:
-            await _of_one_moment(connection)
-            history = await self._history(connection, wanted, datetime.now(UTC))
-            return history, await _moves_of(connection, history)
+        async def work(connection: AsyncConnection) -> tuple[Total, History, list[Move]]:
+            async with _of_one_moment(connection) as now:
+                history = await self._history(connection, wanted, datetime.now(UTC))
+                return now, history, await _moves_of(connection, history)
 
-        return await self._database.run(work)
+        return await self._database.run(work, autocommit=True)
 
     async def changes(self, before: int | None, limit: int) -> tuple[Total, Rows]:
         """Read the total, and the list below an entry or from its top."""
 
         async def work(connection: AsyncConnection) -> tuple[Total, Rows]:
-            await _of_one_moment(connection)
-            now = await read_total(connection)
-            return now, await read_rows(connection, _through(now, before), limit)
+            async with _of_one_moment(connection) as now:
+                return now, await read_rows(connection, _through(now, before), limit)
 
-        return await self._database.run(work)
+        return await self._database.run(work, autocommit=True)
 
     async def page(
         self,
@@ -164,18 +174,24 @@ class Reader:
 
         async def work(connection: AsyncConnection) -> Page:
             if wanted == NO_RANGE:
-                return await _read_page(connection, None, (after, before), limit)
-            await _of_one_moment(connection)
-            bounds = await read_bounds(connection, *_times_of(wanted))
-            return await _read_page(connection, bounds, (after, before), limit)
+                age = await _read_age(connection)
+                found = await _read_page(connection, None, (after, before), limit)
+                return Page(found, age.seconds)
+            async with _of_one_moment(connection) as now:
+                bounds = await read_bounds(connection, *_times_of(wanted))
+                found = await _read_page(connection, bounds, (after, before), limit)
+                return Page(found, now.behind)
 
-        return await self._database.run(work, one_statement=wanted == NO_RANGE)
+        return await self._database.run(work, autocommit=True)
 
-    async def bounds(self, wanted: Range) -> tuple[int, int]:
-        """Read which entries are of a range of time: after the first id, up to the last."""
-        return await self._database.run(
-            lambda connection: read_bounds(connection, *_times_of(wanted))
-        )
+    async def bounds(self, wanted: Range) -> Bounds:
+        """Read which entries are of a range of time."""
+
+        async def work(connection: AsyncConnection) -> Bounds:
+            async with _of_one_moment(connection) as now:
+                return Bounds(*await read_bounds(connection, *_times_of(wanted)), now.behind)
+
+        return await self._database.run(work, autocommit=True)
 
     async def added_at(self, entry_id: int) -> datetime | None:
         """Tell when an entry was added, cleared or not.
@@ -191,10 +207,9 @@ class Reader:
         return await self._database.run(work)
 
     async def _overview(
-        self, connection: AsyncConnection, wanted: Range, place: Position, limit: int
+        self, connection: AsyncConnection, now: Total, wanted: Range, place: Position, limit: int
     ) -> Overview:
         at = datetime.now(UTC)
-        now = await read_total(connection)
         history = await self._history(connection, wanted, at)
         asked, through = None, _through(now, place.before)
         if place.at is not None:
@@ -234,8 +249,23 @@ def _through(now: Total, before: int | None) -> int:
     return now.last_id if before is None else min(now.last_id, before - 1)
 
 
-async def _of_one_moment(connection: AsyncConnection) -> None:
-    await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+@asynccontextmanager
+async def _of_one_moment(connection: AsyncConnection) -> AsyncIterator[Total]:
+    """Read all of one moment, on a connection in autocommit; give that moment's total."""
+    age = await _read_age(connection)
+    await connection.execute(text("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+    try:
+        now = await _read_total(connection)
+        yield replace(now, behind=age.seconds)
+    except Exception:
+        if not connection.invalidated:
+            await connection.execute(text("ROLLBACK"))
+        raise
+    await connection.execute(text("COMMIT"))
+
+
+async def _read_age(connection: AsyncConnection) -> Age:
+    return await read_age(lambda query: connection.scalar(text(query)))
 
 
 async def _moves_of(connection: AsyncConnection, history: History) -> list[Move]:
@@ -245,31 +275,25 @@ async def _moves_of(connection: AsyncConnection, history: History) -> list[Move]
     return [move for move in moves if history.since <= move.at <= history.until]
 
 
-BEHIND: Final = "CASE WHEN pg_is_in_recovery() THEN tally.behind_seconds() END"
-_TOTAL: Final = select(
-    total.c.sum, total.c["count"], total.c.last_id, literal_column(BEHIND, Float)
-)
+_TOTAL: Final = select(total.c.sum, total.c["count"], total.c.last_id)
+_WITH_AGE: Final = _TOTAL.add_columns(literal_column(BEHIND, Float))
 
 
 async def read_total(connection: AsyncConnection) -> Total:
-    """Read the total."""
-    return Total(*(await connection.execute(_TOTAL)).one())
+    """Read the total, on a connection in autocommit.
 
-
-async def _read_newest(connection: AsyncConnection) -> Total:
-    """Read the total by itself: each statement sees what is committed when it begins.
-
-    A standby goes on replaying while a statement runs, which sees nothing of that, and its age is
-    that of what it replayed last. So there a second look is at least as new as the first one said.
+    One statement from the ledger itself, which has no age. A standby's is read once more.
     """
     asked = time.monotonic()
-    found = await read_total(connection)
-    if found.behind is None:
-        return found
-    later = await read_total(connection)
-    if later.behind is None:
-        return later
-    return replace(later, behind=found.behind + time.monotonic() - asked)
+    first = Total(*(await connection.execute(_WITH_AGE)).one())
+    if first.behind is None:
+        return first
+    age = Age(first.behind, asked)
+    return replace(await _read_total(connection), behind=age.seconds)
+
+
+async def _read_total(connection: AsyncConnection) -> Total:
+    return Total(*(await connection.execute(_TOTAL)).one())
 
 
 async def _read_page(
@@ -277,7 +301,7 @@ async def _read_page(
     bounds: tuple[int, int] | None,
     between: tuple[int | None, int | None],
     limit: int,
-) -> Page:
+) -> list[Entry]:
     after, before = between
     if bounds is None:
         query = ENTRIES.where(entry.c.id > select(total.c.cleared_through).scalar_subquery())
@@ -288,9 +312,6 @@ async def _read_page(
     if after is not None:
         query = query.where(entry.c.id > after)
     upwards = after is not None and before is None
-    page = query.order_by(entry.c.id if upwards else entry.c.id.desc()).limit(limit).subquery()
-    # A row even where there is no entry.
-    age = select(literal_column(BEHIND, Float).label("behind")).subquery()
-    both = select(page, age).select_from(age.outerjoin(page, true()))
-    found = (await connection.execute(both.order_by(page.c.id.desc()))).all()
-    return Page([Entry(*row[:-1]) for row in found if row.id is not None], found[0].behind)
+    page = query.order_by(entry.c.id if upwards else entry.c.id.desc()).limit(limit)
+    found = [Entry(*row) for row in await connection.execute(page)]
+    return found[::-1] if upwards else found

@@ -56,4 +56,4 @@ async def recall(database: Database, keys: Iterable[str]) -> dict[str, Row[Any]]
         return rows
 
     # A statement by itself has waited when it ends.
-    return {row.key.hex: row for row in await database.run(work, one_statement=True)}
+    return {row.key.hex: row for row in await database.run(work, autocommit=True)}

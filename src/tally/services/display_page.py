@@ -13,7 +13,7 @@ from tally import pages, representation
 from tally.amount import format_amount
 from tally.ledger.database import Unavailable
 from tally.ledger.history import LONG_AGO, MICROSECOND, History
-from tally.ledger.listing import Entry, Move, Rows
+from tally.ledger.listing import Earlier, Entry, Move, Rows
 from tally.ledger.reader import LISTED, NO_RANGE, TOP, Overview, Position, Range, Reader
 from tally.ledger.recent import SPANS
 from tally.ledger.single_flight import SingleFlight
@@ -102,6 +102,7 @@ class DisplayPage:
             extremes=pages.extremes(chart) if chart.points else None,
             ended=total.last_id > 0,
             rows=[_row(row, total.cleared_through) for row in overview.rows.rows],
+            before_range=_before_range(overview),
             links=_links(view, overview.rows, total.last_id),
             last_reset=overview.last_reset and _row(overview.last_reset, total.cleared_through),
             asked=_asked(view, overview),
@@ -131,6 +132,24 @@ def _row(row: Entry | Move | Any, cleared_through: int) -> representation.Shown:
     if isinstance(row, Entry):
         shown["undoable"] = not shown["cleared"] and row.undone_by is None
     return shown
+
+
+def _before_range(overview: Overview) -> int | None:
+    """Which of the rows is the first from before the range; None where none is."""
+    start = overview.history.start
+    if start is None:
+        return None
+    for number, row in enumerate(overview.rows.rows):
+        match row:
+            case Entry():
+                step = (row.id, 0)
+            case Move():
+                step = (row.after_id, row.id)
+            case Earlier():
+                continue
+        if step <= (start.id, start.move):
+            return number
+    return None
 
 
 def _asked(view: View, overview: Overview) -> representation.Shown | None:
@@ -167,6 +186,7 @@ def _render(view: View, **context: Any) -> bytes:  # noqa: ANN401 - the page's o
         "extremes": None,
         "ended": False,
         "rows": (),
+        "before_range": None,
         "links": {},
         "last_reset": None,
         "asked": None,

@@ -108,7 +108,7 @@ class Service:
     async def _readyz(self, request: Request) -> Response:
         await self.database.check()
         await self.database.run(lambda connection: require(connection, f"tally_{self.name}"))
-        await self.database.run(read_total, one_statement=True)
+        await self.database.run(read_total, autocommit=True)
         return JSONResponse({"status": "ready"})
 
 

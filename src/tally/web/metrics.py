@@ -1,5 +1,7 @@
 """Figures for Prometheus, served on a loopback port of their own when one is set."""
 
+from wsgiref.simple_server import WSGIServer
+
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 adds = Counter("tally_values_added", "Values committed")
@@ -26,6 +28,7 @@ def observe_commit(requests: int, values: int, seconds: float) -> None:
     commit_seconds.observe(seconds)
 
 
-def serve(port: int) -> None:
+def serve(port: int) -> WSGIServer:
     """Serve the figures on loopback, from a thread of the library's own; raise `OSError`."""
-    start_http_server(port, addr="127.0.0.1")
+    server, _ = start_http_server(port, addr="127.0.0.1")
+    return server

@@ -1,6 +1,8 @@
 """The replacing of the adder's machines: forward when all goes well, and otherwise back."""
 
 import base64
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -19,22 +21,25 @@ PREFERENCES = {
 }
 
 
+@dataclass(frozen=True)
 class Machines:
     """An auto scaling group of two machines of version 1; version 2 is good, version 3 bad."""
 
-    def __init__(self, emulator, programs):
-        self.emulator = emulator
-        self.programs = programs
-        self.autoscaling = emulator.client("autoscaling")
-        self.cloudwatch = emulator.client("cloudwatch")
+    emulator: Emulator
+    programs: Path
+    template: str
+
+    @classmethod
+    def start(cls, folder):
+        emulator = Emulator.start(folder)
         ec2 = emulator.client("ec2")
         [image, *_] = ec2.describe_images(Owners=["amazon"])["Images"]
         data = {"ImageId": image["ImageId"], "InstanceType": "t3.micro"}
         made = ec2.create_launch_template(LaunchTemplateName="adder", LaunchTemplateData=data)
-        self.template = made["LaunchTemplate"]["LaunchTemplateId"]
-        self.autoscaling.create_auto_scaling_group(
+        template = made["LaunchTemplate"]["LaunchTemplateId"]
+        emulator.client("autoscaling").create_auto_scaling_group(
             AutoScalingGroupName=GROUP,
-            LaunchTemplate={"LaunchTemplateId": self.template, "Version": "1"},
+            LaunchTemplate={"LaunchTemplateId": template, "Version": "1"},
             MinSize=2,
             MaxSize=4,
             AvailabilityZones=["us-east-1a"],
@@ -42,11 +47,16 @@ class Machines:
         bad = base64.b64encode(f"bad{'0' * 61}".encode()).decode()
         for change in ({"InstanceType": "t3.small"}, {"UserData": bad}):
             ec2.create_launch_template_version(
-                LaunchTemplateId=self.template, LaunchTemplateData=data | change
+                LaunchTemplateId=template, LaunchTemplateData=data | change
             )
         emulator.put_alarm(ALARM)
+        return cls(emulator, aws_command(folder / "programs"), template)
 
-    def replace(self, version="2", minutes=1):
+    @property
+    def autoscaling(self):
+        return self.emulator.client("autoscaling")
+
+    def replace(self, version="2", minutes=1, **environment):
         """Run it as Terraform does."""
         return self.emulator.run_script(
             "deploy/adder/replace-machines",
@@ -57,10 +67,13 @@ class Machines:
             ALARM=ALARM,
             WARMUP="330",
             MINUTES=str(minutes),
+            **environment,
         )
 
     def ring(self):
-        self.cloudwatch.set_alarm_state(AlarmName=ALARM, StateValue="ALARM", StateReason="test")
+        self.emulator.client("cloudwatch").set_alarm_state(
+            AlarmName=ALARM, StateValue="ALARM", StateReason="test"
+        )
 
     def start_none(self):
         """No machine gets up: what is under way stays so."""
@@ -84,10 +97,18 @@ class Machines:
         return found["InstanceRefreshes"]
 
 
+@pytest.fixture(scope="module")
+def started(tmp_path_factory):
+    machines = Machines.start(tmp_path_factory.mktemp("machines"))
+    yield machines
+    machines.emulator.stop()
+
+
 @pytest.fixture
-def machines(tmp_path):
-    emulator = Emulator.start(tmp_path)
-    yield Machines(emulator, aws_command(tmp_path / "programs"))
+def machines(started):
+    """A copy, to be changed."""
+    emulator = started.emulator.copy()
+    yield replace(started, emulator=emulator)
     emulator.stop()
 
 
@@ -168,6 +189,6 @@ def test_what_is_left_under_way_is_cancelled_first(machines):
 
 def test_an_aws_that_can_not_be_asked_fails_at_once(machines):
     machines.emulator.port = 9
-    done = machines.replace()
+    done = machines.replace(AWS_MAX_ATTEMPTS="1")
     assert done.returncode != 0
     assert "Could not connect" in done.stderr

@@ -1,5 +1,8 @@
 """An apply waits for each container service's deployment, and fails with it."""
 
+from dataclasses import dataclass, replace
+from pathlib import Path
+
 import pytest
 
 from tests.support.deployment import Emulator, aws_command
@@ -9,26 +12,36 @@ CLUSTER, SERVICE = "containers", "display"
 STUCK = {"maximumPercent": 100, "minimumHealthyPercent": 100}
 
 
+@dataclass(frozen=True)
 class Containers:
     """A service that runs revision 1 of its task; revision 2 is good, revision 3 bad."""
 
-    def __init__(self, emulator, programs):
-        self.emulator = emulator
-        self.programs = programs
-        self.ecs = emulator.client("ecs")
-        ec2 = emulator.client("ec2")
+    emulator: Emulator
+    programs: Path
+    revisions: list[str]
+
+    @classmethod
+    def start(cls, folder):
+        emulator = Emulator.start(folder)
+        ecs, ec2 = emulator.client("ecs"), emulator.client("ec2")
         subnet = ec2.describe_subnets()["Subnets"][0]
         [group] = ec2.describe_security_groups(
             Filters=[{"Name": "vpc-id", "Values": [subnet["VpcId"]]}]
         )["SecurityGroups"]
         emulator.put_alarm("errors")
-        self.revisions = [self.define(digit * 64) for digit in "12"]
-        self.revisions.append(self.define(f"bad{'0' * 61}"))
-        self.ecs.create_cluster(clusterName=CLUSTER)
-        self.ecs.create_service(
+
+        def define(digest):
+            image = f"registry/display@sha256:{digest}"
+            container = {"name": SERVICE, "image": image, "memory": 512}
+            defined = ecs.register_task_definition(family=SERVICE, containerDefinitions=[container])
+            return defined["taskDefinition"]["taskDefinitionArn"]
+
+        revisions = [define(digest) for digest in ("1" * 64, "2" * 64, f"bad{'0' * 61}")]
+        ecs.create_cluster(clusterName=CLUSTER)
+        ecs.create_service(
             cluster=CLUSTER,
             serviceName=SERVICE,
-            taskDefinition=self.revisions[0],
+            taskDefinition=revisions[0],
             desiredCount=2,
             launchType="FARGATE",
             networkConfiguration={
@@ -43,18 +56,12 @@ class Containers:
                 "alarms": {"enable": True, "rollback": True, "alarmNames": ["errors"]},
             },
         )
-
-    def define(self, digest):
-        container = {"name": SERVICE, "image": f"registry/display@sha256:{digest}", "memory": 512}
-        defined = self.ecs.register_task_definition(
-            family=SERVICE, containerDefinitions=[container]
-        )
-        return defined["taskDefinition"]["taskDefinitionArn"]
+        return cls(emulator, aws_command(folder / "programs"), revisions)
 
     def deploy(self, revision, **settings):
         """Tell the service to run a revision, and wait as Terraform does."""
         definition = self.revisions[revision - 1]
-        self.ecs.update_service(
+        self.emulator.client("ecs").update_service(
             cluster=CLUSTER,
             service=SERVICE,
             taskDefinition=definition,
@@ -62,7 +69,7 @@ class Containers:
         )
         return self.wait(definition)
 
-    def wait(self, definition):
+    def wait(self, definition, **environment):
         return self.emulator.run_script(
             "deploy/containers/await-deployment",
             self.programs,
@@ -70,13 +77,22 @@ class Containers:
             SERVICE=SERVICE,
             TASK_DEFINITION=definition,
             MINUTES="0",
+            **environment,
         )
 
 
+@pytest.fixture(scope="module")
+def started(tmp_path_factory):
+    containers = Containers.start(tmp_path_factory.mktemp("containers"))
+    yield containers
+    containers.emulator.stop()
+
+
 @pytest.fixture
-def containers(tmp_path):
-    emulator = Emulator.start(tmp_path)
-    yield Containers(emulator, aws_command(tmp_path / "programs"))
+def containers(started):
+    """A copy, to be changed."""
+    emulator = started.emulator.copy()
+    yield replace(started, emulator=emulator)
     emulator.stop()
 
 
@@ -101,6 +117,6 @@ def test_a_deployment_that_does_not_end_is_a_failure(containers):
 
 def test_an_aws_that_can_not_be_asked_is_a_failure(containers):
     containers.emulator.port = 9
-    done = containers.wait(containers.revisions[0])
+    done = containers.wait(containers.revisions[0], AWS_MAX_ATTEMPTS="1")
     assert done.returncode != 0
     assert "Could not connect" in done.stderr

@@ -174,6 +174,17 @@ def test_a_failover_may_undo_what_was_seen(run, number, told):
     assert run.findings() == set()
 
 
+def test_a_failover_makes_no_read_of_a_standby_younger(run):
+    """It may be older than the failover: what it says of its age goes on to hold."""
+    run.change_answer(3, **OLDER, behind_seconds=1.4)
+    sent = run.attempts[2].sent
+    run.others += [
+        Fault("leader killed", sent + 0.9, sent + 1.5, sent + 1.5, whole=sent + 5),
+        Leader("node-2", sent + 1.2),
+    ]
+    assert run.findings() == set()
+
+
 @pytest.mark.parametrize(
     ("number", "told"),
     [
