@@ -123,6 +123,7 @@ TAGS = {"Tags", "tags", "TagSpecifications"}
 PARTS = {
     "Alias": ("AliasName",),
     "BucketName": ("Bucket",),
+    "ClusterName": ("cluster",),
     "InstanceProfileNameWithPath": ("InstanceProfileName",),
     "KeyId": ("KeyId", "TargetKeyId"),
     "LogGroupName": ("logGroupName",),
@@ -132,6 +133,10 @@ PARTS = {
     "RepositoryName": ("repositoryName",),
     "RoleNameWithPath": ("RoleName",),
     "SecretId": ("SecretId", "Name"),
+    "SnapshotName": (
+        *("DBSnapshotIdentifier", "SourceDBSnapshotIdentifier", "TargetDBSnapshotIdentifier"),
+    ),
+    "TaskId": ("tasks",),
     "UserNameWithPath": ("UserName",),
 }
 FIXED = {"Partition": "aws", "Region": REGION, "Account": ACCOUNT}
