@@ -264,7 +264,9 @@ def _words(part: str, parameters: Mapping[str, Any]) -> list[str]:
     if part in FIXED:
         return [FIXED[part]]
     given = [it for name in PARTS.get(part, ()) for it in strings(parameters.get(name, []))]
-    words = [it.removeprefix("alias/").removeprefix("/") for it in given if it[:4] != "arn:"]
+    words = [it.removeprefix("alias/") for it in given if it[:4] != "arn:"]
+    if part == "ParameterNameWithoutLeadingSlash":
+        words = [it.removeprefix("/") for it in words]
     # AWS adds a hyphen and six letters.
     return [f"{it}-abcdef" for it in words] if part == "SecretId" else words
 
