@@ -28,7 +28,7 @@ check: .venv/installed-check lint-files ## Lint, check types and run the fast te
 	@TALLY_TEST_STRICT="$(STRICT)" $(BIN)/python -m tests fast
 
 # Whole tiers run side by side. Chosen tests run in one pytest, with its own output.
-test: .venv/installed-dev .venv/checkov/installed ## Run all tests (TIER=core: one tier; T=tests/ledger; STRICT=1: leave nothing out)
+test: .venv/installed-dev .venv/checkov/installed .venv/ministack/installed ## Run all tests (TIER=core: one tier; T=tests/ledger; STRICT=1: leave nothing out)
 	@TALLY_TEST_STRICT="$(STRICT)" $(BIN)/python -m \
 	    $(if $(T)$(ARGS),pytest $(TIER:%=--tier=%) $(T) $(ARGS),tests $(TIER))
 
@@ -81,12 +81,13 @@ screenshots: .venv/installed-dev ## Take the README's pictures from a real brows
 clean: ## Remove what was built; the data in .tally stays
 	rm -rf .venv .cache build dist
 
-# checkov needs another release of a shared library, so it has an environment of its own.
-.venv/checkov/installed: requirements/checkov.txt | .venv/installed-dev
-	@echo "Installing requirements/checkov.txt ..." >&2
-	@$(PYTHON) -m venv .venv/checkov
-	@.venv/checkov/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
-	    --requirement requirements/checkov.txt
+# checkov needs another release of a shared library, as ministack's server would, of which only a module
+# is read. Each has an environment of its own; the pins are complete.
+.venv/%/installed: requirements/%.txt | .venv/installed-dev
+	@echo "Installing requirements/$*.txt ..." >&2
+	@$(PYTHON) -m venv .venv/$*
+	@.venv/$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+	    --requirement requirements/$*.txt
 	@touch $@
 
 # Install a group of packages again when its pins change. `make run` installs none of the developers'

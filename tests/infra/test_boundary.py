@@ -1,8 +1,8 @@
 """The boundary is what the deployment's roles are given: neither less nor more.
 
-The emulator enforces nothing. A role that was given more than the boundary allows would lack it on
-AWS, without anybody being told before the first refusal; a boundary that allows more than the roles
-are given would be for nobody but who abuses it.
+No task and no machine runs in the emulator. A role that was given more than the boundary allows
+would lack it on AWS, without anybody being told before the first refusal; a boundary that allows
+more than the roles are given would be for nobody but who abuses it.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,6 @@ import pytest
 
 from tally.aws.iam_policies import allowing, covers
 from tally.aws.inventory import Inventory
-from tally.aws.inventory.resources import policy_document, statements
 from tests.support.deployment import ACCOUNT, KEYS, Deployment
 
 Statement = dict[str, Any]
@@ -126,21 +125,6 @@ def test_every_role_has_the_boundary(accounts: Iterator[Inventory]) -> None:
         roles = {role for role, _ in given(aws)} | {f"{aws.name}-display-task"}
         arn = f"arn:aws:iam::{ACCOUNT}:policy/{aws.name}-boundary"
         assert {aws.iam.boundary(role) for role in roles} == {arn}
-
-
-def test_the_registrys_endpoints_let_through_what_roles_are_given(
-    accounts: Iterator[Inventory],
-) -> None:
-    for aws in accounts:
-        policies = [
-            statements(policy_document(it["PolicyDocument"]))
-            for it in aws.ec2.vpc_endpoints
-            if ".ecr." in it["ServiceName"]
-        ]
-        assert len(policies) == 2
-        for let_through in policies:
-            refused = {action for _, action, _ in beyond(aws, let_through)}
-            assert not {action for action in refused if action.startswith("ecr:")}
 
 
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:tally"

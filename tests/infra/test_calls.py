@@ -1,9 +1,10 @@
 """What continuous integration may do, compared with what Terraform did.
 
 The emulator records every call of the bootstrap's and the deployment's life: plan, apply, a new
-release, destroy; and of `tally check`. `infra/bootstrap/ci-actions.json` lists what the roles may
-do. When a change needs another action, `python -m tests.infra.test_calls FOLDER` prints the list
-for a folder of records.
+release, destroy; and of `tally check`. It refuses what IAM does. Here the policies are held to the
+record: they allow all of it, and lack something without any one of their actions.
+`infra/bootstrap/ci-actions.json` lists what the roles may do. When a change needs another action,
+`python -m tests.infra.test_calls FOLDER` prints the list for a folder of records.
 """
 
 import json
@@ -11,7 +12,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -24,109 +26,54 @@ from tally.aws.iam_policies import denied
 from tally.aws.inventory import AGENT
 from tally.aws.inventory.resources import statements
 from tests.support.deployment import ACCOUNT, REGION, REPOSITORY_ID, Deployment
+from tests.support.iam.evaluator import Decision, Document, Policies, Principal, Request, decide
+from tests.support.iam.oracle import differing, unexplained
+from tests.support.iam.requests import PREFIXES, own_requests, requests_of, role_arn
 from tests.support.lifecycle import Lifecycle
 from tests.support.paths import BOOTSTRAP, ROOT
 
 ACTIONS = BOOTSTRAP / "ci-actions.json"
-
-# Where IAM has another name for a service than its API has.
-PREFIXES = {"elbv2": "elasticloadbalancing"}
 APIS = {prefix: service for service, prefix in PREFIXES.items()}
 
-# Where IAM has another name for a call, or wants several. Source: AWS's service authorization
-# reference.
-NAMES = {
-    "budgets:CreateBudget": ["budgets:ModifyBudget", "budgets:TagResource"],
-    "budgets:CreateNotification": ["budgets:ModifyBudget"],
-    "budgets:DeleteBudget": ["budgets:ModifyBudget"],
-    "budgets:DescribeBudget": ["budgets:ViewBudget"],
-    "budgets:DescribeBudgets": ["budgets:ViewBudget"],
-    "budgets:DescribeNotificationsForBudget": ["budgets:ViewBudget"],
-    "budgets:DescribeSubscribersForNotification": ["budgets:ViewBudget"],
-    "cloudfront:CreateDistributionWithTags": [
-        *("cloudfront:CreateDistribution", "cloudfront:TagResource"),
-    ],
-    "s3:DeleteBucketEncryption": ["s3:PutEncryptionConfiguration"],
-    "s3:DeleteBucketLifecycle": ["s3:PutLifecycleConfiguration"],
-    "s3:DeleteBucketOwnershipControls": ["s3:PutBucketOwnershipControls"],
-    "s3:DeleteBucketTagging": ["s3:PutBucketTagging"],
-    "s3:DeleteObjects": ["s3:DeleteObject", "s3:DeleteObjectVersion"],
-    "s3:DeletePublicAccessBlock": ["s3:PutBucketPublicAccessBlock"],
-    "s3:GetBucketAccelerateConfiguration": ["s3:GetAccelerateConfiguration"],
-    "s3:GetBucketCors": ["s3:GetBucketCORS"],
-    "s3:GetBucketEncryption": ["s3:GetEncryptionConfiguration"],
-    "s3:GetBucketLifecycleConfiguration": ["s3:GetLifecycleConfiguration"],
-    "s3:GetBucketReplication": ["s3:GetReplicationConfiguration"],
-    "s3:GetObjectLockConfiguration": ["s3:GetBucketObjectLockConfiguration"],
-    "s3:GetPublicAccessBlock": ["s3:GetBucketPublicAccessBlock"],
-    "s3:HeadBucket": ["s3:ListBucket"],
-    "s3:ListBuckets": ["s3:ListAllMyBuckets"],
-    "s3:HeadObject": ["s3:GetObject"],
-    "s3:ListObjectVersions": ["s3:ListBucketVersions"],
-    "s3:ListObjects": ["s3:ListBucket"],
-    "s3:ListObjectsV2": ["s3:ListBucket"],
-    "s3:PutBucketEncryption": ["s3:PutEncryptionConfiguration"],
-    "s3:PutBucketLifecycleConfiguration": ["s3:PutLifecycleConfiguration"],
-    "s3:PutPublicAccessBlock": ["s3:PutBucketPublicAccessBlock"],
-    # Everybody may ask who they are.
-    "sts:GetCallerIdentity": [],
+# Changes that are likely one day, and that no step of a deployment's life here makes: each of what
+# another action is done to.
+LIKELY = {
+    # An interrupted apply left machines half replaced; machines of a release don't start in time.
+    "autoscaling:CancelInstanceRefresh": "autoscaling:CreateAutoScalingGroup",
+    "autoscaling:RollbackInstanceRefresh": "autoscaling:CreateAutoScalingGroup",
+    # Another group of the load balancer, another zone.
+    "elasticloadbalancing:SetSecurityGroups": "elasticloadbalancing:CreateLoadBalancer",
+    "elasticloadbalancing:SetSubnets": "elasticloadbalancing:CreateLoadBalancer",
+    # A role that was made without the boundary, or has lost it; another service that may have one.
+    "iam:PutRolePermissionsBoundary": "iam:PutRolePolicy",
+    "iam:UpdateAssumeRolePolicy": "iam:PutRolePolicy",
+    # Another service that uses the key.
+    "kms:PutKeyPolicy": "kms:EnableKeyRotation",
+    "sns:SetSubscriptionAttributes": "sns:CreateTopic",
+    "ssm:UpdateDocumentDefaultVersion": "ssm:CreateDocument",
 }
-
-# What IAM wants though no call has its name, and why.
-IMPLIED = {
-    "acm:AddTagsToCertificate": "a certificate is made together with its tags",
-    "application-autoscaling:TagResource": "scalable targets are made together with their tags",
-    "autoscaling:CancelInstanceRefresh": "an interrupted apply left machines half replaced",
-    "autoscaling:RollbackInstanceRefresh": "machines of a release don't start in time",
-    "cloudfront:AllowVendedLogDeliveryForResource": "its access logs are made a delivery",
-    "cloudwatch:TagResource": "alarms are made together with their tags",
-    "cloudfront:TagResource": "a distribution is made together with its tags",
-    "ec2:ModifyVpcEndpoint": "another zone or policy of an entrance to an AWS service",
-    "ec2:CreateTags": "most things are made together with their tags",
-    "ecs:TagResource": "clusters, services and tasks are made together with their tags",
-    "elasticloadbalancing:AddTags": "load balancers and groups are made together with their tags",
-    "iam:CreateServiceLinkedRole": "the first use of some services makes their own role",
-    "iam:PassRole": "machines and tasks are handed their roles",
-    "iam:TagRole": "roles are made together with their tags",
-    "iam:TagInstanceProfile": "profiles are made together with their tags",
-    "kms:CreateGrant": "the database uses the key on its own from then on",
-    "kms:Decrypt": "secrets are read",
-    "kms:GenerateDataKey": "secrets are written",
-    "kms:TagResource": "the key is made together with its tags",
-    "logs:CreateLogDelivery": "flow logs and the firewall's log are deliveries",
-    "logs:DeleteLogDelivery": "flow logs and the firewall's log are deliveries",
-    "logs:DescribeResourcePolicies": "the firewall may then write to its log group",
-    "logs:PutResourcePolicy": "the firewall may then write to its log group",
-    "logs:TagResource": "log groups are made together with their tags",
-    "rds:CreateDBSnapshot": "a database is deleted with a last snapshot",
-    "rds:AddTagsToResource": "databases and their groups are made together with their tags",
-    "route53:AssociateVPCWithHostedZone": "an entrance to an AWS service has a name in the network",
-    "secretsmanager:CreateSecret": "the database makes its owner's secret",
-    "secretsmanager:TagResource": "secrets are made together with their tags",
-    "sns:TagResource": "the topic is made together with its tags",
-    "ssm:UpdateDocument": "another setting of sessions",
-    "ssm:UpdateDocumentDefaultVersion": "and its taking effect",
-    "ssm:AddTagsToResource": "the session document is made together with its tags",
-    "wafv2:TagResource": "the firewall is made together with its tags",
-    # Changes that are likely one day, and that no step of a deployment's life here makes.
-    "autoscaling:CreateOrUpdateTags": "another tag of the group of machines",
-    "elasticloadbalancing:SetSecurityGroups": "another group of the load balancer",
-    "elasticloadbalancing:SetSubnets": "another zone of the load balancer",
-    "sns:SetSubscriptionAttributes": "another setting of the subscription",
-    "autoscaling:UpdateAutoScalingGroup": "another number of machines",
-    "cloudfront:UpdateVpcOrigin": "another port or protocol of the load balancer",
-    "elasticloadbalancing:ModifyListener": "another policy of TLS, another certificate",
-    "elasticloadbalancing:ModifyRule": "another path",
-    "elasticloadbalancing:ModifyTargetGroup": "another health check",
-    "iam:PutRolePermissionsBoundary": "a role that was made without the boundary, or has lost it",
-    "iam:UpdateAssumeRolePolicy": "another service or condition for a role",
-    "kms:PutKeyPolicy": "another service that uses the key",
-    "wafv2:UpdateWebACL": "another limit",
-}
-
 # What the check asks only of a deployment unlike these two.
-CHECK_IMPLIED = {
-    "ec2:DescribeNatGateways": "where the private subnets have a way out to the internet",
+CHECK_LIKELY = {
+    # Where the private subnets have a way out to the internet.
+    "ec2:DescribeNatGateways": "ec2:DescribeVpcs",
+}
+# What the build does, with no emulator. Source: the registry's user guide, "IAM permissions for
+# pushing an image", and the steps of build-containers.yml.
+BUILD = {
+    "ecr": (
+        {"repositoryName": "NAME/display"},
+        *("BatchCheckLayerAvailability", "BatchGetImage", "CompleteLayerUpload", "DescribeImages"),
+        *("GetAuthorizationToken", "GetDownloadUrlForLayer", "InitiateLayerUpload", "PutImage"),
+        "UploadLayerPart",
+    ),
+    "s3": (
+        {"Bucket": f"NAME-releases-{ACCOUNT}", "Key": "adder/1.pex"},
+        *("GetObject", "ListBucket", "PutObject"),
+    ),
+    "ssm": (
+        {"Name": "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"},
+        "GetParameter",
+    ),
 }
 
 # With these one reads what is kept: passwords, releases, the state, what sessions showed.
@@ -168,39 +115,25 @@ CHANGES = (
 NOT_CHANGED = {"rds:CreateDBSnapshot"}
 
 
-def siblings(actions: Iterable[str]) -> set[str]:
+@cache
+def siblings(action: str) -> set[str]:
     """What takes a tag away where one is given, and changes what is made, of AWS's API models.
 
     Without them an apply that finds another tag or setting fails half way, though nothing of the
     kind happens to a deployment here.
     """
-    found = set()
-    for action in set(actions) - NOT_CHANGED:
-        service, _, name = action.partition(":")
-        operations = operations_of(APIS.get(service, service))
-        kind = re.sub("^(?:Create|Request|Register|Put)", "", name)
-        changes = {change.format(kind) for change in CHANGES} if kind != name else set()
-        found |= {f"{service}:{it}" for it in (changes | {UNTAG.get(name, "")}) & operations}
-    return found
+    if action in NOT_CHANGED:
+        return set()
+    service, _, name = action.partition(":")
+    kind = re.sub("^(?:Create|Request|Register|Put)", "", name)
+    changes = {change.format(kind) for change in CHANGES} if kind != name else set()
+    operations = operations_of(APIS.get(service, service))
+    return {f"{service}:{it}" for it in (changes | {UNTAG.get(name, "")}) & operations}
 
 
 @cache
 def operations_of(service: str) -> frozenset[str]:
     return frozenset(botocore.session.get_session().get_service_model(service).operation_names)
-
-
-def actions_of(calls: Iterable[dict[str, Any]], phases: set[str]) -> set[str]:
-    """The IAM actions that the calls of some phases of the deployment need."""
-    needed = set()
-    for call in calls:
-        phase = re.search(rf"\binfra[/-](\w+)|\b({AGENT})\b", call["agent"])
-        if phase is None or not phases & set(phase.groups()):
-            continue
-        assert call["action"], f"a call without a name: {call}"
-        service = PREFIXES.get(call["service"], call["service"])
-        action = f"{service}:{call['action']}"
-        needed |= set(NAMES.get(action, [action]))
-    return needed
 
 
 def recorded(folder: Path) -> list[dict[str, Any]]:
@@ -211,9 +144,43 @@ def recorded(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-PLAN = {"init", "plan", "show", "output"}
-APPLY = PLAN | {"apply", "destroy"}
-CHECK = {AGENT}
+# What is asked, with the policy of what it is asked of.
+Needs = dict[str, dict[Request, Document | None]]
+
+
+def needs(calls: Iterable[dict[str, Any]], name: str) -> Needs:
+    """All that each purpose asks of IAM: what was recorded, its siblings and what is likely."""
+    found: Needs = {"plan": {}, "check": {}, "apply": {}, "build": {}}
+    for call in (*calls, *build(name)):
+        role, _, purpose = call["caller"].partition("-ci-")
+        if role != name or not call["action"]:
+            continue
+        principal = Principal("AWS", role_arn(call["caller"]))
+        asked = requests_of(call, principal)
+        if purpose == "apply":
+            own = own_requests(call, principal)
+            asked += [replace(it, action=one) for it in own for one in siblings(it.action)]
+        found["check" if AGENT in call["agent"] else purpose] |= {
+            it: call["policies"].get(it.resource) for it in asked
+        }
+    for purpose, likely in (("apply", LIKELY), ("check", CHECK_LIKELY)):
+        asked = found[purpose]
+        for action, alike in likely.items():
+            asked |= {
+                replace(it, action=action): policy
+                for it, policy in asked.items()
+                if it.action == alike
+            }
+    return found
+
+
+def build(name: str) -> Iterator[dict[str, Any]]:
+    """The calls of the build, as if they were recorded."""
+    for service, (parameters, *actions) in BUILD.items():
+        said = {key: value.replace("NAME", name) for key, value in parameters.items()}
+        call = {"service": service, "caller": f"{name}-ci-build", "agent": "", "region": REGION}
+        for action in actions:
+            yield call | {"action": action, "parameters": said, "facts": {}, "policies": {}}
 
 
 def allowed(purpose: str) -> set[str]:
@@ -222,45 +189,125 @@ def allowed(purpose: str) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def calls(
-    deployments: dict[str, Deployment], lifecycles: dict[str, Lifecycle]
-) -> list[dict[str, Any]]:
-    """Every call of both profiles' whole lifecycles, and of a check of each."""
+def asked(deployments: dict[str, Deployment], lifecycles: dict[str, Lifecycle]) -> dict[str, Needs]:
+    """What each profile's whole lifecycle asked, and a check of it."""
     assert lifecycles
     for deployment in deployments.values():
         subprocess.run(
             [sys.executable, "-m", "tally", "check", "--name", deployment.name, "--json"],
             cwd=ROOT,
-            env=os.environ | deployment.emulator.environment,
+            env=os.environ | deployment.emulator.environment | deployment.keys("plan"),
             check=True,
             capture_output=True,
         )
-    return [call for deployment in deployments.values() for call in recorded(deployment.folder)]
+    return {
+        profile: needs(recorded(deployment.folder), deployment.name)
+        for profile, deployment in deployments.items()
+    }
 
 
-def test_the_plan_role_may_do_what_a_plan_does_and_no_more(calls: list[dict[str, Any]]) -> None:
-    used = actions_of(calls, PLAN)
-    assert used - allowed("plan") == set(), "used but not allowed"
-    assert allowed("plan") - used - set(IMPLIED) == set(), "allowed but not used"
+def policies(deployment: Deployment, purpose: str) -> dict[str, Document]:
+    """What allows one purpose: its policies by name, as applied."""
+    role = "plan" if purpose == "check" else purpose
+    found = documents(deployment, role)
+    if purpose in {"plan", "check"}:
+        kind = "check" if purpose == "check" else "read"
+        found = {name: it for name, it in found.items() if name.endswith(f"-{kind}")}
+    return {name: json.dumps(it) for name, it in found.items()}
 
 
-def test_the_apply_role_may_do_what_an_apply_does_and_no_more(calls: list[dict[str, Any]]) -> None:
-    used = actions_of(calls, APPLY)
-    used |= siblings(used | set(IMPLIED))
-    may = allowed("plan") | allowed("apply")
-    assert used - may == set(), "used but not allowed"
-    assert may - used - set(IMPLIED) == set(), "allowed but not used"
+def refused(asked: dict[Request, Document | None], identity: Iterable[Document]) -> set[str]:
+    """The actions that are not allowed."""
+    own = tuple(identity)
+    return {
+        it.action
+        for it, policy in asked.items()
+        if decide(it, Policies(own, resource=policy)) is not Decision.ALLOWED
+    }
 
 
-def test_the_check_may_ask_what_it_asks_and_no_more(calls: list[dict[str, Any]]) -> None:
-    used = actions_of(calls, CHECK)
-    assert used - allowed("check") == set(), "used but not allowed"
-    assert allowed("check") - used - set(CHECK_IMPLIED) == set(), "allowed but not used"
+PURPOSES = ("build", "plan", "check", "apply")
 
 
-def test_what_is_implied_is_allowed() -> None:
-    assert set(IMPLIED) - allowed("plan") - allowed("apply") == set()
-    assert set(CHECK_IMPLIED) - allowed("check") == set()
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_a_role_may_do_what_it_does(
+    purpose: str, deployments: dict[str, Deployment], asked: dict[str, Needs]
+) -> None:
+    for profile, deployment in deployments.items():
+        assert refused(asked[profile][purpose], policies(deployment, purpose).values()) == set()
+
+
+def test_who_applies_may_do_what_a_plan_does(
+    deployments: dict[str, Deployment], asked: dict[str, Needs]
+) -> None:
+    for profile, deployment in deployments.items():
+        assert refused(asked[profile]["plan"], policies(deployment, "apply").values()) == set()
+
+
+def test_others_decide_the_same_of_what_is_asked(
+    deployments: dict[str, Deployment], asked: dict[str, Needs]
+) -> None:
+    # Under each purpose's policies, so that they refuse as well.
+    cases = [
+        (request, Policies(tuple(policies(deployment, purpose).values()), resource=policy))
+        for profile, deployment in deployments.items()
+        for purpose in PURPOSES
+        for needed in asked[profile].values()
+        for request, policy in needed.items()
+    ]
+    assert unexplained(differing(cases)) == []
+
+
+def every_action() -> Iterator[tuple[str, str, str]]:
+    """The purpose, statement and name of each action of the pipeline's policies."""
+    lists = json.loads(ACTIONS.read_text())
+    for purpose, groups in lists.items():
+        for group, actions in groups.items():
+            yield from ((purpose, group.title(), it) for it in actions)
+    for service, (_, *actions) in BUILD.items():
+        yield from (("build", "*", f"{service}:{it}") for it in actions)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "sid", "action"),
+    [
+        pytest.param(*it, id="-".join((it[0], it[1], it[2].replace(":", "."))))
+        for it in every_action()
+    ],
+)
+def test_a_role_lacks_any_action_that_is_taken_away(
+    purpose: str,
+    sid: str,
+    action: str,
+    deployments: dict[str, Deployment],
+    asked: dict[str, Needs],
+) -> None:
+    lacking = set()
+    for profile, deployment in deployments.items():
+        concerned = {
+            it: policy for it, policy in asked[profile][purpose].items() if it.action == action
+        }
+        rest = policies(deployment, purpose)
+        for name, policy in rest.items():
+            rest[name] = without(action, sid, policy)
+        lacking |= refused(concerned, rest.values())
+    assert lacking == {action}
+
+
+def without(action: str, sid: str, policy: Document) -> Document:
+    """A policy without an action in a statement."""
+    parsed = json.loads(policy)
+    for statement in parsed["Statement"]:
+        if statement["Effect"] == "Allow" and sid in {"*", statement["Sid"]}:
+            listed = statement["Action"]
+            listed = [listed] if isinstance(listed, str) else listed
+            statement["Action"] = [it for it in listed if it != action]
+    return json.dumps(parsed)
+
+
+def test_every_action_of_the_build_is_one_that_it_does(deployment: Deployment) -> None:
+    given_to_it = {it for each in given(deployment, "build") for it in each["Action"]}
+    assert given_to_it == {action for purpose, _, action in every_action() if purpose == "build"}
 
 
 def changing(purpose: str) -> set[str]:
@@ -286,25 +333,29 @@ def test_no_wildcard_is_in_an_action() -> None:
     assert not {action for action in every if "*" in action}
 
 
-def documents(deployment: Deployment, purpose: str) -> list[dict[str, Any]]:
+_read: dict[str, dict[str, dict[str, Any]]] = {}
+
+
+def documents(deployment: Deployment, purpose: str) -> dict[str, dict[str, Any]]:
     """The policies of one of continuous integration's roles, as applied."""
-    iam = deployment.client("iam")
-    attached = iam.list_attached_role_policies(RoleName=f"{deployment.name}-ci-{purpose}")
-    arns = [policy["PolicyArn"] for policy in attached["AttachedPolicies"]]
-    return [
-        iam.get_policy_version(
-            PolicyArn=arn,
-            VersionId=iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"],
-        )["PolicyVersion"]["Document"]
-        for arn in arns
-    ]
+    role = f"{deployment.name}-ci-{purpose}"
+    if role not in _read:
+        iam = deployment.client("iam")
+        _read[role] = {
+            it["PolicyName"]: iam.get_policy_version(
+                PolicyArn=it["PolicyArn"],
+                VersionId=iam.get_policy(PolicyArn=it["PolicyArn"])["Policy"]["DefaultVersionId"],
+            )["PolicyVersion"]["Document"]
+            for it in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
+        }
+    return _read[role]
 
 
 def given(deployment: Deployment, purpose: str, effect: str = "Allow") -> list[dict[str, Any]]:
     """The statements of one of continuous integration's roles, as applied."""
     return [
         statement
-        for document in documents(deployment, purpose)
+        for document in documents(deployment, purpose).values()
         for statement in statements(document)
         if statement["Effect"] == effect
     ]
@@ -315,10 +366,10 @@ def test_the_roles_got_these_policies(deployment: Deployment) -> None:
         ("plan", allowed("plan") | allowed("check")),
         ("apply", allowed("plan") | allowed("apply")),
     ):
-        policies = documents(deployment, purpose)
+        found = documents(deployment, purpose)
         # IAM's limits for a role, and for a managed policy.
-        assert len(policies) <= 10
-        assert all(len(json.dumps(it).replace(" ", "")) <= 6144 for it in policies)
+        assert len(found) <= 10
+        assert all(len(json.dumps(it).replace(" ", "")) <= 6144 for it in found.values())
         assert {it for each in given(deployment, purpose) for it in each["Action"]} == expected
 
 
@@ -430,37 +481,55 @@ WORKFLOWS = {
 }
 
 
+GITHUB = "token.actions.githubusercontent.com"
+
+
 @pytest.mark.parametrize("purpose", list(WORKFLOWS))
 def test_one_workflow_of_main_may_have_a_role(production: Deployment, purpose: str) -> None:
     iam = production.client("iam")
-    trust = iam.get_role(RoleName=f"tally-ci-{purpose}")["Role"]["AssumeRolePolicyDocument"]
-    [statement] = trust["Statement"]
-    assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
+    role = iam.get_role(RoleName=f"tally-ci-{purpose}")["Role"]
+    trust = Policies(resource=json.dumps(role["AssumeRolePolicyDocument"]))
+    [provider] = iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
+
+    def may_assume(claims: dict[str, str], who: str = provider["Arn"]) -> bool:
+        request = Request(
+            Principal("Federated", who),
+            "sts:AssumeRoleWithWebIdentity",
+            role["Arn"],
+            {f"{GITHUB}:{name}": value for name, value in claims.items()},
+        )
+        return decide(request, trust) is Decision.ALLOWED
+
     workflow = f"example/tally/.github/workflows/{WORKFLOWS[purpose]}"
     claims = {
         "aud": "sts.amazonaws.com",
         "repository_id": REPOSITORY_ID,
         "ref": "refs/heads/main",
         "job_workflow_ref": f"{workflow}@refs/heads/main",
+        "sub": "repo:example/tally:ref:refs/heads/main",
     }
     if purpose == "apply":
-        claims["environment"] = "production"
-    github = "token.actions.githubusercontent.com"
-    assert statement["Condition"]["StringEquals"] == {
-        f"{github}:{name}": value for name, value in claims.items()
-    }
+        claims |= {"environment": "production", "sub": "repo:example/tally:environment:production"}
     assert (ROOT / ".github/workflows" / WORKFLOWS[purpose]).is_file()
-    # Both ways in which GitHub writes a repository into the subject.
-    assert statement["Condition"]["StringLike"] == {
-        f"{github}:sub": ["repo:example/tally:*", "repo:example@*/tally@*:*"]
-    }
+    assert may_assume(claims)
+    # As GitHub writes the subject of newer repositories.
+    assert may_assume(claims | {"sub": f"repo:example@1/tally@{REPOSITORY_ID}:ref:refs/heads/main"})
+    for claim in claims:
+        assert not may_assume(claims | {claim: "another"}), claim
+        assert not may_assume({name: it for name, it in claims.items() if name != claim}), claim
+    assert not may_assume(claims | {"sub": "repo:example/tally-two:ref:refs/heads/main"})
+    assert not may_assume(claims, "arn:aws:iam::123456789012:oidc-provider/example.com")
 
 
 def proposed(calls: list[dict[str, Any]]) -> dict[str, dict[str, list[str]]]:
     """The list as it should be: by role, and by a group of services that fits one policy."""
-    plan = actions_of(calls, PLAN) | {"kms:Decrypt"}
-    apply = actions_of(calls, APPLY) | set(IMPLIED)
-    apply = (apply | siblings(apply)) - plan
+    names = {call["caller"].partition("-ci-")[0] for call in calls if "-ci-" in call["caller"]}
+    found = [needs(calls, name) for name in sorted(names)]
+    plan, check, apply = (
+        {it.action for each in found for it in each[purpose]}
+        for purpose in ("plan", "check", "apply")
+    )
+    apply -= plan
     # An action is of the first group that fits.
     groups = {
         "anywhere": ("iam:CreateServiceLinkedRole", "secretsmanager:GetRandomPassword"),
@@ -479,7 +548,7 @@ def proposed(calls: list[dict[str, Any]]) -> dict[str, dict[str, list[str]]]:
         "identity": ("iam:*",),
     }
     lists: dict[str, dict[str, list[str]]] = {
-        "check": {"anywhere": sorted(actions_of(calls, CHECK) | set(CHECK_IMPLIED))},
+        "check": {"anywhere": sorted(check)},
     }
     for purpose, actions in (("plan", plan), ("apply", apply)):
         lists[purpose] = {group: [] for group in groups}

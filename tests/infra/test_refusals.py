@@ -1,11 +1,12 @@
 """The emulator refuses what AWS refuses: each is a mistake that this deployment once made."""
 
+import json
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.support.deployment import Emulator
+from tests.support.deployment import ACCOUNT, Emulator
 
 
 def make_database(emulator: Emulator, name: str, **settings: Any) -> Any:
@@ -165,3 +166,67 @@ def test_an_origin_in_use_is_neither_changed_nor_deleted(emulator: Emulator, bal
     update = refused(cloudfront.update_vpc_origin, VpcOriginEndpointConfig=changed, **origin)
     assert update == "CannotUpdateEntityWhileInUse"
     assert refused(cloudfront.delete_vpc_origin, **origin) == "CannotDeleteEntityWhileInUse"
+
+
+# Who calls is the access key, which is a role's name.
+DENIED = "AccessDenied"
+
+
+def policy(*actions: str, **elements: Any) -> str:
+    statement = {"Effect": "Allow", "Action": list(actions), "Resource": "*"} | elements
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+@pytest.fixture(scope="module")
+def role(emulator: Emulator) -> str:
+    """A role that may read in one bucket and open with one key, within a boundary."""
+    iam, s3 = emulator.client("iam"), emulator.client("s3")
+    limit = policy("s3:*", "kms:*", "ec2:DescribeVpcs")
+    boundary = iam.create_policy(PolicyName="limit", PolicyDocument=limit)["Policy"]["Arn"]
+    for name in ("reader", "other"):
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}", PermissionsBoundary=boundary)
+    iam.put_role_policy(
+        RoleName="reader",
+        PolicyName="own",
+        PolicyDocument=policy(
+            *("s3:GetObject", "s3:DeleteObject", "ec2:DescribeVpcs", "ec2:DescribeSubnets")
+        ),
+    )
+    for bucket in ("own", "kept"):
+        s3.create_bucket(Bucket=bucket)
+        s3.put_object(Bucket=bucket, Key="one", Body=b"")
+    s3.put_bucket_policy(Bucket="kept", Policy=policy("s3:*", Effect="Deny", Principal="*"))
+    return "reader"
+
+
+def test_a_role_does_nothing_that_no_policy_names(emulator: Emulator, role: str) -> None:
+    emulator.client("s3", role).get_object(Bucket="own", Key="one")
+    assert refused(emulator.client("s3", role).put_object, Bucket="own", Key="two") == DENIED
+    assert refused(emulator.client("ecs", role).list_clusters) == DENIED
+    assert refused(emulator.client("ec2", "nobody").describe_vpcs) == DENIED
+
+
+def test_several_things_are_refused_for_one(emulator: Emulator, role: str) -> None:
+    delete = emulator.client("s3", role).delete_objects
+    assert refused(delete, Bucket="own", Delete={"Objects": [{"Key": "one"}]}) == DENIED
+
+
+def test_a_role_does_nothing_that_its_boundary_does_not_name(emulator: Emulator, role: str) -> None:
+    emulator.client("ec2", role).describe_vpcs()
+    assert refused(emulator.client("ec2", role).describe_subnets) == DENIED
+
+
+def test_a_bucket_denies_anybody(emulator: Emulator, role: str) -> None:
+    for caller in (role, "test"):
+        client = emulator.client("s3", caller)
+        assert refused(client.get_object, Bucket="kept", Key="one") == DENIED
+
+
+def test_a_key_is_for_whom_its_policy_names(emulator: Emulator, role: str) -> None:
+    own = emulator.client("kms")
+    named = policy("kms:*", Principal={"AWS": f"arn:aws:iam::{ACCOUNT}:role/other"})
+    key = own.create_key(Policy=named)["KeyMetadata"]["KeyId"]
+    wanted = {"KeyId": key, "KeySpec": "AES_256"}
+    emulator.client("kms", "other").generate_data_key(**wanted)
+    for caller in (role, "test"):
+        assert refused(emulator.client("kms", caller).generate_data_key, **wanted) == DENIED

@@ -30,8 +30,9 @@ from tests.support.inventory import Resource, everything
 from tests.support.paths import BOOTSTRAP, INFRA, ROOT
 
 REGION = "us-east-1"
-# The emulator's account, and whatever keys: it lets everybody in.
 ACCOUNT = "123456789012"
+# The emulator takes an access key for the name of the role that calls, whatever the secret; this
+# one is an administrator's.
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 # Nobody has the other half.
 PUBLIC_KEY = (
@@ -96,15 +97,15 @@ class Emulator:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
-    def client(self, service: str) -> Any:
-        """A boto3 client of it."""
+    def client(self, service: str, caller: str = KEYS["AWS_ACCESS_KEY_ID"]) -> Any:
+        """A boto3 client of it, of an administrator or of a role."""
         import boto3
 
         return boto3.client(
             service,
             endpoint_url=self.url,
             region_name=REGION,
-            aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+            aws_access_key_id=caller,
             aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
         )
 
@@ -188,6 +189,7 @@ class Deployment:
             ["terraform", f"-chdir={module}", *arguments],
             env=terraform_environment(self.folder)
             | self.emulator.environment
+            | ({} if module == BOOTSTRAP else self.keys(role_of(arguments[0])))
             | {
                 "PATH": f"{aws_command(self.folder / 'programs')}:{os.environ['PATH']}",
                 # The command line's way to name the phase.
@@ -202,6 +204,10 @@ class Deployment:
         if done.returncode:
             raise AssertionError(f"terraform {arguments}: {done.stdout}\n{done.stderr}")
         return done.stdout
+
+    def keys(self, purpose: str) -> dict[str, str]:
+        """What makes a caller one of continuous integration's roles, here where keys are names."""
+        return {"AWS_ACCESS_KEY_ID": f"{self.name}-ci-{purpose}"}
 
     def output(self, name: str) -> Any:
         """One of the deployment's outputs."""
@@ -307,6 +313,11 @@ class Deployment:
         path = self.folder / "variables.tfvars.json"
         path.write_text(json.dumps(variables))
         return path
+
+
+def role_of(command: str) -> str:
+    """Which of continuous integration's roles runs a command of Terraform's on the deployment."""
+    return "apply" if command in {"apply", "destroy"} else "plan"
 
 
 _running: set["subprocess.Popen[str]"] = set()

@@ -2,7 +2,8 @@
 
 What GitHub would bring is brought by the test: the value of each expression, and a folder in which
 artefacts lie. An expression that the test gives no value for is an error, as is an action that is
-not known here. Checkouts, tools and roles are there already.
+not known here. Checkouts and tools are there already. A job that takes a role has its name as its
+access key, by which the emulator tells who calls.
 """
 
 import os
@@ -23,7 +24,6 @@ GIVEN = {
     "actions/checkout",
     "actions/setup-python",
     "hashicorp/setup-terraform",
-    "aws-actions/configure-aws-credentials",
 }
 # A step that needs the package index; the tests have the same packages.
 INSTALL = re.compile(r"make \.venv/installed-\w+")
@@ -54,6 +54,7 @@ class Runner:
     environment: Mapping[str, str]
     expressions: Mapping[str, str]
     artefacts: Path
+    _role: dict[str, str] = field(default_factory=dict)
     # The outputs of jobs, and of the steps of the job that runs.
     _results: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
 
@@ -62,6 +63,7 @@ class Runner:
         job = load(self.workflow)["jobs"][name]
         self._results = {key: value for key, value in self._results.items() if key[0] == "needs"}
         variables = self._values(job.get("env", {}))
+        self._role = {}
         done = Done()
         for step in job["steps"]:
             if "if" in step and self._value(step["if"]) != "true":
@@ -89,6 +91,7 @@ class Runner:
             cwd=self.checkout,
             env={
                 **self.environment,
+                **self._role,
                 **variables,
                 **self._values(step.get("env", {})),
                 **{name: str(path) for name, path in files.items()},
@@ -120,6 +123,9 @@ class Runner:
             # A machine that runs a job is a new one.
             shutil.rmtree(folder, ignore_errors=True)
             shutil.copytree(self.artefacts / step["with"]["name"], folder)
+        elif action == "aws-actions/configure-aws-credentials":
+            role = self._values(step["with"])["role-to-assume"]
+            self._role = {"AWS_ACCESS_KEY_ID": role.rpartition("/")[2]}
         elif action not in GIVEN:
             raise ValueError(f"not an action that can be run here: {action}")
 

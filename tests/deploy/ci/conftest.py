@@ -1,5 +1,6 @@
 """An emulated AWS after the bootstrap, and a machine that runs the workflows' jobs."""
 
+import json
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,25 +11,41 @@ from tests.support.github import REVIEWED, GitHub, github
 from tests.support.paths import BOOTSTRAP
 from tests.support.workflow_runner import Runner, machine
 
-# What the workflows' steps use of infra/bootstrap. What the other roles may do, infra/'s tests say.
+# What the workflows' steps use of infra/bootstrap.
 BOOTSTRAPPED = (
     "module.state",
     "module.releases",
     "aws_ecr_repository.service",
     "aws_kms_alias.plans",
-    "aws_iam_policy.build",
+    "aws_iam_role_policy_attachment.build",
+    "aws_iam_role_policy_attachment.ci",
 )
+# What the module that stands in for infra/ needs, and infra/ does not.
+STAND_IN = {
+    "Version": "2012-10-17",
+    "Statement": {
+        "Effect": "Allow",
+        "Action": ["ssm:*Parameter*", "ssm:ListTagsForResource"],
+        "Resource": "*",
+    },
+}
 
 
 @pytest.fixture(scope="session")
 def account(terraform: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """An account after the bootstrap: buckets, repositories, and the key that seals."""
+    """An account after the bootstrap: buckets, repositories, roles, and the key that seals."""
     deployment = Deployment.start(NAME, "production", tmp_path_factory.mktemp("account"))
     try:
         deployment.terraform(BOOTSTRAP, "init", "-input=false", "-no-color", "-lockfile=readonly")
         deployment.bootstrap(
             "apply", "-auto-approve", *(f"-target={each}" for each in BOOTSTRAPPED)
         )
+        for purpose in ("plan", "apply"):
+            deployment.client("iam").put_role_policy(
+                RoleName=f"{NAME}-ci-{purpose}",
+                PolicyName="stand-in",
+                PolicyDocument=json.dumps(STAND_IN),
+            )
         yield deployment
     finally:
         deployment.stop()

@@ -3,7 +3,9 @@
     python -m tests.support.emulator --port 5000 --calls calls.jsonl
 
 Every call is written to the file, one JSON object a line: `service` and `action` as in AWS's own
-API models, and `agent`, the caller's User-Agent. What is filled in stands in a module for each
+API models, `agent`, the caller's User-Agent, and what IAM decides by: `caller`, the access key,
+which names the role that calls; `region`; `parameters`, `facts` and `policies` of what it is about.
+What IAM does not allow is refused. What is filled in stands in a module for each
 service of AWS. A bad release is known by a SHA-256 that begins with `bad`: wherever it runs, the
 alarms that roll it back ring.
 
