@@ -54,9 +54,9 @@ class Runner:
     environment: Mapping[str, str]
     expressions: Mapping[str, str]
     artefacts: Path
-    _role: dict[str, str] = field(default_factory=dict)
     # The outputs of jobs, and of the steps of the job that runs.
     _results: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    _role: dict[str, str] = field(default_factory=dict)
 
     def run(self, name: str) -> Done:
         """Run the job; raise StepFailed at the first step that fails."""
