@@ -151,9 +151,12 @@ def test_the_bastion_opens_sessions(deployment: Deployment) -> None:
     assert applied.refused(f"{name}-bastion", asked(), inside=False) == []
 
 
-def test_no_machine_reads_what_is_anothers(deployment: Deployment) -> None:
+def test_nobody_reads_what_is_anothers(deployment: Deployment) -> None:
     name, applied = deployment.name, Applied.of(deployment)
-    for role, other in (("adder", "operator"), ("bastion", "adder")):
+    for role, other in (
+        *(("adder", "operator"), ("bastion", "adder")),
+        *(("display-start", "reset"), ("reset-start", "adder")),
+    ):
         both = list(secret_of(applied.secret(f"{name}/{other}")))
         assert len(applied.refused(f"{name}-{role}", iter(both), inside=False)) == len(both)
 
