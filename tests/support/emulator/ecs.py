@@ -123,8 +123,8 @@ def describe_what_is_active() -> None:
     """
     describe = ECSBackend.describe_task_definition
 
-    def newest_active(self: ECSBackend, name: str) -> Any:
-        family = name.rpartition("/")[2]
+    def newest_active(self: ECSBackend, task_definition_str: str) -> Any:
+        name, family = task_definition_str, task_definition_str.rpartition("/")[2]
         if ":" not in family:
             revisions = self.task_definitions.get(family, {}).items()
             newest = max((it for it, found in revisions if found.status == "ACTIVE"), default=0)
