@@ -104,8 +104,8 @@ def checked_deployment() -> Iterator[str]:
             page = Path(folder) / "check.html"
             environment = {
                 "AWS_ENDPOINT_URL": testbed.stdout.readline().strip(),
-                "AWS_ACCESS_KEY_ID": "stand",
-                "AWS_SECRET_ACCESS_KEY": "stand",
+                "AWS_ACCESS_KEY_ID": "test",
+                "AWS_SECRET_ACCESS_KEY": "test",
             }
             subprocess.run(
                 [sys.executable, "-m", "tally", "check", "--html", page],

@@ -21,7 +21,7 @@ from tests.support.paths import INFRA
 @pytest.fixture(scope="session")
 def session():
     """One session for all: it keeps AWS's service descriptions, which are large."""
-    return boto3.Session(aws_access_key_id="stand", aws_secret_access_key="stand")
+    return boto3.Session(aws_access_key_id="test", aws_secret_access_key="test")
 
 
 class Sparing:

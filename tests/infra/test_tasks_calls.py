@@ -184,5 +184,6 @@ def test_a_role_is_for_machines_or_for_tasks(deployment: Deployment, kind: str) 
         is Decision.ALLOWED
     }
     machines = {"adder", "bastion"}
-    tasks = {f"{service}-{it}" for service in ("display", "reset") for it in ("start", "task")}
+    services = ("display", "reset", "schema")
+    tasks = {f"{service}-{it}" for service in services for it in ("start", "task")}
     assert may == (machines if kind == "ec2" else tasks)
