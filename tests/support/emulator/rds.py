@@ -112,7 +112,10 @@ def refuse_keys_that_read_nothing() -> None:
     restore = RDSBackend.restore_db_instance_from_db_snapshot
 
     def use(self: RDSBackend, key: str | None) -> None:
-        if key and self.kms.describe_key(key).key_state != "Enabled":
+        # moto's word for RDS's own, which nobody can disable.
+        if key in {None, "default_kms_key_id"}:
+            return
+        if self.kms.describe_key(key).key_state != "Enabled":
             raise KMSKeyNotAccessibleFault(key)
 
     def validate_key(self: RDSBackend, key: str) -> str:

@@ -206,7 +206,7 @@ def _beside(action: str, call: Call) -> Iterator[tuple[str, dict[str, str]]]:
             roles.append(role_arn(parameters["RoleName"]))
         # A profile is named as its role is.
         if profile := parameters.get("IamInstanceProfile"):
-            roles.append(role_arn(profile["Name"]))
+            roles.append(role_arn(profile.get("Name") or profile["Arn"].rpartition("/")[2]))
         for role in roles:
             yield role, {"iam:passedtoservice": PASSED_TO[service]}
     elif action.startswith("kms:"):
