@@ -1,5 +1,6 @@
 """A command that is told to end: it ends by that signal, and nothing of it stays."""
 
+import logging
 import os
 import pty
 import random
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tally import __main__
 from tests.support.command import refusal, result, run
 from tests.support.processes import wait_for
 
@@ -134,6 +136,19 @@ def test_at_any_moment(data: Path, command: list[str]) -> None:
             assert statuses <= {0, *(-number for number in SIGNALS)}
         wait_for(lambda: not left(data), said=lambda: left(data))
     assert result(run("audit", "--json", TALLY_DATA_DIR=str(data)))["checked"] == 9_000
+
+
+def test_what_libraries_log_is_nothing_for_a_command(monkeypatch, capfd) -> None:
+    """As SQLAlchemy does, with a traceback, where a signal comes while it closes a connection."""
+    monkeypatch.setattr("tally.cli.main", lambda **_: logging.getLogger("any").error("closing"))
+    monkeypatch.setattr(logging, "lastResort", logging.lastResort)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    kept = signal.getsignal(signal.SIGINT)
+    try:
+        __main__.main()
+    finally:
+        signal.signal(signal.SIGINT, kept)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_question(ledger) -> None:
