@@ -11,7 +11,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
-from mutants.mutant import LONG, ROOT, SOURCES, Mutant
+from mutants.mutant import LONG, PACKAGE, ROOT, SOURCES, Mutant
 
 # As in `LONG`, on this machine.
 _LONGEST: Final = 10.0
@@ -39,14 +39,15 @@ class Covering:
     def tests_of(self, mutant: Mutant) -> dict[str, float]:
         """Give the tests that may kill a mutant, the quickest first, with their seconds.
 
-        Of what runs when the module is imported, these are all that run any of it, and those of
-        documents; of SQL, all. Where there are none, these are the module's own that start
-        processes.
+        Of what runs when the module is imported, these are all that run any of it or of those that
+        import from it, and those of documents; of SQL, all. Where there are none, these are the
+        module's own that start processes.
         """
-        of_lines = self.lines.get(mutant.path, {})
-        running: Iterable[str] = of_lines.get(str(mutant.line), ())
+        running: Iterable[str] = self.lines.get(mutant.path, {}).get(str(mutant.line), ())
         if not running:
-            running = {it for tests in of_lines.values() for it in tests} | {*self._documents()}
+            affected = [self.lines.get(it, {}) for it in (mutant.path, *self._importers(mutant))]
+            running = {it for lines in affected for tests in lines.values() for it in tests}
+            running |= {*self._documents()}
         if mutant.path.endswith(".sql"):
             running = self.seconds
         quick = {test: self.seconds[test] for test in running if self.seconds[test] <= _LONGEST}
@@ -55,6 +56,13 @@ class Covering:
         folder, _, name = f"tests/{mutant.path}".rpartition("/")
         own = f"{folder}/test_{name.removesuffix('.py')}.py::"
         return {it: _IN_PROCESSES for it in self.in_processes if it.startswith(own)}
+
+    def _importers(self, mutant: Mutant) -> Iterator[str]:
+        """Give the files that hold what the mutant's module defines: they are its constants' too."""
+        module = f"tally.{mutant.path.removesuffix('.py').replace('/', '.')}"
+        for file in self.lines:
+            if f"from {module} import " in (PACKAGE / file).read_text():
+                yield file
 
     def _documents(self) -> Iterator[str]:
         return (it for it in self.seconds if it.startswith("tests/docs/"))

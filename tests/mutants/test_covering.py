@@ -1,0 +1,29 @@
+"""Which tests may kill a mutant."""
+
+import pytest
+
+from mutants.covering import Covering
+from mutants.mutant import Mutant
+
+# Each test, and its seconds.
+SECONDS = {"coded": 0.2, "short": 0.1, "slow": 11.0, "other": 0.1, "tests/docs/limits": 0.3}
+LINES = {
+    "web/compression.py": {"22": ["coded", "slow"], "28": ["coded"]},
+    "web/response.py": {"36": ["coded", "short"]},
+    "web/hosts.py": {"29": ["other"]},
+}
+
+
+def tests_of(line: int) -> list[str]:
+    covering = Covering(SECONDS, [], LINES, [])
+    mutant = Mutant("web/compression.py", line, "", "")
+    return list(covering.tests_of(mutant))
+
+
+@pytest.mark.parametrize(("line", "tests"), [(22, ["coded"]), (28, ["coded"])])
+def test_of_a_line_these_are_the_quick_ones_that_run_it(line, tests) -> None:
+    assert tests_of(line) == tests
+
+
+def test_of_a_constant_these_are_also_those_of_who_imports_it() -> None:
+    assert tests_of(9) == ["short", "coded", "tests/docs/limits"]
