@@ -58,7 +58,7 @@ class Covering:
         return {it: _IN_PROCESSES for it in self.in_processes if it.startswith(own)}
 
     def _importers(self, mutant: Mutant) -> Iterator[str]:
-        """Give the files that hold what the mutant's module defines: they are its constants' too."""
+        """Give the files that import what the mutant's module defines, constants say."""
         module = f"tally.{mutant.path.removesuffix('.py').replace('/', '.')}"
         for file in self.lines:
             if f"from {module} import " in (PACKAGE / file).read_text():

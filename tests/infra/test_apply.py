@@ -296,18 +296,17 @@ def test_a_new_release_replaces_tasks_and_machines_and_nothing_else(production: 
 def test_a_schema_step_that_fails_fails_the_apply_and_leaves_what_serves(
     lifecycles: dict[str, Lifecycle],
 ) -> None:
-    for lifecycle in lifecycles.values():
-        unmigrated = lifecycle.unmigrated
-        assert "tally: a migration fails" in unmigrated.said
-        assert "The schema step failed with status 1" in unmigrated.said
-        assert unmigrated.running == dict.fromkeys(("adder", "display", "reset"), "1" * 40)
-        assert unmigrated.definitions == {"display": "ACTIVE", "reset": "ACTIVE"}
-        again = {
-            resource["address"]
-            for resource in unmigrated.next_plan["resource_changes"]
-            if resource.get("action_reason") == "replace_because_tainted"
-        }
-        assert again == {"terraform_data.schema"}
+    unmigrated = lifecycles["small"].failures["schema"]
+    assert "tally: a migration fails" in unmigrated.said
+    assert "The schema step failed with status 1" in unmigrated.said
+    assert unmigrated.running == dict.fromkeys(("adder", "display", "reset"), "1" * 40)
+    assert unmigrated.definitions == {"display": "ACTIVE", "reset": "ACTIVE"}
+    again = {
+        resource["address"]
+        for resource in unmigrated.next_plan["resource_changes"]
+        if resource.get("action_reason") == "replace_because_tainted"
+    }
+    assert again == {"terraform_data.schema"}
 
 
 def test_everything_that_serves_waits_for_the_schema_step(
@@ -324,23 +323,22 @@ def test_everything_that_serves_waits_for_the_schema_step(
 def test_a_release_that_fails_leaves_what_ran_and_fails_the_apply(
     lifecycles: dict[str, Lifecycle],
 ) -> None:
-    containers, machines = lifecycles["production"].failed, lifecycles["small"].failed
+    containers = lifecycles["production"].failures["containers"]
+    machines = lifecycles["small"].failures["machines"]
     assert "tally-display was rolled back" in containers.said
     # What ECS goes back to has not been taken away, and more tasks of it may start.
     assert containers.definitions == {"display": "ACTIVE", "reset": "ACTIVE"}
     # Machines follow when the containers serve.
     assert containers.running == {"adder": "1" * 40, "display": "1" * 40, "reset": "3" * 40}
     assert "tally-two-adder: RollbackSuccessful: in ALARM: tally-two-adder-errors" in machines.said
-    assert machines.running == {"adder": "1" * 40, "display": "3" * 40, "reset": "3" * 40}
+    assert machines.running == {"adder": "1" * 40, "display": "4" * 40, "reset": "4" * 40}
 
 
 def test_a_release_that_failed_is_tried_again_by_the_next_apply(
     lifecycles: dict[str, Lifecycle],
 ) -> None:
-    containers, machines = (
-        lifecycles["production"].failed.next_plan,
-        lifecycles["small"].failed.next_plan,
-    )
+    containers = lifecycles["production"].failures["containers"].next_plan
+    machines = lifecycles["small"].failures["machines"].next_plan
     display = 'module.container["display"].aws_ecs_service.this'
     assert (display, "task_definition") in wanted_changes(containers)
     again = {
@@ -448,17 +446,16 @@ def test_destroy_leaves_nothing_behind(
 def test_the_last_state_of_the_data_can_be_read_after_a_destroy(
     lifecycles: dict[str, Lifecycle],
 ) -> None:
-    for lifecycle in lifecycles.values():
-        assert list(lifecycle.restored_under.values()) == [lifecycle.rds_key]
+    [second] = lifecycles["production"].second_lives
+    assert list(second.restored_under.values()) == [second.rds_key]
 
 
 def test_what_was_destroyed_is_applied_and_destroyed_again(
     lifecycles: dict[str, Lifecycle],
 ) -> None:
-    for lifecycle in lifecycles.values():
-        first, both = set(lifecycle.restored_under), lifecycle.after_second_destroy
-        assert first < both
-        assert len(both) == 2
+    [second] = lifecycles["production"].second_lives
+    assert {*second.restored_under} < second.snapshots
+    assert len(second.snapshots) == 2
 
 
 def test_deletion_is_refused_while_protected(deployment: Deployment) -> None:

@@ -14,7 +14,7 @@ LINES = {
 }
 
 
-def tests_of(line: int) -> list[str]:
+def asked_of(line: int) -> list[str]:
     covering = Covering(SECONDS, [], LINES, [])
     mutant = Mutant("web/compression.py", line, "", "")
     return list(covering.tests_of(mutant))
@@ -22,8 +22,8 @@ def tests_of(line: int) -> list[str]:
 
 @pytest.mark.parametrize(("line", "tests"), [(22, ["coded"]), (28, ["coded"])])
 def test_of_a_line_these_are_the_quick_ones_that_run_it(line, tests) -> None:
-    assert tests_of(line) == tests
+    assert asked_of(line) == tests
 
 
 def test_of_a_constant_these_are_also_those_of_who_imports_it() -> None:
-    assert tests_of(9) == ["short", "coded", "tests/docs/limits"]
+    assert asked_of(9) == ["short", "coded", "tests/docs/limits"]

@@ -8,17 +8,17 @@ from tests.support.deployment import Deployment, plan, release
 from tests.support.inventory import Clients, Resource, everything
 
 ROLES = ("adder", "display", "reset", "operator")
-# What is bad of each deployment's bad release: it answers with errors wherever it runs.
+# What is bad of each deployment's bad releases, by where it shows: they answer with errors wherever
+# they run, or their schema step fails.
 BAD = {
-    "production": {"display_image": f"registry/tally/display@sha256:bad{'0' * 61}"},
-    "small": {"adder_sha256": f"bad{'0' * 61}"},
-}
-
-
-# A release whose schema step fails.
-UNMIGRATED = {
-    f"{service}_image": f"registry/tally/{service}@sha256:bad5c{'0' * 59}"
-    for service in ("display", "reset")
+    "production": {"containers": {"display_image": f"registry/tally/display@sha256:bad{'0' * 61}"}},
+    "small": {
+        "schema": {
+            f"{service}_image": f"registry/tally/{service}@sha256:bad5c{'0' * 59}"
+            for service in ("display", "reset")
+        },
+        "machines": {"adder_sha256": f"bad{'0' * 61}"},
+    },
 }
 
 
@@ -52,11 +52,22 @@ class WayIn:
 
 
 @dataclass(frozen=True)
+class SecondLife:
+    """Seen of a deployment that is made and destroyed again."""
+
+    # For each snapshot, once the deployment's key is gone, the key that reads it.
+    restored_under: dict[str, str]
+    # RDS's own key.
+    rds_key: str
+    snapshots: set[str]
+
+
+@dataclass(frozen=True)
 class Lifecycle:
     """Seen after each step of a lifecycle."""
 
-    unmigrated: "Failure"
-    failed: "Failure"
+    # By where each bad release shows.
+    failures: dict[str, Failure]
     upgraded_to: set[str]
     rolled_back_to: set[str]
     # Of the machines, after the upgrade and after the way back.
@@ -67,19 +78,17 @@ class Lifecycle:
     passwords: dict[str, str]
     rotated_passwords: dict[str, str]
     after_destroy: frozenset[Resource]
-    # For each snapshot, once the deployment's key is gone, the key that reads it.
-    restored_under: dict[str, str]
-    # RDS's own key.
-    rds_key: str
-    # The snapshots after the end of a second deployment.
-    after_second_destroy: set[str]
+    # One profile's: of all that a deployment has, the database alone leaves something behind.
+    second_lives: list[SecondLife]
     after_bootstrap_destroy: frozenset[Resource]
 
 
 def live(deployment: Deployment) -> Lifecycle:
     """Bad releases, a good one, the way back, new passwords, and the end of everything."""
-    unmigrated = fail(deployment, release(deployment.name, version="4" * 40) | UNMIGRATED)
-    failed = fail(deployment, release(deployment.name, version="3" * 40) | BAD[deployment.profile])
+    failures = {
+        where: fail(deployment, release(deployment.name, version=f"{number}" * 40) | bad)
+        for number, (where, bad) in enumerate(BAD[deployment.profile].items(), 3)
+    }
     # The alarm still rings.
     newer = f"-var=release={json.dumps(release(deployment.name, version='2' * 40))}"
     # The same apply gives the deployment a domain, and the next takes it away.
@@ -99,17 +108,11 @@ def live(deployment: Deployment) -> Lifecycle:
     after = passwords(deployment)
     deployment.infra("destroy", "-auto-approve", "-var=protect=false")
     after_destroy = frozenset(everything(deployment.client))
-    # The same names again. Of all that a deployment has, the database leaves something behind.
-    again = ("apply", "-auto-approve", "-var=protect=false", "-target=aws_db_instance.main")
-    deployment.infra(*again)
-    restored_under = restore_all(deployment)
-    deployment.infra("destroy", "-auto-approve", "-var=protect=false")
-    after_second_destroy = snapshots(deployment)
+    second_lives = [live_again(deployment)] if deployment.profile == "production" else []
     deployment.bootstrap("apply", "-auto-approve", "-var=protect=false")
     deployment.bootstrap("destroy", "-auto-approve", "-var=protect=false")
     return Lifecycle(
-        unmigrated=unmigrated,
-        failed=failed,
+        failures=failures,
         upgraded_to=upgraded_to,
         rolled_back_to=rolled_back_to,
         machine_images=(newer_images, older_images),
@@ -118,11 +121,19 @@ def live(deployment: Deployment) -> Lifecycle:
         passwords=before,
         rotated_passwords=after,
         after_destroy=after_destroy,
-        restored_under=restored_under,
-        rds_key=deployment.client("kms").describe_key(KeyId="alias/aws/rds")["KeyMetadata"]["Arn"],
-        after_second_destroy=after_second_destroy,
+        second_lives=second_lives,
         after_bootstrap_destroy=frozenset(everything(deployment.client)),
     )
+
+
+def live_again(deployment: Deployment) -> SecondLife:
+    """Under the same names: the database, and the end of it."""
+    again = ("apply", "-auto-approve", "-var=protect=false", "-target=aws_db_instance.main")
+    deployment.infra(*again)
+    restored_under = restore_all(deployment)
+    deployment.infra("destroy", "-auto-approve", "-var=protect=false")
+    rds_key = deployment.client("kms").describe_key(KeyId="alias/aws/rds")["KeyMetadata"]["Arn"]
+    return SecondLife(restored_under, rds_key, snapshots(deployment))
 
 
 def snapshots(deployment: Deployment) -> set[str]:
