@@ -7,6 +7,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,8 @@ from mutants.mutant import LONG, PACKAGE, ROOT, SOURCES, Mutant
 
 # As in `LONG`, on this machine.
 _LONGEST: Final = 10.0
+# What is not killed by then is no mutant that tests should take so long for.
+_TOGETHER: Final = 60.0
 # Tests of processes are not followed into them: so many seconds are taken for each.
 _IN_PROCESSES: Final = 5.0
 
@@ -37,7 +40,7 @@ class Covering:
     modules: list[str]
 
     def tests_of(self, mutant: Mutant) -> dict[str, float]:
-        """Give the tests that may kill a mutant, the quickest first, with their seconds.
+        """Give the tests that may kill a mutant and their seconds, the quickest minute of them.
 
         Of what runs when the module is imported, these are all that run any of it or of those that
         import from it, and those of documents; of SQL, all. Where there are none, these are the
@@ -52,7 +55,9 @@ class Covering:
             running = self.seconds
         quick = {test: self.seconds[test] for test in running if self.seconds[test] <= _LONGEST}
         if quick:
-            return dict(sorted(quick.items(), key=itemgetter(1)))
+            in_order = sorted(quick.items(), key=itemgetter(1))
+            so_far = accumulate(seconds for _, seconds in in_order)
+            return dict(it for it, sum_ in zip(in_order, so_far, strict=True) if sum_ <= _TOGETHER)
         folder, _, name = f"tests/{mutant.path}".rpartition("/")
         own = f"{folder}/test_{name.removesuffix('.py')}.py::"
         return {it: _IN_PROCESSES for it in self.in_processes if it.startswith(own)}

@@ -27,3 +27,12 @@ def test_of_a_line_these_are_the_quick_ones_that_run_it(line, tests) -> None:
 
 def test_of_a_constant_these_are_also_those_of_who_imports_it() -> None:
     assert asked_of(9) == ["short", "coded", "tests/docs/limits"]
+
+
+def test_a_minute_of_the_quickest_is_enough() -> None:
+    many = {f"{number}": 9.0 for number in range(20)} | {"quick": 0.5}
+    covering = Covering(many, [], {"web/hosts.py": {"29": [*many]}}, [])
+    assert list(covering.tests_of(Mutant("web/hosts.py", 29, "", ""))) == [
+        "quick",
+        *map(str, range(6)),
+    ]
