@@ -12,7 +12,7 @@ ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),help)),)
 $(shell scripts/environment)
 endif
 
-.PHONY: help run check test bench faults mutants simulate lint lint-files format pin release screenshots clean
+.PHONY: help run check test bench faults mutants simulate prowler lint lint-files format pin release screenshots clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
@@ -70,6 +70,9 @@ mutants: .venv/installed-dev ## Make small faults, which tests must notice, in c
 simulate: .venv/installed-check ## Search schedules on virtual time for a broken promise (SECONDS=600, SEED=, REPLAY=)
 	@$(BIN)/python -m simulation --seconds "$(SECONDS)" $(if $(SEED),--seed "$(SEED)") \
 	    $(if $(REPLAY),--replay "$(REPLAY)") $(ARGS)
+
+prowler: .venv/installed-dev ## Ask Prowler, if it is installed, what it finds in the deployment as emulated
+	@$(BIN)/python -m scripts.prowler
 
 ##@ Build
 release: .venv/installed-dev ## Build the adder's release, dist/tally.pex, and print its sha256

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 import tempfile
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Container
 from pathlib import Path
 from typing import Final
@@ -31,17 +31,12 @@ def main() -> int:
             _say("no line of amount, web or the ledger has changed; for all mutants: ARGS=--all")
             return 0
         trials: list[Trial] = []
-        stopped = not _try_out(wanted, arguments.workers, trials)
+        left = _to_be_tried_whole(wanted)
+        stopped = not _try_out(wanted, arguments.workers, trials, left)
     except (NoGit, TestsFail) as error:
         _say(f"mutants: {error}")
         return 2
-    # Where only some lines were tried, or not yet every mutant, others may well survive.
-    whole = [
-        str(file.relative_to(PACKAGE))
-        for file, lines in wanted.items()
-        if lines is None and (not stopped or _is_complete(file, trials))
-    ]
-    _write(whole, trials)
+    whole = [file for file, number in left.items() if number == 0]
     status = _conclude(whole, trials)
     if stopped:
         _say(f"stopped; tried whole and kept: {', '.join(whole) or 'nothing'}")
@@ -67,8 +62,21 @@ def _wanted(arguments: argparse.Namespace) -> Wanted:
     return {file: changed[file] for file in modules() if changed.get(file)}
 
 
-def _try_out(wanted: Wanted, workers: int, trials: list[Trial]) -> bool:
-    """Try all, and note what comes of them; tell whether nobody has stopped it (Ctrl-C)."""
+def _to_be_tried_whole(wanted: Wanted) -> Counter[str]:
+    """Count the mutants of each file. Where only some lines are tried, others may well survive."""
+    counts = {
+        str(file.relative_to(PACKAGE)): sum(1 for _ in mutants_of(file))
+        for file, lines in wanted.items()
+        if lines is None
+    }
+    return Counter(counts)
+
+
+def _try_out(wanted: Wanted, workers: int, trials: list[Trial], left: Counter[str]) -> bool:
+    """Try all, and note what comes of them; tell whether nobody has stopped it (Ctrl-C).
+
+    A file's scores are written with the last of its mutants.
+    """
     with tempfile.TemporaryDirectory(prefix="tally-mutants-") as folder:
         _say("running the tests with the code as it is, to see which lines each runs")
         tests = sorted({it for file in wanted for it in tests_of(file)})
@@ -78,6 +86,8 @@ def _try_out(wanted: Wanted, workers: int, trials: list[Trial]) -> bool:
     try:
         for trial in trying:
             trials.append(trial)
+            if file := _finished(trial, left):
+                _write(file, trials)
             if len(trials) % 100 == 0:
                 _say(f"{len(trials)} tried")
             if trial.outcome is Outcome.SURVIVED:
@@ -88,20 +98,22 @@ def _try_out(wanted: Wanted, workers: int, trials: list[Trial]) -> bool:
     return True
 
 
-def _is_complete(file: Path, trials: list[Trial]) -> bool:
-    tried = sum(PACKAGE / trial.mutant.path == file for trial in trials)
-    return tried == sum(1 for _ in mutants_of(file))
+def _finished(trial: Trial, left: Counter[str]) -> str | None:
+    """Give the file of which this was the last mutant."""
+    file = trial.mutant.path
+    if file not in left:
+        return None
+    left[file] -= 1
+    return None if left[file] else file
 
 
-def _write(whole: list[str], trials: list[Trial]) -> None:
-    """Write the scores of the files of which every mutant was tried."""
-    if not whole:
-        return
-    new: dict[str, scores.Score] = defaultdict(scores.Score)
+def _write(file: str, trials: list[Trial]) -> None:
+    """Write a file's score, every mutant of which was tried."""
+    score = scores.Score()
     for trial in trials:
-        new[trial.mutant.path].add(trial)
-    known = scores.read() | {file: new[file] for file in whole}
-    scores.write(known)
+        if trial.mutant.path == file:
+            score.add(trial)
+    scores.write(scores.read() | {file: score})
     DOCUMENT.write_text(report.document(scores.read(), survivors.reasons()))
 
 

@@ -215,8 +215,9 @@ def matches(resource: str, pattern: str) -> bool:
     return fnmatch(resource, pattern.replace("[", "[[]"))
 
 
-def test_no_waiver_has_expired_or_lacks_a_reason() -> None:
-    for check, waiver in tomllib.loads((INFRA / "waivers.toml").read_text())["checkov"].items():
+@pytest.mark.parametrize("tool", ["checkov", "prowler"])
+def test_no_waiver_has_expired_or_lacks_a_reason(tool: str) -> None:
+    for check, waiver in tomllib.loads((INFRA / "waivers.toml").read_text())[tool].items():
         assert set(waiver) == {"resources", "reason", "owner", "expires"}, check
         assert len(waiver["reason"]) > 20, check
         assert waiver["expires"] >= datetime.now(UTC).date(), check

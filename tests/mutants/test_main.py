@@ -1,5 +1,6 @@
 """The mutants as `make mutants` makes them, of a small module with a weak test."""
 
+import json
 import shutil
 import signal
 import subprocess
@@ -55,6 +56,11 @@ class Project:
         text = (self.folder / name).read_text()
         assert was in text
         (self.folder / name).write_text(text.replace(was, now))
+
+    def add(self, name: str, text: str) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
 
     def test(self, text: str) -> None:
         (self.folder / "tests/test_amount.py").write_text(text)
@@ -127,14 +133,17 @@ def test_tests_that_fail_anyway_tell_nothing(project) -> None:
 
 
 def test_who_stops_it_keeps_what_is_whole(project) -> None:
-    command = [sys.executable, "-m", "mutants", "--all"]
+    project.add("src/tally/web/digits.py", MODULE)
+    project.add("tests/web/test_digits.py", WEAK.replace("tally.amount", "tally.web.digits"))
+    command = [sys.executable, "-m", "mutants", "--all", "--workers=1"]
     with subprocess.Popen(
         command, cwd=project.folder, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        next(line for line in process.stdout if ": survived: " in line)
+        next(line for line in process.stdout if ": survived: src/tally/web/" in line)
+        kept = json.loads((project.folder / "mutants/scores.json").read_text())
         process.send_signal(signal.SIGINT)
         *_, last = process.stdout
+    assert [*kept] == ["amount.py"]
     assert process.returncode == 2
-    assert last == "stopped; tried whole and kept: nothing\n"
-    assert (project.folder / "mutants/scores.json").read_text() == "{}\n"
+    assert last == "stopped; tried whole and kept: amount.py\n"
