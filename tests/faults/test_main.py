@@ -12,7 +12,10 @@ from faults.checkers import CHECKERS, findings
 from faults.faults import FULL_DISK, ON_A_SERVER
 from faults.history import Fault, History
 
-pytestmark = pytest.mark.proofs  # it runs the faults, with all that they start
+pytestmark = [
+    pytest.mark.proofs,  # it runs the faults, with all that they start
+    pytest.mark.xdist_group("one run"),  # which all its tests look at
+]
 
 ROOT = Path(__file__).parents[2]
 SECONDS, SEED = 60, 1
