@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tally import __main__
+from tally.cli import signals
 from tests.support.command import refusal, result, run
 from tests.support.processes import wait_for
 
@@ -140,14 +140,18 @@ def test_at_any_moment(data: Path, command: list[str]) -> None:
 
 def test_what_libraries_log_is_nothing_for_a_command(monkeypatch, capfd) -> None:
     """As SQLAlchemy does, with a traceback, where a signal comes while it closes a connection."""
-    monkeypatch.setattr("tally.cli.main", lambda **_: logging.getLogger("any").error("closing"))
+
+    async def close() -> None:
+        logging.getLogger("any").error("closing")
+
     monkeypatch.setattr(logging, "lastResort", logging.lastResort)
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
-    kept = signal.getsignal(signal.SIGINT)
+    kept = {number: signal.getsignal(number) for number in SIGNALS}
     try:
-        __main__.main()
+        signals.run(close())
     finally:
-        signal.signal(signal.SIGINT, kept)
+        for number, handler in kept.items():
+            signal.signal(number, handler)
     assert capfd.readouterr() == ("", "")
 
 

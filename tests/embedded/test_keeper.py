@@ -32,3 +32,27 @@ def test_one_that_could_not_start_is_stopped_in_silence(tmp_path: Path) -> None:
         assert '"error"' in keeper.stdout.readline()
         assert keeper.communicate("stop", timeout=60) == ("", "")
         assert keeper.returncode == 0
+
+
+# Has read what it is told before it goes on.
+EARLY = """
+import sys, threading
+from tally.embedded import keeper
+start = threading.Thread.start
+def start_and_wait(thread):
+    start(thread)
+    thread.join()
+threading.Thread.start = start_and_wait
+keeper.main(sys.argv[1])
+"""
+
+
+def test_one_that_is_stopped_before_it_began_ends_in_silence(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY, str(tmp_path / "data")],
+        input="stop",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("", "")

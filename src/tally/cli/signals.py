@@ -33,9 +33,13 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine, which a signal cancels; raise KeyboardInterrupt then.
 
     Between two steps of the event loop, where nothing is half-done: asyncpg's compiled code does
-    not survive an exception at any place.
+    not survive an exception at any place. What a library would log meanwhile, as of a connection
+    that a signal closes midway, is for a service's log: a command says in one line what failed.
     """
     import asyncio
+    import logging
+
+    logging.lastResort = logging.NullHandler()
 
     async def cancellable() -> T:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()

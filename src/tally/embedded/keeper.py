@@ -84,8 +84,8 @@ def main(directory: str) -> None:
         signal.signal(number, signal.SIG_IGN)
     # Which a shell lets its background ignore, and `_listen` needs.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    threading.Thread(target=_listen, name="keeper-listener", daemon=True).start()
-    with suppress(KeyboardInterrupt):  # by `_listen`; what was begun is stopped
+    with suppress(KeyboardInterrupt):  # by `_listen`, maybe at once; what was begun is stopped
+        threading.Thread(target=_listen, name="keeper-listener", daemon=True).start()
         _keep(Path(directory))
 
 
