@@ -48,7 +48,7 @@ resource "aws_launch_template" "adder" {
   }
 
   monitoring {
-    enabled = true
+    enabled = local.sizes.detailed_metrics
   }
 
   network_interfaces {
@@ -114,13 +114,16 @@ resource "aws_autoscaling_group" "adder" {
     ignore_changes = [launch_template]
   }
 
-  # A starting machine fetches packages, release and password through the endpoints, as its role may.
+  # A starting machine fetches packages, release and password, as its role may, by the way out.
   depends_on = [
     aws_iam_role_policy.adder,
     aws_lb_listener_rule.route,
+    aws_route.bastion,
     aws_secretsmanager_secret_version.role,
     aws_vpc_endpoint.interface,
     aws_vpc_endpoint.s3,
+    aws_vpc_security_group_egress_rule.way_out,
+    aws_vpc_security_group_ingress_rule.way_out,
     terraform_data.schema,
   ]
 }

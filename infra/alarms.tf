@@ -177,11 +177,14 @@ resource "aws_cloudwatch_metric_alarm" "database_connections" {
 resource "aws_cloudwatch_metric_alarm" "scaling_bound" {
   for_each = local.containers
 
-  alarm_name          = "${var.name}-${each.key}-scaling-bound"
-  alarm_description   = "${each.key} has run as many tasks as it may for ten minutes: raise the bound or find out why"
-  namespace           = "ECS/ContainerInsights"
-  metric_name         = "DesiredTaskCount"
-  dimensions          = { ClusterName = aws_ecs_cluster.main.name, ServiceName = "${var.name}-${each.key}" }
+  alarm_name        = "${var.name}-${each.key}-scaling-bound"
+  alarm_description = "${each.key} has run as many tasks as it may for ten minutes: raise the bound or find out why"
+  namespace         = local.sizes.detailed_metrics ? "ECS/ContainerInsights" : "AWS/ApplicationELB"
+  metric_name       = local.sizes.detailed_metrics ? "DesiredTaskCount" : "HealthyHostCount"
+  dimensions = (local.sizes.detailed_metrics
+    ? { ClusterName = aws_ecs_cluster.main.name, ServiceName = "${var.name}-${each.key}" }
+    : local.target_dimensions[each.key]
+  )
   statistic           = "Minimum"
   period              = 60
   evaluation_periods  = 10
