@@ -218,7 +218,7 @@ data "aws_iam_policy_document" "adder" {
     resources = ["${aws_cloudwatch_log_group.service["adder"].arn}:*"]
   }
 
-  source_policy_documents = local.sizes.sessions_on_adder ? [data.aws_iam_policy_document.session.json] : []
+  source_policy_documents = [data.aws_iam_policy_document.session.json]
 }
 
 data "aws_iam_policy_document" "session" {

@@ -1,18 +1,14 @@
 # How the private subnets reach the AWS services they need: through endpoints, with no way to the internet, or
 # through the bastion. Costs and reasons: docs/decisions/0010-way-out.md.
 locals {
-  endpoint_services = merge(
-    {
-      "ecr.api"        = "pulling images: the registry"
-      "ecr.dkr"        = "pulling images: the manifests"
-      "logs"           = "logs"
-      "secretsmanager" = "the services' passwords"
-    },
-    local.sizes.sessions_on_adder ? {
-      "ssm"         = "sessions on the adder's machines"
-      "ssmmessages" = "sessions on the adder's machines"
-    } : {},
-  )
+  endpoint_services = {
+    "ecr.api"        = "pulling images: the registry"
+    "ecr.dkr"        = "pulling images: the manifests"
+    "logs"           = "logs"
+    "secretsmanager" = "the services' passwords"
+    "ssm"            = "sessions on the adder's machines"
+    "ssmmessages"    = "sessions on the adder's machines"
+  }
 }
 
 resource "aws_vpc_endpoint" "interface" {

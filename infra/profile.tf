@@ -7,9 +7,7 @@ locals {
     small = {
       multi_az = false
       # How the private subnets reach AWS's services: docs/decisions/0010-way-out.md.
-      way_out = "bastion"
-      # A misbehaving machine is replaced, not inspected.
-      sessions_on_adder  = false
+      way_out            = "bastion"
       detailed_metrics   = false
       adder_machines     = 1
       adder_type         = "t3.micro"
@@ -26,7 +24,6 @@ locals {
     production = {
       multi_az           = true
       way_out            = "endpoints"
-      sessions_on_adder  = true
       detailed_metrics   = true
       adder_machines     = 2
       adder_type         = "t3.small"

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from tally.aws.iam_policies import SESSION_MANAGER, adder_role, allowed_actions
 from tally.aws.inventory import REGION, SERVICES, Inventory
 from tally.aws.inventory.resources import (
     Resource,
@@ -207,10 +206,11 @@ requires(
     "network-subnets-assign-none", "No subnet gives out public addresses by itself", "EC2.15"
 ).field(_subnets, "MapPublicIpOnLaunch", False)
 
-# What runs in the private subnets asks these services: images, logs, secrets, files; and sessions,
-# where the adder's machines may have them.
-_NEEDED: Final[tuple[str, ...]] = ("ecr.api", "ecr.dkr", "logs", "secretsmanager", "s3")
-_NEEDED_FOR_SESSIONS: Final = ("ssm", "ssmmessages")
+# What runs in the private subnets asks these services: images, logs, secrets, files and sessions.
+_NEEDED: Final[tuple[str, ...]] = (
+    *("ecr.api", "ecr.dkr", "logs", "secretsmanager", "s3"),
+    *("ssm", "ssmmessages"),
+)
 _PULLING: Final = (
     "ecr:BatchCheckLayerAvailability",
     "ecr:BatchGetImage",
@@ -242,8 +242,6 @@ def _way_out(aws: Inventory) -> Iterator[Evidence]:
             ways = [it.get("NetworkInterfaceId", "elsewhere") for it in default]
             good = bool(ways) and set(ways) <= set(aws.ec2.bastion_cards)
             yield Evidence(subnet, good, f"leads out by {', '.join(ways) or 'nothing'}")
-    elif SESSION_MANAGER & allowed_actions(aws, adder_role(aws)):
-        needed = (*_NEEDED, *_NEEDED_FOR_SESSIONS)
     endpoints = _endpoints(aws)
     for service in needed:
         endpoint = endpoints.get(service)
