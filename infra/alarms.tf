@@ -196,3 +196,24 @@ resource "aws_cloudwatch_metric_alarm" "scaling_bound" {
   ok_actions         = local.notify
   tags               = { Name = "${var.name}-${each.key}-scaling-bound" }
 }
+
+# Where it is the way out: what serves goes on without it, so nobody would notice before something has to start.
+resource "aws_cloudwatch_metric_alarm" "bastion" {
+  count = local.out_by_bastion ? 1 : 0
+
+  alarm_name          = "${var.name}-bastion"
+  alarm_description   = "The bastion, the services' way out, has failed EC2's status checks for five minutes"
+  namespace           = "AWS/EC2"
+  metric_name         = "StatusCheckFailed"
+  dimensions          = { InstanceId = aws_instance.bastion.id }
+  statistic           = "Maximum"
+  period              = 60
+  evaluation_periods  = 5
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  threshold           = 1
+  # A machine that is stopped says nothing.
+  treat_missing_data = "breaching"
+  alarm_actions      = local.notify
+  ok_actions         = local.notify
+  tags               = { Name = "${var.name}-bastion" }
+}

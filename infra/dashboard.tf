@@ -65,6 +65,7 @@ resource "aws_cloudwatch_dashboard" "main" {
             [for alarm in aws_cloudwatch_metric_alarm.unhealthy : alarm.arn],
             [for alarm in aws_cloudwatch_metric_alarm.latency : alarm.arn],
             [for alarm in aws_cloudwatch_metric_alarm.scaling_bound : alarm.arn],
+            aws_cloudwatch_metric_alarm.bastion[*].arn,
             [
               aws_cloudwatch_metric_alarm.load_balancer_errors.arn,
               aws_cloudwatch_metric_alarm.database_storage.arn,

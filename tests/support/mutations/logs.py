@@ -48,6 +48,9 @@ breaks(
     ignore_a_bound=lambda cloud: cloud.cloudwatch.delete_alarms(
         AlarmNames=[f"{cloud.name}-display-scaling-bound"]
     ),
+    ignore_the_way_out=lambda cloud: cloud.cloudwatch.delete_alarms(
+        AlarmNames=[f"{cloud.name}-bastion"]
+    ),
     ignore_targets=lambda cloud: cloud.cloudwatch.delete_alarms(
         AlarmNames=[f"{cloud.name}-display-unhealthy"]
     ),

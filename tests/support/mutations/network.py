@@ -168,7 +168,7 @@ def lead_out(cloud: Cloud, **way: str) -> None:
     )
 
 
-@breaks("network-tiers", profile="small")
+@breaks("network-tiers", "machines-private", profile="small")
 def lead_past_the_bastion(cloud: Cloud) -> None:
     filters = [{"Name": "attachment.vpc-id", "Values": [cloud.vpc()]}]
     (gateway,) = cloud.ec2.describe_internet_gateways(Filters=filters)["InternetGateways"]

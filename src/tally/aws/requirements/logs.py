@@ -32,6 +32,7 @@ _WATCHED: Final = {
 # Without Container Insights: as many healthy targets as tasks may run.
 _WATCHED_IN_SMALL: Final = {
     _BOUND: ((_BALANCER, "HealthyHostCount"), len(CONTAINER_SERVICES)),
+    "the way out": (("AWS/EC2", "StatusCheckFailed"), 1),
 }
 # Where an alarm rings for less than its threshold, and not for more.
 _TOO_LITTLE: Final = ("too few healthy targets", "the database's storage")
