@@ -114,16 +114,14 @@ resource "aws_autoscaling_group" "adder" {
     ignore_changes = [launch_template]
   }
 
-  # A starting machine fetches packages, release and password, as its role may, by the way out.
+  # A starting machine fetches packages, release and password through the endpoints, as its role may, or by the
+  # bastion, which the schema step has waited for.
   depends_on = [
     aws_iam_role_policy.adder,
     aws_lb_listener_rule.route,
-    aws_route.bastion,
     aws_secretsmanager_secret_version.role,
     aws_vpc_endpoint.interface,
     aws_vpc_endpoint.s3,
-    aws_vpc_security_group_egress_rule.way_out,
-    aws_vpc_security_group_ingress_rule.way_out,
     terraform_data.schema,
   ]
 }

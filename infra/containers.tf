@@ -72,16 +72,13 @@ module "container" {
   key_arn      = aws_kms_key.main.arn
   boundary_arn = local.boundary_arn
 
-  # Starting containers fetch images and passwords by the way out; their target group must belong to the
-  # load balancer.
+  # Starting containers fetch passwords through the endpoints; their target group must belong to the
+  # load balancer. Where the bastion is the way out, the schema step has waited for it.
   depends_on = [
-    aws_route.bastion,
     aws_lb_listener_rule.route,
     aws_secretsmanager_secret_version.reset_token,
     aws_secretsmanager_secret_version.role,
     aws_vpc_endpoint.interface,
     aws_vpc_endpoint.s3,
-    aws_vpc_security_group_egress_rule.way_out,
-    aws_vpc_security_group_ingress_rule.way_out,
   ]
 }
