@@ -48,7 +48,7 @@ resource "aws_launch_template" "adder" {
   }
 
   monitoring {
-    enabled = true
+    enabled = local.sizes.detailed_metrics
   }
 
   network_interfaces {
@@ -114,7 +114,8 @@ resource "aws_autoscaling_group" "adder" {
     ignore_changes = [launch_template]
   }
 
-  # A starting machine fetches packages, release and password through the endpoints, as its role may.
+  # A starting machine fetches packages, release and password through the endpoints, as its role may, or by the
+  # bastion, which the schema step has waited for.
   depends_on = [
     aws_iam_role_policy.adder,
     aws_lb_listener_rule.route,
@@ -215,7 +216,7 @@ data "aws_iam_policy_document" "adder" {
     resources = ["${aws_cloudwatch_log_group.service["adder"].arn}:*"]
   }
 
-  source_policy_documents = local.sizes.sessions_on_adder ? [data.aws_iam_policy_document.session.json] : []
+  source_policy_documents = [data.aws_iam_policy_document.session.json]
 }
 
 data "aws_iam_policy_document" "session" {

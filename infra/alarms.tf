@@ -177,11 +177,14 @@ resource "aws_cloudwatch_metric_alarm" "database_connections" {
 resource "aws_cloudwatch_metric_alarm" "scaling_bound" {
   for_each = local.containers
 
-  alarm_name          = "${var.name}-${each.key}-scaling-bound"
-  alarm_description   = "${each.key} has run as many tasks as it may for ten minutes: raise the bound or find out why"
-  namespace           = "ECS/ContainerInsights"
-  metric_name         = "DesiredTaskCount"
-  dimensions          = { ClusterName = aws_ecs_cluster.main.name, ServiceName = "${var.name}-${each.key}" }
+  alarm_name        = "${var.name}-${each.key}-scaling-bound"
+  alarm_description = "${each.key} has run as many tasks as it may for ten minutes: raise the bound or find out why"
+  namespace         = local.sizes.detailed_metrics ? "ECS/ContainerInsights" : "AWS/ApplicationELB"
+  metric_name       = local.sizes.detailed_metrics ? "DesiredTaskCount" : "HealthyHostCount"
+  dimensions = (local.sizes.detailed_metrics
+    ? { ClusterName = aws_ecs_cluster.main.name, ServiceName = "${var.name}-${each.key}" }
+    : local.target_dimensions[each.key]
+  )
   statistic           = "Minimum"
   period              = 60
   evaluation_periods  = 10
@@ -192,4 +195,25 @@ resource "aws_cloudwatch_metric_alarm" "scaling_bound" {
   alarm_actions      = local.notify
   ok_actions         = local.notify
   tags               = { Name = "${var.name}-${each.key}-scaling-bound" }
+}
+
+# Where it is the way out: what serves goes on without it, so nobody would notice before something has to start.
+resource "aws_cloudwatch_metric_alarm" "bastion" {
+  count = local.out_by_bastion ? 1 : 0
+
+  alarm_name          = "${var.name}-bastion"
+  alarm_description   = "The bastion, the services' way out, has failed EC2's status checks for five minutes"
+  namespace           = "AWS/EC2"
+  metric_name         = "StatusCheckFailed"
+  dimensions          = { InstanceId = aws_instance.bastion.id }
+  statistic           = "Maximum"
+  period              = 60
+  evaluation_periods  = 5
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  threshold           = 1
+  # A machine that is stopped says nothing.
+  treat_missing_data = "breaching"
+  alarm_actions      = local.notify
+  ok_actions         = local.notify
+  tags               = { Name = "${var.name}-bastion" }
 }

@@ -1,5 +1,5 @@
 # The operator's way in: one small machine with a public address, SSH from the allowed addresses
-# only, and Session Manager.
+# only, and Session Manager. In the profile `small` also the private subnets' way out.
 data "aws_ssm_parameter" "bastion_image" {
   name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
 }
@@ -7,6 +7,7 @@ data "aws_ssm_parameter" "bastion_image" {
 locals {
   # Files copied to the machine unchanged, by their path there.
   bastion_files_folder = "${path.module}/../deploy/bastion/machine"
+  way_out_files_folder = "${path.module}/../deploy/bastion/way-out"
 }
 
 resource "aws_key_pair" "operator" {
@@ -25,6 +26,7 @@ resource "aws_instance" "bastion" {
   vpc_security_group_ids      = [aws_security_group.role["bastion"].id]
   key_name                    = one(aws_key_pair.operator[*].key_name)
   iam_instance_profile        = aws_iam_instance_profile.bastion.name
+  source_dest_check           = !local.out_by_bastion
   ebs_optimized               = true
   user_data_replace_on_change = true
   user_data = templatefile("${path.module}/../deploy/bastion/user-data.yaml.tftpl", {
@@ -34,7 +36,11 @@ resource "aws_instance" "bastion" {
     secret_id     = aws_secretsmanager_secret.role["operator"].name
     log_group     = aws_cloudwatch_log_group.service["bastion"].name
     certificates  = file("${path.module}/../deploy/rds-us-east-1.pem")
-    files         = { for path in fileset(local.bastion_files_folder, "**") : path => file("${local.bastion_files_folder}/${path}") }
+    forward_from  = local.out_by_bastion ? join(", ", [for subnet in aws_subnet.private : subnet.cidr_block]) : ""
+    files = merge(
+      { for path in fileset(local.bastion_files_folder, "**") : path => file("${local.bastion_files_folder}/${path}") },
+      { for path in fileset(local.way_out_files_folder, "**") : path => file("${local.way_out_files_folder}/${path}") if local.out_by_bastion },
+    )
   })
   tags        = { Name = "${var.name}-bastion" }
   volume_tags = merge(local.tags, { Name = "${var.name}-bastion" })
@@ -56,8 +62,13 @@ resource "aws_instance" "bastion" {
     ignore_changes = [ami]
   }
 
-  # It reads its password and writes its log when it starts.
-  depends_on = [aws_iam_role_policy.bastion]
+  # It reads its password, writes its log and fetches packages when it starts.
+  depends_on = [
+    aws_iam_role_policy.bastion,
+    aws_route.internet,
+    aws_route_table_association.public,
+    aws_vpc_security_group_egress_rule.bastion_https,
+  ]
 }
 
 # Records Session Manager's sessions, as SSH's are.

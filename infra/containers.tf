@@ -5,7 +5,7 @@ resource "aws_ecs_cluster" "main" {
 
   setting {
     name  = "containerInsights"
-    value = "enabled"
+    value = local.sizes.detailed_metrics ? "enabled" : "disabled"
   }
 
   depends_on = [aws_cloudwatch_log_group.containers]
@@ -24,6 +24,11 @@ locals {
       requests_per_target = local.reset_requests_per_target
     }
   }
+
+  # A service goes on serving while the bastion is away: it does not wait for its log to be taken. That is the
+  # default of accounts since June 2025 unless they set another (ECS's developer guide, "Task definition
+  # parameters", `mode`).
+  log_options = local.out_by_bastion ? { mode = "non-blocking", max-buffer-size = "10m" } : {}
 
   # What each container gets: a key of a secret's JSON, as ECS names it.
   passwords = { for role, secret in aws_secretsmanager_secret.role : role => "${secret.arn}:password::" }
@@ -57,6 +62,7 @@ module "container" {
   target_group_arn  = aws_lb_target_group.service[each.key].arn
   port              = local.service_port
   log_group         = aws_cloudwatch_log_group.service[each.key]
+  log_options       = local.log_options
   rollback_alarm    = aws_cloudwatch_metric_alarm.errors[each.key].alarm_name
 
   hosts        = local.hosts
@@ -67,7 +73,7 @@ module "container" {
   boundary_arn = local.boundary_arn
 
   # Starting containers fetch passwords through the endpoints; their target group must belong to the
-  # load balancer.
+  # load balancer. Where the bastion is the way out, the schema step has waited for it.
   depends_on = [
     aws_lb_listener_rule.route,
     aws_secretsmanager_secret_version.reset_token,

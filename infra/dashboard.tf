@@ -1,7 +1,9 @@
 # One page: health, load, saturation.
 locals {
-  # Left to right, top to bottom; each takes half of a dashboard's 24 columns.
-  widgets = [
+  # Left to right, top to bottom; each takes half of a dashboard's 24 columns. Without detailed metrics the healthy
+  # targets stand for the tasks.
+  widgets = [for widget in local.all_widgets : widget if length(widget.metrics) > 0]
+  all_widgets = [
     {
       title   = "Requests a minute"
       stat    = "Sum"
@@ -25,7 +27,7 @@ locals {
     {
       title   = "Tasks"
       stat    = "Maximum"
-      metrics = [for service in sort(keys(local.containers)) : ["ECS/ContainerInsights", "RunningTaskCount", "ClusterName", aws_ecs_cluster.main.name, "ServiceName", "${var.name}-${service}", { label = service }]]
+      metrics = [for service in sort(keys(local.containers)) : ["ECS/ContainerInsights", "RunningTaskCount", "ClusterName", aws_ecs_cluster.main.name, "ServiceName", "${var.name}-${service}", { label = service }] if local.sizes.detailed_metrics]
     },
     {
       title   = "Database: connections"
@@ -63,6 +65,7 @@ resource "aws_cloudwatch_dashboard" "main" {
             [for alarm in aws_cloudwatch_metric_alarm.unhealthy : alarm.arn],
             [for alarm in aws_cloudwatch_metric_alarm.latency : alarm.arn],
             [for alarm in aws_cloudwatch_metric_alarm.scaling_bound : alarm.arn],
+            aws_cloudwatch_metric_alarm.bastion[*].arn,
             [
               aws_cloudwatch_metric_alarm.load_balancer_errors.arn,
               aws_cloudwatch_metric_alarm.database_storage.arn,

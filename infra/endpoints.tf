@@ -1,28 +1,24 @@
-# The private subnets reach the AWS services they need through endpoints, and no internet. Costs and
-# reasons: docs/decisions/0010-private-endpoints.md.
+# How the private subnets reach the AWS services they need: through endpoints, with no way to the internet, or
+# through the bastion. Costs and reasons: docs/decisions/0010-way-out.md.
 locals {
-  endpoint_services = merge(
-    {
-      "ecr.api"        = "pulling images: the registry"
-      "ecr.dkr"        = "pulling images: the manifests"
-      "logs"           = "logs"
-      "secretsmanager" = "the services' passwords"
-    },
-    local.sizes.sessions_on_adder ? {
-      "ssm"         = "sessions on the adder's machines"
-      "ssmmessages" = "sessions on the adder's machines"
-    } : {},
-  )
+  endpoint_services = {
+    "ecr.api"        = "pulling images: the registry"
+    "ecr.dkr"        = "pulling images: the manifests"
+    "logs"           = "logs"
+    "secretsmanager" = "the services' passwords"
+    "ssm"            = "sessions on the adder's machines"
+    "ssmmessages"    = "sessions on the adder's machines"
+  }
 }
 
 resource "aws_vpc_endpoint" "interface" {
-  for_each = local.endpoint_services
+  for_each = { for service, purpose in local.endpoint_services : service => purpose if local.out_by_endpoints }
 
   vpc_id              = aws_vpc.main.id
   service_name        = "com.amazonaws.${local.region}.${each.key}"
   vpc_endpoint_type   = "Interface"
   private_dns_enabled = true
-  subnet_ids          = slice([for zone in keys(local.zones) : aws_subnet.private[zone].id], 0, local.sizes.endpoint_zones)
+  subnet_ids          = [for subnet in aws_subnet.private : subnet.id]
   security_group_ids  = [aws_security_group.role["endpoints"].id]
   policy              = (startswith(each.key, "ecr.") ? data.aws_iam_policy_document.registry : data.aws_iam_policy_document.endpoint).json
   tags                = { Name = "${var.name}-${replace(each.key, ".", "-")}", Purpose = each.value }
@@ -103,4 +99,13 @@ data "aws_iam_policy_document" "s3_endpoint" {
       identifiers = ["*"]
     }
   }
+}
+
+# The bastion forwards what comes from the private subnets to port 443 and nothing else: deploy/bastion/way-out.
+resource "aws_route" "bastion" {
+  count = local.out_by_bastion ? 1 : 0
+
+  route_table_id         = aws_route_table.private.id
+  destination_cidr_block = "0.0.0.0/0"
+  network_interface_id   = aws_instance.bastion.primary_network_interface_id
 }

@@ -1,5 +1,5 @@
-# The network: two zones, each with a public, a private and a database subnet. Private subnets have no
-# route to the internet; they use the endpoints of endpoints.tf.
+# The network: two zones, each with a public, a private and a database subnet. How the private ones reach AWS's
+# services: endpoints.tf.
 data "aws_availability_zones" "available" {
   state = "available"
   # CloudFront reaches load balancers in every zone but this one, whose letter differs by account.
@@ -190,7 +190,8 @@ resource "aws_network_acl" "private" {
     to_port    = 0
   }
 
-  # Answers from S3, which has public addresses even through its endpoint, to Linux's client ports.
+  # Answers to Linux's client ports: from S3, which has public addresses even through its endpoint, and from
+  # whatever the bastion leads to.
   ingress {
     rule_no    = 110
     action     = "allow"
@@ -202,7 +203,7 @@ resource "aws_network_acl" "private" {
 
   # CloudFront reaches the load balancer here, with a domain or without. AWS does not document whether
   # from public addresses or from this network's; both pass. The load balancer's group opens one of the
-  # ports; no other group opens 80, and the endpoints' opens 443 to groups alone.
+  # ports; no other group opens 80, and 443 is open to groups alone.
   dynamic "ingress" {
     for_each = { 120 = 80, 121 = 443 }
     content {

@@ -6,10 +6,9 @@ locals {
   profiles = {
     small = {
       multi_az = false
-      # One point of failure: the endpoints are in one zone, and the other zone reaches them there.
-      endpoint_zones = 1
-      # Two more endpoints; without them a misbehaving machine is replaced, not inspected.
-      sessions_on_adder  = false
+      # How the private subnets reach AWS's services: docs/decisions/0010-way-out.md.
+      way_out            = "bastion"
+      detailed_metrics   = false
       adder_machines     = 1
       adder_type         = "t3.micro"
       display_tasks      = { min = 1, max = 2 }
@@ -20,12 +19,12 @@ locals {
       database_class     = "db.t4g.micro"
       backup_days        = 7 # the least that RDS.11 accepts
       log_days           = 365
-      monthly_budget_usd = 150
+      monthly_budget_usd = 100
     }
     production = {
       multi_az           = true
-      endpoint_zones     = 2
-      sessions_on_adder  = true
+      way_out            = "endpoints"
+      detailed_metrics   = true
       adder_machines     = 2
       adder_type         = "t3.small"
       display_tasks      = { min = 2, max = 10 }
@@ -40,6 +39,9 @@ locals {
     }
   }
   sizes = local.profiles[var.profile]
+
+  out_by_endpoints = local.sizes.way_out == "endpoints"
+  out_by_bastion   = local.sizes.way_out == "bastion"
 
   # Resets are rare; this is far above what people do and only protects the service.
   reset_requests_per_target = 500

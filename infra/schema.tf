@@ -12,6 +12,7 @@ module "schema" {
   cpu             = local.sizes.task_cpu
   memory          = local.sizes.task_memory
   log_group       = aws_cloudwatch_log_group.service["display"]
+  log_options     = local.log_options
   key_arn         = aws_kms_key.main.arn
   boundary_arn    = local.boundary_arn
 
@@ -30,8 +31,10 @@ module "schema" {
 }
 
 # Runs it and waits. A failure fails the apply, with nothing of what serves replaced; the next one tries again.
+# Where the bastion is the way out, a new bastion needs minutes until it forwards: the step can start once it
+# does, and what starts later waits for the step.
 resource "terraform_data" "schema" {
-  triggers_replace = [module.schema.arn]
+  triggers_replace = concat([module.schema.arn], local.out_by_bastion ? [aws_instance.bastion.id] : [])
 
   provisioner "local-exec" {
     interpreter = ["sh"]
@@ -45,19 +48,22 @@ resource "terraform_data" "schema" {
       # It reaches what the display does.
       SECURITY_GROUP = aws_security_group.role["display"].id
       LOG_GROUP      = aws_cloudwatch_log_group.service["display"].name
-      MINUTES        = 5
+      MINUTES        = local.out_by_bastion ? 15 : 5
     }
   }
 
   # What it needs to start and to reach the database.
   depends_on = [
+    aws_route.bastion,
     aws_route_table_association.private,
     aws_secretsmanager_secret_version.role,
     aws_vpc_endpoint.interface,
     aws_vpc_endpoint.s3,
     aws_vpc_security_group_egress_rule.flow,
     aws_vpc_security_group_egress_rule.s3,
+    aws_vpc_security_group_egress_rule.way_out,
     aws_vpc_security_group_ingress_rule.flow,
+    aws_vpc_security_group_ingress_rule.way_out,
     module.schema,
   ]
 }

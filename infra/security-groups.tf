@@ -2,7 +2,7 @@
 # the other; nothing else is open.
 locals {
   # AWS takes no apostrophe in a description.
-  roles = {
+  roles = merge({
     load-balancer = "The load balancer, the only way in from the internet"
     # A group has room for one list of CloudFront addresses, and a change of the way in takes two.
     load-balancer-https = "The load balancer, where CloudFront speaks https to it"
@@ -11,10 +11,11 @@ locals {
     reset               = "Containers of the reset service"
     database            = "PostgreSQL"
     bastion             = "The way in for operators"
-    endpoints           = "Private entrances to AWS services"
-  }
+    },
+    local.out_by_endpoints ? { endpoints = "Private entrances to AWS services" } : {},
+  )
 
-  flows = {
+  flows = merge({
     load-balancer-adder   = { from = "load-balancer", to = "adder", port = local.service_port }
     load-balancer-display = { from = "load-balancer", to = "display", port = local.service_port }
     load-balancer-reset   = { from = "load-balancer", to = "reset", port = local.service_port }
@@ -22,11 +23,10 @@ locals {
     display-database      = { from = "display", to = "database", port = local.database_port }
     reset-database        = { from = "reset", to = "database", port = local.database_port }
     bastion-database      = { from = "bastion", to = "database", port = local.database_port }
-    adder-endpoints       = { from = "adder", to = "endpoints", port = 443 }
-    display-endpoints     = { from = "display", to = "endpoints", port = 443 }
-    reset-endpoints       = { from = "reset", to = "endpoints", port = 443 }
-    bastion-endpoints     = { from = "bastion", to = "endpoints", port = 443 }
-  }
+    },
+    { for user in local.users_of_endpoints : "${user}-endpoints" => { from = user, to = "endpoints", port = 443 } },
+  )
+  users_of_endpoints = local.out_by_endpoints ? ["adder", "display", "reset", "bastion"] : []
 }
 
 resource "aws_security_group" "role" {
@@ -73,6 +73,32 @@ resource "aws_vpc_security_group_egress_rule" "s3" {
   to_port           = 443
   description       = "To S3 through its endpoint"
   tags              = { Name = "${var.name}-${each.key}-s3-out" }
+}
+
+# The way out by the bastion, in two rules each: what a service sends is addressed to the internet, and arrives
+# at the bastion.
+resource "aws_vpc_security_group_egress_rule" "way_out" {
+  for_each = local.out_by_bastion ? local.services : []
+
+  security_group_id = aws_security_group.role[each.key].id
+  cidr_ipv4         = "0.0.0.0/0"
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+  description       = "To services of AWS, by the bastion"
+  tags              = { Name = "${var.name}-${each.key}-https-out" }
+}
+
+resource "aws_vpc_security_group_ingress_rule" "way_out" {
+  for_each = local.out_by_bastion ? local.services : []
+
+  security_group_id            = aws_security_group.role["bastion"].id
+  referenced_security_group_id = aws_security_group.role[each.key].id
+  ip_protocol                  = "tcp"
+  from_port                    = 443
+  to_port                      = 443
+  description                  = "From ${each.key}, to be forwarded"
+  tags                         = { Name = "${var.name}-${each.key}-forwarded-in" }
 }
 
 data "aws_ec2_managed_prefix_list" "cloudfront" {

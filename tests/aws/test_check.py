@@ -65,6 +65,7 @@ NOT_APPLICABLE = {
     "small": {
         *("network-peering", "machines-refresh", *BROKEN),
         *("machines-two", "containers-two", "database-zones"),
+        *("containers-insights", "network-registry"),
     },
 }
 

@@ -136,19 +136,25 @@ def test_cloudfront_comes_in_through_its_origin_inside(network):
     assert network.flows([{"Id": "vo_1"}]) == {((CLOUDFRONT, "one"), "80")}
 
 
-def test_a_way_out_takes_a_rule_and_a_route(network):
+def nat_gateway(network):
+    address = network.ec2.allocate_address(Domain="vpc")["AllocationId"]
+    made = network.ec2.create_nat_gateway(SubnetId=network.public, AllocationId=address)
+    return {"NatGatewayId": made["NatGateway"]["NatGatewayId"]}
+
+
+def machine(network):
+    made = network.ec2.create_network_interface(SubnetId=network.public)
+    return {"NetworkInterfaceId": made["NetworkInterface"]["NetworkInterfaceId"]}
+
+
+@pytest.mark.parametrize("way", [nat_gateway, machine])
+def test_a_way_out_takes_a_rule_and_a_route(network, way):
     group = network.add("one", network.private)
     network.let_out(group, 443, ANYONE)
     assert network.flows() == set()
-    address = network.ec2.allocate_address(Domain="vpc")["AllocationId"]
-    nat = network.ec2.create_nat_gateway(SubnetId=network.public, AllocationId=address)
     table = network.ec2.create_route_table(VpcId=network.vpc)["RouteTable"]["RouteTableId"]
     network.ec2.associate_route_table(RouteTableId=table, SubnetId=network.private)
-    network.ec2.create_route(
-        RouteTableId=table,
-        DestinationCidrBlock=ANYONE,
-        NatGatewayId=nat["NatGateway"]["NatGatewayId"],
-    )
+    network.ec2.create_route(RouteTableId=table, DestinationCidrBlock=ANYONE, **way(network))
     assert network.flows() == {(("one", INTERNET), "443")}
 
 

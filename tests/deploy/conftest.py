@@ -31,5 +31,7 @@ def user_data(
 
 @pytest.fixture(scope="session")
 def bastion_user_data(the_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> str:
-    values = rendering.bastion_of_the_guest(the_cloud.authority)
+    """That of the profile small, whose bastion is also the way out of the private subnet."""
+    subnet = the_cloud.network.private_subnet
+    values = rendering.bastion_of_the_guest(the_cloud.authority, subnet)
     return rendering.render(tmp_path_factory.mktemp("terraform"), "bastion", values)

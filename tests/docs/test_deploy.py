@@ -139,15 +139,27 @@ def rules(deployment: Deployment) -> dict[str, set[tuple[str, str, int]]]:
 
 def test_the_diagram_shows_the_security_groups_rules(deployments: dict[str, Deployment]) -> None:
     roles = {
-        it["index"] for it in planned(deployments["small"]) if it["type"] == "aws_security_group"
+        it["index"]
+        for it in planned(deployments["production"])
+        if it["type"] == "aws_security_group"
     }
     # CloudFront has no group.
     without_domain = edges() - {("internet", "cloudfront", 443)}
     of_the_domain = without_domain - {("cloudfront", "load-balancer", 80)} | {
         ("cloudfront", "load-balancer", 443)
     }
-    for profile, drawn in (("production", without_domain), ("small", of_the_domain)):
+    # The bastion in place of the endpoints. What is let in there is let out to the internet.
+    by_the_bastion = {edge for edge in of_the_domain if edge[1] != "endpoints"}
+    services = ("adder", "display", "reset")
+    by_the_bastion |= {(service, "internet", 443) for service in services}
+    forwarded = {(service, "bastion", 443) for service in services}
+    for profile, drawn, let_in in (
+        ("production", without_domain, set()),
+        ("small", by_the_bastion, forwarded),
+    ):
         of = rules(deployments[profile])
+        assert let_in <= of["ingress"]
+        of["ingress"] -= let_in
         assert of["ingress"] | of["egress"] == drawn
         # What goes from one group to another is let out and let in.
         inside = {edge for edge in drawn if {edge[0], edge[1]} <= roles}
@@ -182,8 +194,8 @@ def test_the_costs_are_those_of_the_profiles(deployments: dict[str, Deployment])
     """The counts in the table are counted in the plans."""
     text = (ROOT / "docs/costs.md").read_text()
     for deployment, endpoints, zones, alarms in (
-        (deployments["small"], 4, 1, 14),
-        (deployments["production"], 6, 2, 14),
+        (deployments["small"], 0, set(), 15),
+        (deployments["production"], 6, {2}, 14),
     ):
         resources = planned(deployment)
         interfaces = [
@@ -192,7 +204,14 @@ def test_the_costs_are_those_of_the_profiles(deployments: dict[str, Deployment])
             if it["type"] == "aws_vpc_endpoint" and it["values"]["vpc_endpoint_type"] == "Interface"
         ]
         assert len(interfaces) == endpoints
-        assert {len(it["values"]["subnet_ids"]) for it in interfaces} == {zones}
+        assert {len(it["values"]["subnet_ids"]) for it in interfaces} == zones
+        # Metrics that cost something.
+        detailed = deployment.profile == "production"
+        [cluster] = [it["values"] for it in resources if it["type"] == "aws_ecs_cluster"]
+        insights = {"name": "containerInsights", "value": "enabled" if detailed else "disabled"}
+        assert cluster["setting"] == [insights]
+        [template] = [it["values"] for it in resources if it["type"] == "aws_launch_template"]
+        assert template["monitoring"] == [{"enabled": detailed}]
         watched = [it for it in resources if it["type"] == "aws_cloudwatch_metric_alarm"]
         assert len(watched) == alarms
         # AWS makes two alarms of each, one a way.
@@ -201,10 +220,10 @@ def test_the_costs_are_those_of_the_profiles(deployments: dict[str, Deployment])
         aliases = deployment.client("kms").list_aliases()["Aliases"]
         keys = [it for it in aliases if it["AliasName"].startswith(f"alias/{deployment.name}-")]
         assert len(keys) == 2
-    assert "alarms (14)" in text
+    assert "alarms (15; 14)" in text
     assert "(4: two for each of two services)" in text
     assert "| keys (2: " in text
-    assert "(4 in one zone; 6 in two)" in text
+    assert "(none; 6 in two zones)" in text
 
 
 def test_waivers_are_readable() -> None:

@@ -63,8 +63,10 @@ class Applied:
         version = iam.get_policy(PolicyArn=limit)["Policy"]["DefaultVersionId"]
         boundary = iam.get_policy_version(PolicyArn=limit, VersionId=version)["PolicyVersion"]
         service = request.action.partition(":")[0]
-        # Secrets Manager uses the key, and from nowhere inside.
-        taken = ENTRANCES.get(service, (service,)) if inside and service != "kms" else ()
+        # Secrets Manager uses the key, and from nowhere inside. The profile small has one entrance.
+        by_entrance = inside and service != "kms"
+        by_entrance &= service == "s3" or self.deployment.profile != "small"
+        taken = ENTRANCES.get(service, (service,)) if by_entrance else ()
         return [
             Policies(
                 own,

@@ -34,7 +34,7 @@ def adder(name: str, database_host: str, hosts: str) -> dict[str, str]:
     }
 
 
-def bastion(name: str, database_host: str) -> dict[str, str]:
+def bastion(name: str, database_host: str, profile: str = "small") -> dict[str, str]:
     """What the bastion's user data is rendered from."""
     return {
         "name": name,
@@ -43,6 +43,8 @@ def bastion(name: str, database_host: str) -> dict[str, str]:
         "database_host": database_host,
         "log_group": f"/{name}/bastion",
         "certificates": (PROJECT / CERTIFICATES).read_text(),
+        # In production nothing is forwarded.
+        "forward_from": "10.60.10.0/24, 10.60.11.0/24" if profile == "small" else "",
     }
 
 
@@ -77,7 +79,8 @@ def test_the_bastion_gets_this_user_data(
     told = ec2.describe_instance_attribute(InstanceId=machine["InstanceId"], Attribute="userData")
     sent = base64.b64decode(told["UserData"]["Value"])
     assert len(sent) <= LIMIT_BYTES
-    assert sent.decode() == render(tmp_path, "bastion", bastion(deployment.name, database_host))
+    rendered = bastion(deployment.name, database_host, deployment.profile)
+    assert sent.decode() == render(tmp_path, "bastion", rendered)
 
 
 def test_it_fits_with_the_longest_name(terraform: None, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ module "task" {
   cpu             = var.cpu
   memory          = var.memory
   log_group       = var.log_group
+  log_options     = var.log_options
   key_arn         = var.key_arn
   boundary_arn    = var.boundary_arn
   secrets         = var.secrets

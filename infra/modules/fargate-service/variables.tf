@@ -88,6 +88,11 @@ variable "log_group" {
   type        = object({ name = string, arn = string })
 }
 
+variable "log_options" {
+  description = "Options of the log driver beside where the log goes."
+  type        = map(string)
+}
+
 variable "rollback_alarm" {
   description = "The alarm that rolls a deployment back."
   type        = string

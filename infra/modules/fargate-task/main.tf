@@ -54,11 +54,11 @@ resource "aws_ecs_task_definition" "this" {
     secrets        = [for name, reference in var.secrets : { name = name, valueFrom = reference }]
     logConfiguration = {
       logDriver = "awslogs"
-      options = {
+      options = merge(var.log_options, {
         awslogs-group         = var.log_group.name
         awslogs-region        = var.region
         awslogs-stream-prefix = var.service
-      }
+      })
     }
   })])
 }

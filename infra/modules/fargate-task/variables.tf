@@ -58,6 +58,11 @@ variable "log_group" {
   type        = object({ name = string, arn = string })
 }
 
+variable "log_options" {
+  description = "Options of the log driver beside where the log goes."
+  type        = map(string)
+}
+
 variable "key_arn" {
   description = "The KMS key of the secrets."
   type        = string

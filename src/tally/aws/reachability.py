@@ -29,7 +29,6 @@ _USERS: Final = (*SERVICES, "bastion")
 DECLARED: Final[dict[tuple[str, str], set[str]]] = {
     **{("load balancer", service): {"8080"} for service in SERVICES},
     **{(caller, "database"): {"5432"} for caller in _USERS},
-    **{(caller, "endpoints"): {"443"} for caller in _USERS},
     **{(caller, S3): {"443"} for caller in SERVICES},
     ("bastion", INTERNET): {"443"},
 }
@@ -37,6 +36,11 @@ DECLARED: Final[dict[tuple[str, str], set[str]]] = {
 DECLARED_INSIDE: Final = {
     True: {(CLOUDFRONT, "load balancer"): {"443"}},
     False: {(CLOUDFRONT, "load balancer"): {"80"}},
+}
+# By whether the private subnets' way out is the bastion, which what they send reaches first.
+DECLARED_OUT: Final[dict[bool, dict[tuple[str, str], set[str]]]] = {
+    True: {(service, to): {"443"} for service in SERVICES for to in ("bastion", INTERNET)},
+    False: {(caller, "endpoints"): {"443"} for caller in _USERS},
 }
 DECLARED_WITH_SSH: Final = {(ALLOWED, "bastion"): {"22"}}
 
@@ -134,6 +138,7 @@ def matrix(aws: Inventory) -> Matrix:
     for pair, port in flows(aws, inside):
         found.setdefault(pair, set()).add(port)
     declared = DECLARED | DECLARED_INSIDE[aws.cloudfront.certificate is not None]
+    declared |= DECLARED_OUT[aws.out_by_bastion]
     # Whether SSH is open is the operator's choice; the bastion's requirements say from where.
     if (ALLOWED, "bastion") in found:
         declared |= DECLARED_WITH_SSH
@@ -202,12 +207,15 @@ def _way_out(aws: Inventory, party: Party, outsider: str, peer: str) -> bool:
     """Whether routes lead from a party to somebody outside."""
     if outsider == S3:
         return any(_leads(aws, subnet, ("vpce-",), (peer,)) for subnet in party.subnets)
-    if any(_leads(aws, subnet, ("nat-", "eigw-"), ANYONE) for subnet in party.subnets):
+    if any(_leads(aws, subnet, ("nat-", "eigw-", "eni-"), ANYONE) for subnet in party.subnets):
         return True
     return party.public and _open_to_internet(aws, party)
 
 
-_GATEWAYS: Final = ("GatewayId", "NatGatewayId", "EgressOnlyInternetGatewayId")
+_GATEWAYS: Final = (
+    *("GatewayId", "NatGatewayId", "EgressOnlyInternetGatewayId"),
+    "NetworkInterfaceId",
+)
 _ENDS: Final = ("DestinationCidrBlock", "DestinationIpv6CidrBlock", "DestinationPrefixListId")
 
 

@@ -98,9 +98,15 @@ def guest(
                     f"--network-namespace-path=/run/netns/{place.namespace}",
                     # Not there by default, but on a machine: filters on a unit's addresses.
                     "--system-call-filter=bpf",
+                    # What its own network takes, with which a machine forwards.
+                    "--capability=CAP_NET_ADMIN",
                 ],
                 # What a machine has, whatever this one has.
-                env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+                env={
+                    **os.environ,
+                    "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
+                    "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -59,7 +59,10 @@ def _like_amazons(root: Path) -> None:
 BASTION = Image(
     name="bastion",
     # The last is for sshd: without it, it would forward no display whatever it is told.
-    packages=(*_BOTH, "openssh-server", "postgresql-client", "rsyslog", "sudo", "xauth"),
+    packages=(
+        *(*_BOTH, "nftables", "openssh-server", "postgresql-client", "rsyslog", "sudo"),
+        "xauth",
+    ),
     stand_ins=("amazon-cloudwatch-agent", "postgresql17"),
     settings={
         "ssh_genkeytypes": ["ed25519", "ecdsa"],

@@ -2,7 +2,8 @@
 
     this test  --  cloud (routes; the emulator, the metadata service, PostgreSQL)  --  each guest
 
-There is no way from a guest to anything else.
+There is no way from a guest to anything else. As the routes of the profile small have it, what a
+private subnet sends to this test is led by the bastion, and so is what this test sends there.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ from tests.support.programs import need
 # Where every machine on AWS finds its metadata and the credentials of its role.
 METADATA = "169.254.169.254"
 GUESTS = ("adder", "bastion")
+PRIVATE = "private"
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,18 @@ class Network:
 
     cloud: str
     cloud_address: str
+    # This test's own, which is outside of all.
+    outside_address: str
     guests: dict[str, Place]
+    private: Place
+
+    @property
+    def private_subnet(self) -> str:
+        return f"{ipaddress.ip_network(f'{self.private.address}/30', strict=False)}"
+
+    def in_private(self, *command: str) -> list[str]:
+        """Give the command that runs this one in the private subnet."""
+        return ["ip", "netns", "exec", self.private.namespace, *command]
 
     def in_cloud(self, *command: str) -> list[str]:
         """Give the command that runs this one in the cloud's namespace."""
@@ -59,17 +72,20 @@ def network() -> Iterator[Network]:
     # Sixteen addresses, other ones for tests that run at the same time, from the 2^17 that are set
     # aside for tests between networks (RFC 2544). Each link has four of them.
     first = ipaddress.IPv4Address("198.18.0.0") + 16 * (number % (1 << 13))
+    places = {
+        name: Place(f"tally-{name}-{number}", f"{first + 4 * link + 2}")
+        for link, name in enumerate((*GUESTS, PRIVATE), 1)
+    }
     made = Network(
         cloud=f"tally-cloud-{number}",
         cloud_address=f"{first + 2}",
-        guests={
-            name: Place(f"tally-{name}-{number}", f"{first + 4 * link + 2}")
-            for link, name in enumerate(GUESTS, 1)
-        },
+        outside_address=f"{first + 1}",
+        guests={name: places[name] for name in GUESTS},
+        private=places[PRIVATE],
     )
     outside, inside = f"tally{number}", "test"
     with contextlib.ExitStack() as stack:
-        for name in (made.cloud, *(place.namespace for place in made.guests.values())):
+        for name in (made.cloud, *(place.namespace for place in places.values())):
             ip("netns", "add", name)
             stack.callback(ip, "netns", "delete", name)
         ip("link", "add", outside, "type", "veth", "peer", "name", inside, "netns", made.cloud)
@@ -86,7 +102,7 @@ def network() -> Iterator[Network]:
         forward = made.in_cloud("sysctl", "--quiet", "--write", "net.ipv4.ip_forward=1")
         subprocess.run(forward, check=True)
 
-        for name, place in made.guests.items():
+        for name, place in places.items():
             guest = ("-netns", place.namespace)
             router = f"{ipaddress.IPv4Address(place.address) - 1}"
             ip(*cloud, "link", "add", name, "type", "veth", "peer", "name", "eth0")
@@ -98,4 +114,10 @@ def network() -> Iterator[Network]:
             ip(*guest, "link", "set", "eth0", "up")
             ip(*guest, "route", "add", "default", "via", router)
             ip("route", "add", place.address, "via", made.cloud_address)
+        bastion = made.guests["bastion"].address
+        for table, (came_by, to) in enumerate(
+            ((PRIVATE, made.outside_address), (inside, made.private.address)), 100
+        ):
+            ip(*cloud, "rule", "add", "iif", came_by, "to", to, "lookup", f"{table}")
+            ip(*cloud, "route", "add", to, "via", bastion, "dev", "bastion", "table", f"{table}")
         yield made

@@ -12,16 +12,20 @@ import pytest
 from tests.support.guests import cloud as clouds
 from tests.support.guests.release import PROJECT
 
-# What infra/ hands to the template; `files` is the folder machine/ by path.
+# What infra/ hands to the template; `files` is the folder machine/ by path, and of a machine that
+# forwards, way-out/ too.
 _RENDERING = """
 variable "machine" { type = map(string) }
 variable "deploy" { type = string }
 locals {
+  folders = concat(["machine"], lookup(var.machine, "forward_from", "") == "" ? [] : ["way-out"])
   user_data = templatefile("${var.deploy}/user-data.yaml.tftpl", merge(var.machine, {
-    files = {
-      for path in fileset("${var.deploy}/machine", "**") :
-      path => file("${var.deploy}/machine/${path}")
-    }
+    files = merge([
+      for folder in local.folders : {
+        for path in fileset("${var.deploy}/${folder}", "**") :
+        path => file("${var.deploy}/${folder}/${path}")
+      }
+    ]...)
   }))
 }
 """
@@ -48,8 +52,11 @@ def adder_of_the_guest(authority: Path, key: str, sha256: str) -> dict[str, str]
     }
 
 
-def bastion_of_the_guest(authority: Path) -> dict[str, str]:
-    """Give the template's variables for a bastion there, trusting what `authority` vouches for."""
+def bastion_of_the_guest(authority: Path, forward_from: str) -> dict[str, str]:
+    """Give the template's variables for a bastion there, trusting what `authority` vouches for.
+
+    It is the way out of some subnets, separated by commas, or of none.
+    """
     return {
         "name": "tally",
         "region": clouds.REGION,
@@ -57,6 +64,7 @@ def bastion_of_the_guest(authority: Path) -> dict[str, str]:
         "database_host": clouds.DATABASE_HOST,
         "log_group": "/tally/bastion",
         "certificates": authority.read_text(),
+        "forward_from": forward_from,
     }
 
 

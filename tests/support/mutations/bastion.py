@@ -18,6 +18,18 @@ breaks(
 )
 
 breaks(
+    "bastion-ssh",
+    let_a_service_in=lambda cloud: cloud.let_in("bastion", {"GroupId": cloud.group("adder")}, 443),
+)
+breaks(
+    "bastion-ssh",
+    profile="small",
+    let_a_service_log_in=lambda cloud: cloud.let_in(
+        "bastion", {"GroupId": cloud.group("adder")}, 22
+    ),
+)
+
+breaks(
     "bastion-key",
     start_the_bastion_without_a_key=lambda cloud: cloud.replace_bastion(
         lambda machine: machine.update(KeyName=None)
@@ -79,4 +91,24 @@ breaks(
     close_session_manager=lambda cloud: cloud.iam.delete_role_policy(
         RoleName=f"{cloud.name}-bastion", PolicyName=f"{cloud.name}-bastion"
     ),
+)
+
+breaks("bastion-forwards", let_it_forward=lambda cloud: cloud.check_sources(False))
+breaks(
+    "bastion-forwards",
+    profile="small",
+    drop_what_it_forwards=lambda cloud: cloud.check_sources(True),
+    forward_whatever_comes=lambda cloud: cloud.start_the_bastion_with(
+        "policy drop;", "policy accept;"
+    ),
+    forward_to_any_port=lambda cloud: cloud.start_the_bastion_with(
+        "tcp dport 443 accept", "accept"
+    ),
+    forward_from_the_whole_network=lambda cloud: cloud.start_the_bastion_with(
+        "10.60.10.0/24", "10.60.0.0/16"
+    ),
+    forward_before_there_are_rules=lambda cloud: cloud.start_the_bastion_with(
+        "ExecStart=/usr/sbin/nft", "ExecStartPost=/usr/sbin/nft"
+    ),
+    forward_until_the_next_start=lambda cloud: cloud.start_the_bastion_with("WantedBy=", "# By "),
 )

@@ -165,6 +165,9 @@ breaks(
     log_elsewhere=lambda cloud: cloud.change_task(
         lambda it: it["display"]["logConfiguration"]["options"].update({"awslogs-group": "/other"})
     ),
+    wait_until_logs_are_taken=lambda cloud: cloud.change_task(
+        lambda it: it["display"]["logConfiguration"]["options"].update({"mode": "blocking"})
+    ),
 )
 
 breaks(

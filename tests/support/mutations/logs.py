@@ -43,6 +43,20 @@ breaks(
 )
 
 breaks(
+    "logs-alarms",
+    profile="small",
+    ignore_a_bound=lambda cloud: cloud.cloudwatch.delete_alarms(
+        AlarmNames=[f"{cloud.name}-display-scaling-bound"]
+    ),
+    ignore_the_way_out=lambda cloud: cloud.cloudwatch.delete_alarms(
+        AlarmNames=[f"{cloud.name}-bastion"]
+    ),
+    ignore_targets=lambda cloud: cloud.cloudwatch.delete_alarms(
+        AlarmNames=[f"{cloud.name}-display-unhealthy"]
+    ),
+)
+
+breaks(
     "logs-alarms-told",
     tell_nobody=lambda cloud: cloud.cloudwatch.disable_alarm_actions(
         AlarmNames=[f"{cloud.name}-display-latency"]

@@ -157,3 +157,36 @@ breaks(
     let_images_be_pushed=lambda cloud: set_registry_policy(cloud, Action="ecr:*"),
     reach_repositories_of_others=lambda cloud: set_registry_policy(cloud, Resource="*"),
 )
+
+PRIVATE = ("route_tables", "RouteTables", "RouteTableId", "private")
+
+
+def lead_out(cloud: Cloud, **way: str) -> None:
+    """Lead the private subnets to some addresses on the internet."""
+    cloud.ec2.create_route(
+        RouteTableId=cloud.id_of(*PRIVATE), DestinationCidrBlock="198.51.100.0/24", **way
+    )
+
+
+@breaks("network-tiers", "machines-private", profile="small")
+def lead_past_the_bastion(cloud: Cloud) -> None:
+    filters = [{"Name": "attachment.vpc-id", "Values": [cloud.vpc()]}]
+    (gateway,) = cloud.ec2.describe_internet_gateways(Filters=filters)["InternetGateways"]
+    lead_out(cloud, GatewayId=gateway["InternetGatewayId"])
+
+
+@breaks("network-tiers")
+def lead_by_the_bastion_where_there_are_endpoints(cloud: Cloud) -> None:
+    (card,) = cloud.bastion()["NetworkInterfaces"]
+    lead_out(cloud, NetworkInterfaceId=card["NetworkInterfaceId"])
+
+
+breaks(
+    "network-way-out",
+    # Without it no service reaches the internet, as is declared.
+    "reachability-ports",
+    profile="small",
+    close_the_way_out=lambda cloud: cloud.ec2.delete_route(
+        RouteTableId=cloud.id_of(*PRIVATE), DestinationCidrBlock="0.0.0.0/0"
+    ),
+)

@@ -27,3 +27,18 @@ breaks(
         Actions=[{"Type": "forward", "TargetGroupArn": cloud.targets("display")}],
     ),
 )
+
+
+@breaks("reachability-ports", profile="small")
+def let_the_reset_out_on_another_port(cloud: Cloud) -> None:
+    cloud.ec2.authorize_security_group_egress(
+        GroupId=cloud.group("reset"),
+        IpPermissions=[
+            {
+                "IpProtocol": "tcp",
+                "FromPort": 80,
+                "ToPort": 80,
+                "IpRanges": [{"CidrIp": "0.0.0.0/0"}],
+            }
+        ],
+    )

@@ -117,6 +117,11 @@ class Inventory:
         """What was deployed: `production` or `small`, as the network's tag says."""
         return tags_of(self.ec2.vpc).get("Profile", "")
 
+    @property
+    def out_by_bastion(self) -> bool:
+        """Whether the private subnets' way out is the bastion, and not endpoints."""
+        return self.profile == "small"
+
     @cached_property
     def public_host(self) -> str:
         """The host name that people use: the domain, or CloudFront's own."""

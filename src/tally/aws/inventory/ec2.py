@@ -116,6 +116,12 @@ class EC2(Service):
             it for it in self.instances if tags_of(it).get("Name") == f"{self.aws.name}-bastion"
         ]
 
+    @property
+    def bastion_cards(self) -> list[str]:
+        """The bastion's network interfaces, to which routes may lead."""
+        cards = [card for it in self.bastions for card in it["NetworkInterfaces"]]
+        return [card["NetworkInterfaceId"] for card in cards]
+
     @cached_property
     def volumes(self) -> list[Resource]:
         ids = [it["InstanceId"] for it in self.instances]

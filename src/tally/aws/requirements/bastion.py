@@ -7,12 +7,13 @@ from ipaddress import ip_network
 from typing import Final
 
 from tally.aws.iam_policies import SESSION_MANAGER, allowed_actions, machine_role
-from tally.aws.inventory import Inventory
-from tally.aws.inventory.resources import Resource, groups_of, name_of, the_one
+from tally.aws.inventory import SERVICES, Inventory
+from tally.aws.inventory.resources import Resource, groups_of, name_of, tags_of, the_one
 from tally.aws.predicates import given, includes, matches
+from tally.aws.reachability import parties
 from tally.aws.requirement import Concern, Evidence, NotApplicable, Verdict, verdict
 from tally.aws.security_groups import Opening, is_range, openings, show
-from tally.aws.user_data import no_secret, written
+from tally.aws.user_data import directives, no_secret, written
 
 concern = Concern("Bastion")
 requires = concern.requires
@@ -56,10 +57,14 @@ def _document(aws: Inventory) -> Iterator[tuple[str, Resource]]:
 
 
 def _openings(aws: Inventory) -> list[Opening]:
-    """From where the bastion's groups let anybody in, on whatever port."""
+    """From where the bastion's groups let anybody in, but for what it is to forward."""
     ((_, machine),) = _machine(aws)
     groups = [aws.ec2.security_groups[it] for it in groups_of(machine)]
-    return [it for group in groups for it in openings(group["IpPermissions"])]
+    everybody = parties(aws) if aws.out_by_bastion else []
+    users = [party for party in everybody if party.name in SERVICES]
+    forwarded = {(group, "443") for party in users for group in party.groups}
+    found = [it for group in groups for it in openings(group["IpPermissions"])]
+    return [it for it in found if (it.peer, show(it)) not in forwarded]
 
 
 _stands = requires("bastion", "There is one bastion, small, with a public address")
@@ -134,6 +139,56 @@ def _sent(aws: Inventory, machine: Resource) -> list[str]:
         if entry["log_group_name"] == f"/{aws.name}/bastion"
         and ("*" not in entry["file_path"] or entry.get("publish_multi_logs"))
     ]
+
+
+# All that its rules let through. The rest of what it could forward is dropped.
+_FORWARDED: Final = "ip saddr $private_subnets tcp dport 443"
+_RULES: Final = [
+    "type filter hook forward priority filter; policy drop;",
+    "ct state established,related accept",
+    f"{_FORWARDED} accept",
+    "type nat hook postrouting priority srcnat;",
+    f"{_FORWARDED} masquerade",
+    "type filter hook output priority filter;",
+    "icmp type redirect drop",
+]
+# The rules first: there is no moment in which anything else is forwarded.
+_FORWARDS: Final = [
+    "/usr/sbin/nft --file /etc/tally/way-out.nft",
+    "/usr/sbin/sysctl --quiet --write net.ipv4.ip_forward=1",
+]
+
+
+@requires(
+    "bastion-forwards",
+    "The bastion forwards nothing, or as the way out to port 443 from the private subnets alone",
+).each(_machine)
+def _forwards(aws: Inventory, machine: Resource) -> Verdict:
+    checked, text = machine["SourceDestCheck"], machine["UserData"]
+    if not aws.out_by_bastion:
+        good = checked and "ip_forward" not in text
+        return good, "forwards nothing" if good else "may forward"
+    rules = re.findall(r"^ {8}(\S.*)$", written(text, "/etc/tally/way-out.nft"), re.MULTILINE)
+    subnets = written(text, "/etc/tally/private-subnets.nft")
+    private = [it["CidrBlock"] for it in aws.ec2.subnets.values() if _is_private(it)]
+    unit = directives(written(text, "/etc/systemd/system/way-out.service"))
+    wrong = [
+        what
+        for what, good in {
+            "AWS drops what it would forward": not checked,
+            "the rules are others": rules == _RULES,
+            f"forwards from others than {', '.join(private)}": sorted(private)
+            == sorted(re.findall(r"[\d./]+", subnets)),
+            "the rules do not come first": unit.get("ExecStart") == _FORWARDS,
+            "no start begins it": "way-out.service]" in text and "WantedBy" in unit,
+        }.items()
+        if not good
+    ]
+    return not wrong, "; ".join(wrong) or f"forwards to 443 from {', '.join(private)}"
+
+
+def _is_private(subnet: Resource) -> bool:
+    return tags_of(subnet).get("Tier") == "private"
 
 
 _logs = requires("bastion-session-logs", "What sessions show, and logins, are kept in a log group")

@@ -186,8 +186,14 @@ _drain = requires(
 _drain.field(_services, "deploymentConfiguration.minimumHealthyPercent", 100)
 _drain.field(_target_groups, _DEREGISTRATION, _DRAIN)
 _drain.field(_serving, "stopTimeout || `30`", _DRAIN)
-_logs = requires("containers-logs", "Containers log to their service's log group", "ECS.9")
+_logs = requires(
+    "containers-logs",
+    "Containers log to their service's group, and do not wait for it",
+    "ECS.9",
+)
 _logs.field(_containers, "logConfiguration.logDriver", "awslogs")
+# AWS's default since June 2025 (ECS's developer guide, "Task definition parameters").
+_logs.field(_containers, "logConfiguration.options.mode || 'non-blocking'", "non-blocking")
 
 
 @_logs.each(_containers)
@@ -196,7 +202,9 @@ def _log_group(aws: Inventory, container: Resource) -> Verdict:
     return verdict("log group", group, one_of(aws.logs.log_groups))
 
 
-requires("containers-insights", "Container Insights are on", "ECS.12").field(
+requires("containers-insights", "Container Insights are on", "ECS.12").not_if_small(
+    "the small profile does without, to save cost: healthy targets are watched in their place"
+).field(
     _clusters, "settings[?name=='containerInsights'].value", matches(_ON, "enabled"), "insights"
 )
 _scaling = requires(

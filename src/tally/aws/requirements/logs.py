@@ -15,6 +15,7 @@ requires = concern.requires
 # Days; the Foundational Security Best Practices' own bound for log groups (CloudWatch.16).
 _FEWEST_DAYS: Final = 365
 _BALANCER: Final = "AWS/ApplicationELB"
+_BOUND: Final = "scaling at its bound"
 # What is to be watched: the metric, of what, and of how many resources.
 _WATCHED: Final = {
     "errors of each service": ((_BALANCER, "HTTPCode_Target_5XX_Count"), len(SERVICES)),
@@ -23,11 +24,18 @@ _WATCHED: Final = {
     "latency": ((_BALANCER, "TargetResponseTime"), len(SERVICES)),
     "the database's storage": (("AWS/RDS", "FreeStorageSpace"), 1),
     "the database's connections": (("AWS/RDS", "DatabaseConnections"), 1),
-    "scaling at its bound": (
+    _BOUND: (
         ("ECS/ContainerInsights", "DesiredTaskCount"),
         len(CONTAINER_SERVICES),
     ),
 }
+# Without Container Insights: as many healthy targets as tasks may run.
+_WATCHED_IN_SMALL: Final = {
+    _BOUND: ((_BALANCER, "HealthyHostCount"), len(CONTAINER_SERVICES)),
+    "the way out": (("AWS/EC2", "StatusCheckFailed"), 1),
+}
+# Where an alarm rings for less than its threshold, and not for more.
+_TOO_LITTLE: Final = ("too few healthy targets", "the database's storage")
 _SHOWN: Final = (
     *("RequestCount", "HTTPCode_Target_5XX_Count", "TargetResponseTime", "HealthyHostCount"),
     "DatabaseConnections",
@@ -62,9 +70,13 @@ def _agent(aws: Inventory, template: Resource) -> Verdict:
 
 @requires("logs-alarms", "What should not be is watched by an alarm")
 def _watched(aws: Inventory) -> Iterator[Evidence]:
-    for what, (metric, count) in _WATCHED.items():
+    watched = _WATCHED | (_WATCHED_IN_SMALL if aws.profile == "small" else {})
+    for what, (metric, count) in watched.items():
         found = [
-            it for it in aws.cloudwatch.alarms if (it["Namespace"], it["MetricName"]) == metric
+            it
+            for it in aws.cloudwatch.alarms
+            if (it["Namespace"], it["MetricName"]) == metric
+            and it["ComparisonOperator"].startswith("Less") == (what in _TOO_LITTLE)
         ]
         targets = {json.dumps(it["Dimensions"], sort_keys=True) for it in found}
         names = ", ".join(sorted(it["AlarmName"] for it in found))

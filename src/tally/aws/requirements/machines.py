@@ -127,17 +127,16 @@ requires("machines-tls", "The adder checks the database's certificate").field(
 _NEEDED: Final = {
     *("s3:GetObject", "secretsmanager:GetSecretValue", "kms:Decrypt"),
     *("logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"),
+    # To be looked into.
+    *("logs:DescribeLogGroups", *SESSION_MANAGER),
 }
-# And what they need to be looked into; a profile may do without it, but not have half of it.
-_NEEDED_FOR_SESSIONS: Final = SESSION_MANAGER | {"logs:DescribeLogGroups"}
 
 
 @requires("machines-role", "The adder's machines may do exactly what they need")
 def _role(aws: Inventory) -> Iterator[Evidence]:
     role = adder_role(aws)
     actions = allowed_actions(aws, role)
-    needed = _NEEDED | (_NEEDED_FOR_SESSIONS if actions & SESSION_MANAGER else set())
-    more, fewer = sorted(actions - needed), sorted(needed - actions)
+    more, fewer = sorted(actions - _NEEDED), sorted(_NEEDED - actions)
     yield hold(role, "more than needed", more, empty)
     yield hold(role, "missing", fewer, empty)
     # Its own password, and its own releases.

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from tally.aws.iam_policies import SESSION_MANAGER, adder_role, allowed_actions
 from tally.aws.inventory import REGION, SERVICES, Inventory
 from tally.aws.inventory.resources import (
     Resource,
@@ -15,7 +14,7 @@ from tally.aws.inventory.resources import (
 from tally.aws.predicates import at_least
 from tally.aws.reachability import parties
 from tally.aws.requirement import Concern, Evidence, NotApplicable, Verdict, hold, named, nothing
-from tally.aws.security_groups import Opening, admits, is_range, openings, overlaps, show
+from tally.aws.security_groups import ANYONE, Opening, admits, is_range, openings, overlaps, show
 
 concern = Concern("Network")
 requires = concern.requires
@@ -62,7 +61,10 @@ _WAYS: Final = (
     *("GatewayId", "NatGatewayId", "TransitGatewayId", "NetworkInterfaceId"),
     *("EgressOnlyInternetGatewayId", "VpcPeeringConnectionId"),
 )
-_ALLOWED_WAYS: Final = {"public": ("igw-",), "private": ("nat-", "vpce-")}
+_ALLOWED_WAYS: Final[dict[str, tuple[str, ...]]] = {
+    "public": ("igw-",),
+    "private": ("nat-", "vpce-"),
+}
 
 
 @requires(
@@ -72,7 +74,10 @@ def _tiers(aws: Inventory, subnet: Resource) -> Verdict:
     routes = aws.ec2.routes(subnet["SubnetId"])
     ways = [str(route[key]) for route in routes for key in _WAYS if route.get(key)]
     ways = [way for way in ways if way != "local"]
-    good = all(way.startswith(_ALLOWED_WAYS.get(_tier(subnet), ())) for way in ways)
+    allowed = _ALLOWED_WAYS.get(_tier(subnet), ())
+    if _tier(subnet) == "private" and aws.out_by_bastion:
+        allowed = (*allowed, *aws.ec2.bastion_cards)
+    good = all(way.startswith(allowed) for way in ways)
     return good, f"{_tier(subnet)}: leads to {', '.join(ways) or 'nothing'}"
 
 
@@ -201,10 +206,11 @@ requires(
     "network-subnets-assign-none", "No subnet gives out public addresses by itself", "EC2.15"
 ).field(_subnets, "MapPublicIpOnLaunch", False)
 
-# What runs in the private subnets asks these services: images, logs, secrets, files; and sessions,
-# where the adder's machines may have them.
-_NEEDED: Final = ("ecr.api", "ecr.dkr", "logs", "secretsmanager", "s3")
-_NEEDED_FOR_SESSIONS: Final = ("ssm", "ssmmessages")
+# What runs in the private subnets asks these services: images, logs, secrets, files and sessions.
+_NEEDED: Final[tuple[str, ...]] = (
+    *("ecr.api", "ecr.dkr", "logs", "secretsmanager", "s3"),
+    *("ssm", "ssmmessages"),
+)
 _PULLING: Final = (
     "ecr:BatchCheckLayerAvailability",
     "ecr:BatchGetImage",
@@ -217,16 +223,27 @@ def _endpoints(aws: Inventory) -> dict[str, Resource]:
     return {str(it["ServiceName"]).split(".", 3)[-1]: it for it in aws.ec2.vpc_endpoints}
 
 
-@requires("network-way-out", "Private subnets reach what they need: by private endpoints or by NAT")
+@requires(
+    "network-way-out",
+    "Private subnets reach what they need: by private endpoints, by NAT or by the bastion",
+)
 def _way_out(aws: Inventory) -> Iterator[Evidence]:
-    private = [aws.ec2.routes(it) for it in _of_tier(aws, "private")]
-    if private and all(any(it.get("NatGatewayId") for it in routes) for routes in private):
+    private = {it: aws.ec2.routes(it) for it in _of_tier(aws, "private")}
+    if private and all(any(it.get("NatGatewayId") for it in found) for found in private.values()):
         for nat in aws.ec2.nat_gateways:
             yield Evidence(nat["NatGatewayId"], nat["State"] == "available", nat["State"])
         return
+    needed = _NEEDED
+    if aws.out_by_bastion:
+        # Only S3 has an entrance, which costs nothing.
+        needed = ("s3",)
+        for subnet, routes in private.items():
+            default = [it for it in routes if it.get("DestinationCidrBlock") in ANYONE]
+            ways = [it.get("NetworkInterfaceId", "elsewhere") for it in default]
+            good = bool(ways) and set(ways) <= set(aws.ec2.bastion_cards)
+            yield Evidence(subnet, good, f"leads out by {', '.join(ways) or 'nothing'}")
     endpoints = _endpoints(aws)
-    sessions = SESSION_MANAGER & allowed_actions(aws, adder_role(aws))
-    for service in (*_NEEDED, *(_NEEDED_FOR_SESSIONS if sessions else ())):
+    for service in needed:
         endpoint = endpoints.get(service)
         if endpoint is None:
             yield Evidence(service, False, "no endpoint and no NAT")
@@ -245,8 +262,8 @@ def _registry(aws: Inventory) -> Iterator[Evidence]:
     pulls = [f"Allow {action} on {own}" for action in _PULLING]
     wanted = sorted([*pulls, "Allow ecr:GetAuthorizationToken on *"])
     entrances = {name: it for name, it in _endpoints(aws).items() if name.startswith("ecr.")}
-    if not entrances and aws.ec2.nat_gateways:
-        raise NotApplicable("the registry is reached by NAT")
+    if not entrances and (aws.out_by_bastion or aws.ec2.nat_gateways):
+        raise NotApplicable("the registry is reached by the bastion or by NAT")
     for service, endpoint in entrances.items():
         found = sorted(_said(endpoint["PolicyDocument"]))
         yield hold(f"{endpoint['VpcEndpointId']} ({service})", "policy", found, wanted)

@@ -28,7 +28,7 @@ class Bastion(Account):
         self.replace_bastion(change)
 
     def replace_bastion(self, change: Callable[[dict[str, Any]], None]) -> None:
-        """End the bastion and start one that differs."""
+        """End the bastion and start one that differs, to which the same route leads."""
         old = self.bastion()
         attribute = self.ec2.describe_instance_attribute(
             InstanceId=old["InstanceId"], Attribute="userData"
@@ -58,7 +58,20 @@ class Bastion(Account):
         change(arguments)
         self.ec2.terminate_instances(InstanceIds=[old["InstanceId"]])
         arguments = {key: value for key, value in arguments.items() if value is not None}
-        self.ec2.run_instances(MinCount=1, MaxCount=1, **arguments)
+        [new] = self.ec2.run_instances(MinCount=1, MaxCount=1, **arguments)["Instances"]
+        if not old["SourceDestCheck"]:
+            self.check_sources(False)
+            self.ec2.replace_route(
+                RouteTableId=self.id_of("route_tables", "RouteTables", "RouteTableId", "private"),
+                DestinationCidrBlock="0.0.0.0/0",
+                NetworkInterfaceId=new["NetworkInterfaces"][0]["NetworkInterfaceId"],
+            )
+
+    def check_sources(self, checked: bool) -> None:
+        """Let AWS drop what the bastion would forward, or not."""
+        self.ec2.modify_instance_attribute(
+            InstanceId=self.bastion()["InstanceId"], SourceDestCheck={"Value": checked}
+        )
 
     def change_session(self, **inputs: object) -> None:
         """Tell Session Manager something else of a session."""
