@@ -109,7 +109,7 @@ def test_every_command_works(deployment: Emulator, tmp_path: Path) -> None:
     said = done.stdout
     assert re.search(rf"releases/{'1' * 40}\.json\n.*releases/{'2' * 40}\.json", said)
     assert "tally-display-errors\tten of ten were 500" in said
-    assert "The restore succeeded\t2026-12-31" in said
+    assert "The restore succeeded\t" in said
 
 
 def test_what_is_not_run_has_its_reason() -> None:
