@@ -75,7 +75,7 @@ class Practice:
         audited = self._task.read(restored, "audit", "--json")
         if not audited["clean"]:
             found = [audited["difference"], *audited["privileges"]]
-            raise Refused(f"The restored ledger is damaged: {'; '.join(filter(None, found))}.")
+            raise Refused(f"The restored ledger fails its audit: {'; '.join(filter(None, found))}.")
         moment = (restorable - _SETTLED).isoformat()
         at = ("total", "--at", moment, "--json")
         now = self._task.read(live["Endpoint"]["Address"], *at)

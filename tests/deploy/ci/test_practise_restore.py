@@ -171,7 +171,7 @@ def test_it_deletes_no_other_database(deployed: Deployment) -> None:
     [
         pytest.param(
             "UPDATE tally.entry SET value = 13.5 WHERE id = 1",
-            "The restored ledger is damaged: sum_after of entry 1",
+            "The restored ledger fails its audit: sum_after of entry 1",
             id="damaged",
         ),
         pytest.param(

@@ -189,7 +189,7 @@ def requests_beside(call: Call, principal: Principal) -> list[Request]:
     """What services do in the name of who calls."""
     name = name_of(call)
     if call["parameters"].get("SkipFinalSnapshot"):
-        return []
+        return []  # a database that is deleted and gets none
     return [
         Request(principal, action, resource, circumstances(call) | more)
         for action in BESIDE.get(name, [])
