@@ -12,13 +12,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.support.postgres import execute, with_database
+from tests.support.postgres import copy_ledger, execute, with_database
 
 FOLDER = Path()
-_GRANTS = (
-    "REVOKE ALL ON DATABASE {name} FROM PUBLIC",
-    "GRANT CONNECT ON DATABASE {name} TO tally_adder, tally_display, tally_reset, tally_operator",
-)
 
 
 @dataclass(frozen=True)
@@ -51,9 +47,7 @@ def restore(source: str, target: str) -> None:
         return
     old = urlsplit(real.owner).path[1:]
     new = f"{old}_restored"
-    # A physical copy would bring its privileges along.
-    grants = (it.format(name=new) for it in _GRANTS)
-    execute(with_database(real.owner, "postgres"), f"CREATE DATABASE {new} TEMPLATE {old}", *grants)
+    copy_ledger(with_database(real.owner, "postgres"), old, new)
     copy = replace(
         real,
         owner=with_database(real.owner, new),
