@@ -70,6 +70,7 @@ resource "aws_cloudwatch_dashboard" "main" {
               aws_cloudwatch_metric_alarm.load_balancer_errors.arn,
               aws_cloudwatch_metric_alarm.database_storage.arn,
               aws_cloudwatch_metric_alarm.database_connections.arn,
+              aws_cloudwatch_metric_alarm.restore_overdue.arn,
             ],
           )
         }

@@ -116,7 +116,7 @@ resource "aws_db_instance" "main" {
 locals {
   # Without user and password: each service connects as its own role.
   database_url = {
-    for role in ["owner", "adder", "display", "reset"] :
+    for role in ["owner", "adder", "display", "reset", "operator"] :
     role => "postgresql://tally_${role}@${aws_db_instance.main.address}:${local.database_port}/tally?sslmode=verify-full&sslrootcert=/opt/tally/rds-us-east-1.pem"
   }
   owner_secret_arn = one(aws_db_instance.main.master_user_secret[*].secret_arn)

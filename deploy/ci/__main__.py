@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from deploy.ci import planning, preparing, publishing
+from deploy.ci import planning, practising, preparing, publishing
 from deploy.ci.deployment import Deployment
 from deploy.ci.refused import Refused
 from deploy.ci.step import of_deployment, output, page
@@ -31,6 +31,7 @@ for step in (
     planning.apply,
     publishing.push,
     publishing.record,
+    practising.practise,
 ):
     main.add_command(step)
 

@@ -57,6 +57,18 @@ data "aws_iam_policy_document" "boundary" {
   }
 
   statement {
+    sid       = "WriteMetrics"
+    actions   = ["cloudwatch:PutMetricData"]
+    resources = ["*"]
+
+    condition {
+      test     = "StringLike"
+      variable = "cloudwatch:namespace"
+      values   = ["Tally"]
+    }
+  }
+
+  statement {
     sid = "CannotBeNarrowed"
     actions = [
       "ecr:GetAuthorizationToken",

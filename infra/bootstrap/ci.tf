@@ -20,6 +20,12 @@ locals {
       environment = var.github_environment
       seconds     = 7200 # a late rollback takes more than an hour
     }
+    practise = {
+      purpose     = "Restore a backup beside the database, audit it, and delete it"
+      workflow    = "practise-restore.yml"
+      environment = null
+      seconds     = 7200 # a large database takes more than an hour
+    }
   }
 
   # Claims of GitHub's token, all of which AWS compares (STS, since January 2026). The repository's id
@@ -178,8 +184,8 @@ locals {
     # Only for a role that has the boundary or gets it with the call; for any other the key is missing or
     # differs (AWS's service authorization reference, "iam:PermissionsBoundary").
     bounded = { "iam:PermissionsBoundary" = [aws_iam_policy.boundary.arn] }
-    # Only to machines and tasks.
-    passing = { "iam:PassedToService" = ["ec2.amazonaws.com", "ecs-tasks.amazonaws.com"] }
+    # Only to machines, tasks and the schedule.
+    passing = { "iam:PassedToService" = [for service in ["ec2", "ecs-tasks", "scheduler"] : "${service}.amazonaws.com"] }
     # Only through these services on the caller's behalf: to read and write secrets, and to make a
     # database.
     through = { "kms:ViaService" = [for service in ["rds", "secretsmanager"] : "${service}.${local.region}.amazonaws.com"] }

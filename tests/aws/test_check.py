@@ -78,6 +78,19 @@ def test_only_what_does_not_concern_a_profile_is_left_out(deployment, look):
     assert left_out == NOT_APPLICABLE[deployment.profile]
 
 
+def test_a_practised_restore_that_is_under_way_fails_nothing(production, emulator_of, cloud, look):
+    emulator = emulator_of(production)
+    rds, live = cloud(production, emulator).rds, f"{production.name}-database"
+    [found] = rds.describe_db_instances(DBInstanceIdentifier=live)["DBInstances"]
+    rds.restore_db_instance_to_point_in_time(
+        SourceDBInstanceIdentifier=live,
+        TargetDBInstanceIdentifier=f"{production.name}-practice",
+        UseLatestRestorableTime=True,
+        Tags=found["TagList"],
+    )
+    assert failed(look(production, emulator)) == set()
+
+
 def test_without_its_waiver_a_waived_requirement_fails(production, look):
     assert failed(look(production, waivers={})) == WAIVED
 

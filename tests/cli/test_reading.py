@@ -30,6 +30,21 @@ def test_the_total_and_of_how_many(tally, filled) -> None:
     assert result(tally("total", "--json")) == {"sum": "9.500000001", "count": 3, "last_id": 3}
 
 
+def test_the_total_at_a_time_is_what_it_was_whatever_came_since(tally, filled) -> None:
+    entries = result(tally("entries", "--json"))["entries"]
+    then = entries[0]["added_at"]
+    assert tally("reset", "--yes").returncode == 0
+    assert tally("add", "1").returncode == 0
+    assert result(tally("total", "--at", then, "--json")) == {"sum": "9.500000001", "last_id": 3}
+    assert tally("total", "--at", then).stdout == "9.500000001 (through entry 3)\n"
+    before = result(tally("total", "--at", "2000-01-01T00:00:00Z", "--json"))
+    assert before == {"sum": "0", "last_id": 0}
+
+
+def test_what_is_no_time_is_refused(tally) -> None:
+    assert "--at" in refusal(tally("total", "--at", "yesterday"), 2)
+
+
 def test_entries_newest_first_in_pages(tally, filled) -> None:
     rows = [(it[0], it[3], it[4]) for it in lines(tally("entries", "--limit", "2"))]
     assert rows == [("3", "0.000000001", "9.500000001"), ("2", "-3", "9.5")]

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,14 @@ def deployment(emulator: Emulator) -> Emulator:
         ComparisonOperator="GreaterThanThreshold",
         EvaluationPeriods=1,
     )
+    client("scheduler").create_schedule(
+        Name="tally-restore-overdue",
+        ScheduleExpression="rate(12 hours)",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target={"Arn": "arn:aws:scheduler:::aws-sdk:cloudwatch:putMetricData", "RoleArn": "role"},
+        Description="The restore succeeded",
+        StartDate=datetime(2026, 12, 31, tzinfo=UTC),
+    )
     client("cloudwatch").set_alarm_state(
         AlarmName="tally-display-errors", StateValue="ALARM", StateReason="ten of ten were 500"
     )
@@ -100,6 +109,7 @@ def test_every_command_works(deployment: Emulator, tmp_path: Path) -> None:
     said = done.stdout
     assert re.search(rf"releases/{'1' * 40}\.json\n.*releases/{'2' * 40}\.json", said)
     assert "tally-display-errors\tten of ten were 500" in said
+    assert "The restore succeeded\t" in said
 
 
 def test_what_is_not_run_has_its_reason() -> None:

@@ -283,6 +283,7 @@ def test_a_new_release_replaces_tasks_and_machines_and_nothing_else(production: 
         "aws_launch_template.adder",
         "terraform_data.adder_machines",
         "terraform_data.schema",
+        "module.practice.aws_ecs_task_definition.this",
         "module.schema.aws_ecs_task_definition.this",
         'module.container["display"].aws_ecs_service.this',
         'module.container["display"].module.task.aws_ecs_task_definition.this',

@@ -60,7 +60,12 @@ def within(action: str, resource: str, statement: Statement, bound: Statement) -
         any(covers(pattern, action) for pattern in bound["Action"])
         and any(covers(pattern, resource) for pattern in bound["Resource"])
         and all(
-            asks_no_more(statement.get("Condition", {}), operator, key, patterns)
+            asks_no_more(
+                statement.get("Condition", {}),
+                operator,
+                key,
+                [patterns] if isinstance(patterns, str) else patterns,
+            )
             for operator, keys in bound.get("Condition", {}).items()
             for key, patterns in keys.items()
         )

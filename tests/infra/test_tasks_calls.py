@@ -126,7 +126,10 @@ def start_of(definition: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def test_tasks_start(deployment: Deployment) -> None:
     applied = Applied.of(deployment)
-    for definition in task_definitions(deployment.name, deployment.client).values():
+    describe = deployment.client("ecs").describe_task_definition
+    once = [describe(taskDefinition=f"{deployment.name}-{it}") for it in ("schema", "practice")]
+    services = task_definitions(deployment.name, deployment.client).values()
+    for definition in (*services, *once):
         task = definition["taskDefinition"]
         role = task["executionRoleArn"].rpartition("/")[2]
         assert applied.refused(role, start_of(task), inside=True) == []
@@ -151,6 +154,31 @@ def test_the_bastion_opens_sessions(deployment: Deployment) -> None:
 
     name, applied = deployment.name, Applied.of(deployment)
     assert applied.refused(f"{name}-bastion", asked(), inside=False) == []
+
+
+def test_the_schedule_writes_the_alarms_metric_and_no_other(deployment: Deployment) -> None:
+    name = f"{deployment.name}-restore-overdue"
+    schedule = deployment.client("scheduler").get_schedule(Name=name, GroupName="default")
+    assert schedule["Target"]["RoleArn"].endswith(f":role/{name}")
+    written = json.loads(schedule["Target"]["Input"])
+    [metric] = written["MetricData"]
+    [alarm] = deployment.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
+    assert alarm["MetricName"] == metric["MetricName"]
+    assert alarm["Dimensions"] == metric["Dimensions"]
+    [policies] = Applied.of(deployment).policies(
+        Request(Principal("AWS", role_arn(name)), "cloudwatch:PutMetricData", "*"), inside=False
+    )
+
+    def may_write(namespace: str) -> bool:
+        context = {"aws:requestedregion": REGION, "cloudwatch:namespace": namespace}
+        request = Request(
+            Principal("AWS", role_arn(name)), "cloudwatch:PutMetricData", "*", context
+        )
+        return decide(request, policies) is Decision.ALLOWED
+
+    assert written["Namespace"] == alarm["Namespace"]
+    assert may_write(alarm["Namespace"])
+    assert not may_write("AWS/RDS")
 
 
 def test_nobody_reads_what_is_anothers(deployment: Deployment) -> None:
@@ -186,6 +214,6 @@ def test_a_role_is_for_machines_or_for_tasks(deployment: Deployment, kind: str) 
         is Decision.ALLOWED
     }
     machines = {"adder", "bastion"}
-    services = ("display", "reset", "schema")
+    services = ("display", "reset", "schema", "practice")
     tasks = {f"{service}-{it}" for service in services for it in ("start", "task")}
     assert may == (machines if kind == "ec2" else tasks)

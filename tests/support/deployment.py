@@ -62,6 +62,7 @@ class Emulator:
                 [
                     *(sys.executable, "-m", "tests.support.emulator"),
                     *("--port", str(port), "--calls", str(calls)),
+                    *("--databases", str(folder / "databases")),
                 ],
                 cwd=ROOT,
                 # Certificates are issued at once; the emulator's own wait is a minute.
@@ -78,6 +79,11 @@ class Emulator:
         assert process.stdout is not None
         port, pid = process.stdout.readline().split()
         return int(port), int(pid)
+
+    @property
+    def databases(self) -> Path:
+        """Where tests say what stands behind emulated databases."""
+        return self.calls.with_name("databases")
 
     @property
     def is_copy(self) -> bool:

@@ -48,6 +48,7 @@ _LISTS: dict[str, tuple[str, str, str, str]] = {
     "policy": ("iam", "list_policies", "Policies", "PolicyName"),
     "role": ("iam", "list_roles", "Roles", "RoleName"),
     "route table": ("ec2", "describe_route_tables", "RouteTables", "RouteTableId"),
+    "schedule": ("scheduler", "list_schedules", "Schedules", "Name"),
     "secret": ("secretsmanager", "list_secrets", "SecretList", "Name"),
     "security group": ("ec2", "describe_security_groups", "SecurityGroups", "GroupId"),
     "subnet": ("ec2", "describe_subnets", "Subnets", "SubnetId"),

@@ -85,6 +85,17 @@ def execute(url: str, *statements: str) -> None:
     asyncio.run(run())
 
 
+def copy_ledger(url: str, old: str, new: str) -> None:
+    """Copy a database that nobody uses, with who may connect to it, which no template hands on."""
+    execute(
+        url,
+        f"CREATE DATABASE {new} TEMPLATE {old}",
+        f"REVOKE ALL ON DATABASE {new} FROM PUBLIC",
+        f"GRANT CONNECT ON DATABASE {new} TO tally_adder, tally_display, tally_reset,"
+        " tally_operator",
+    )
+
+
 def make_template(server: "Server") -> None:
     """Make the migrated database that others are copies of."""
     from tally.ledger.database import Database
@@ -110,14 +121,7 @@ def _template(postgres_server: "Server") -> None:
 def ledger(postgres_server: "Server", _template: None) -> Iterator[Ledger]:
     """An empty, migrated ledger in a database of its own."""
     name = f"tally_test_{os.getpid()}_{next(_numbers)}"
-    execute(
-        postgres_server.admin_url,
-        f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}",
-        # No copy of a template's.
-        f"REVOKE ALL ON DATABASE {name} FROM PUBLIC",
-        f"GRANT CONNECT ON DATABASE {name} TO tally_adder, tally_display, tally_reset,"
-        " tally_operator",
-    )
+    copy_ledger(postgres_server.admin_url, TEMPLATE, name)
     yield Ledger(
         lambda role: with_database(
             postgres_server.admin_url if role == "postgres" else postgres_server.url(role), name

@@ -37,7 +37,12 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_all_are_there() -> None:
-    assert FILES == ["build-containers.yml", "checks.yml", "terraform-plan-apply.yml"]
+    assert FILES == [
+        "build-containers.yml",
+        "checks.yml",
+        "practise-restore.yml",
+        "terraform-plan-apply.yml",
+    ]
 
 
 def test_zizmor_would_find_something(tmp_path: Path) -> None:

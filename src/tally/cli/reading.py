@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tally.ledger.database import Database
+    from tally.ledger.history import History
+    from tally.ledger.listing import Move
     from tally.ledger.reader import Page, Reader, Total
     from tally.ledger.resets import Reset
 
@@ -25,12 +27,30 @@ _limit = click.option(
 _before = click.option("--before", metavar="ID", type=click.IntRange(min=1), help="Older than it.")
 
 
-@click.command(epilog=example("tally total"))
+def _time(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> "datetime | None":
+    """Read a time as the services do."""
+    from tally.services.times import read_time
+    from tally.web.problem import Problem
+
+    try:
+        return None if text is None else read_time({"at": text}, "at")
+    except Problem as problem:
+        raise click.BadParameter(str(problem.detail)) from problem
+
+
+@click.command(epilog=example("tally total\n  tally total --at 2026-11-28T06:00:00Z"))
+@click.option("--at", metavar="TIME", callback=_time, help="The total that there was then.")
 @json_option
-def total(as_json: bool) -> None:
-    """Print the total, and of how many values it is."""
+def total(at: "datetime | None", as_json: bool) -> None:
+    """Print the total, and of how many values it is; or what it was at a time."""
     from tally import representation
     from tally.ledger.reader import Reader
+
+    if at is not None:
+        _print_earlier(at, as_json=as_json)
+        return
 
     async def work(database: "Database") -> "Total":
         return await Reader(database).total()
@@ -38,6 +58,28 @@ def total(as_json: bool) -> None:
     found = on_ledger(work)
     tell_age(found.behind)
     print_result(as_json, representation.total(found), _said(found))
+
+
+def _print_earlier(at: "datetime", *, as_json: bool) -> None:
+    """Print the total at a time, and the newest entry of then, cleared or not."""
+    from tally.amount import format_amount
+    from tally.ledger.history import FAR_AHEAD, MICROSECOND
+    from tally.ledger.reader import Range, Reader
+
+    # What begins right after the time begins with the last step until then.
+    after = min(at, FAR_AHEAD) + MICROSECOND
+
+    async def work(database: "Database") -> "tuple[Total, History, list[Move]]":
+        return await Reader(database).history(Range(since=after, until=after))
+
+    now, history, _ = on_ledger(work)
+    tell_age(now.behind)
+    last = history.start
+    fields = {
+        "sum": format_amount(last.sum if last else history.before),
+        "last_id": last.id if last else 0,
+    }
+    print_result(as_json, fields, f"{fields['sum']} (through entry {fields['last_id']})")
 
 
 @click.command(epilog=example("tally entries --limit 5\n  tally entries --before 120 --json"))

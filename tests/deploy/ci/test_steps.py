@@ -1,12 +1,15 @@
 """Small parts of the steps, where the jobs' own tests would be a long way round."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from deploy.ci import database, summary
 from deploy.ci.deployment import Deployment
 from deploy.ci.facts import Facts, differences
+from deploy.ci.patience import patiently
+from deploy.ci.practised import Practised
 from deploy.ci.refused import Refused
 
 FACTS = Facts("production", "a" * 64, "b" * 40, "c" * 64, "lineage", "7")
@@ -125,3 +128,23 @@ def test_deployments_that_are_none_are_refused(text: str) -> None:
 def test_an_environment_without_a_deployment_is_refused() -> None:
     with pytest.raises(Refused, match="DEPLOYMENTS has no 'staging'"):
         Deployment.from_json("{}", "staging")
+
+
+def test_patience_looks_once_at_least_and_then_refuses() -> None:
+    turns = patiently(0, "It is still there")
+    next(turns)
+    with pytest.raises(Refused, match="It is still there after 0 minutes"):
+        next(turns)
+
+
+ASKED = datetime(2026, 12, 3, 8, 41, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("restorable", "lost"), [(-150, 150), (0, 0), (5, 0)])
+def test_what_the_backup_lacked_is_said_in_seconds(restorable: int, lost: int) -> None:
+    until, took = ASKED + timedelta(seconds=restorable), timedelta(minutes=20)
+    practised = Practised(ASKED, until, took, 41, "12.5", 42)
+    assert f"1200 s until it was audited, {lost} s of the ledger not" in str(practised)
+    assert f"| seconds of the ledger that the backup lacked | {lost} |" in practised.page()
+    # A schedule's description has room for 512 characters.
+    assert len(str(practised)) < 512

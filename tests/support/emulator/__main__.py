@@ -6,8 +6,8 @@ Every call is written to the file, one JSON object a line: `service` and `action
 API models, `agent`, the caller's User-Agent, and what IAM decides by: `caller`, the access key,
 which names the role that calls; `region`; `parameters`, `facts` and `policies` of what it is about.
 What IAM does not allow is refused. What is filled in stands in a module for each
-service of AWS. A bad release is known by a SHA-256 that begins with `bad`: wherever it runs, the
-alarms that roll it back ring.
+service of AWS; behind a database may stand a real one (`databases.py`). A bad release is known by a
+SHA-256 that begins with `bad`: wherever it runs, the alarms that roll it back ring.
 
 It prints its port and process id and then reads commands. `fork` makes a copy of everything it
 holds, which serves on a port of its own until it is ended, and prints the same of that: a test may
@@ -32,6 +32,7 @@ from tests.support.emulator import (
     budgets,
     cloudfront,
     costs,
+    databases,
     ec2,
     ecs,
     elbv2,
@@ -86,9 +87,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--calls", type=Path, required=True)
+    parser.add_argument("--databases", type=Path, default=Path("databases"))
     arguments = parser.parse_args()
     list_modules_once()
     record_calls(arguments.calls)
+    databases.FOLDER = arguments.databases
     for service in SERVICES:
         service.patch()
 

@@ -9,9 +9,11 @@ from typing import Any
 
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, BaseResponse
+from moto.ecs.models import ecs_backends
 from moto.iam.exceptions import NotFoundException
 from moto.iam.models import ManagedPolicy, iam_backends
 from moto.kms.models import kms_backends
+from moto.rds.models import rds_backends
 from moto.s3.exceptions import S3AccessDeniedError
 from moto.s3.models import s3_backends
 from moto.secretsmanager.models import secretsmanager_backends
@@ -23,6 +25,7 @@ ADMINISTRATOR = "test"
 EVERYTHING = '{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}'
 iam, s3 = iam_backends[ACCOUNT]["aws"], s3_backends[ACCOUNT]["aws"]
 kms, secrets = kms_backends[ACCOUNT][REGION], secretsmanager_backends[ACCOUNT][REGION]
+ecs, rds = ecs_backends[ACCOUNT][REGION], rds_backends[ACCOUNT][REGION]
 
 
 def refused(call: dict[str, Any]) -> list[str]:
@@ -80,7 +83,7 @@ def resource_policy(arn: str) -> Document | None:
 
 
 def facts_of(call: dict[str, Any]) -> dict[str, str]:
-    """What is known of what a call names: a role's boundary, a secret's key."""
+    """What is known of what a call names: a role's boundary, a secret's key, a task's roles."""
     said = call["parameters"]
     facts = {}
     if call["service"] == "iam" and "RoleName" in said:
@@ -91,6 +94,12 @@ def facts_of(call: dict[str, Any]) -> dict[str, str]:
     if call["service"] == "kms" and str(said.get("KeyId", "")).startswith("alias/"):
         said["KeyId"] = kms.get_key_id_from_alias(said["KeyId"])
     key = said.get("KmsKeyId")
+    if source := rds.databases.get(said.get("SourceDBInstanceIdentifier", "")):
+        key = key or source.kms_key_id
+    if (call["service"], call["action"]) == ("ecs", "RunTask"):
+        task = ecs.describe_task_definition(said["taskDefinition"])
+        roles = (task.execution_role_arn, task.task_role_arn)
+        facts["roles"] = " ".join(filter(None, roles))
     if call["service"] == "secretsmanager" and said.get("SecretId", "") in secrets.secrets:
         secret = secrets.secrets[said["SecretId"]]
         said["SecretId"], key = secret.arn, key or secret.kms_key_id

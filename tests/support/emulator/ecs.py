@@ -13,6 +13,7 @@ from moto.ecs.responses import EC2ContainerServiceResponse
 from moto.elbv2.models import elbv2_backends
 from moto.logs.models import logs_backends
 
+from tests.support.emulator import databases
 from tests.support.emulator.cloudwatch import ring, ringing_alarms
 
 
@@ -138,7 +139,8 @@ def run_tasks_to_their_end() -> None:
     """moto starts a task of no service's only with its containers' memory, and never ends it.
 
     Here it is done at once, with its log, and its network interface goes with it. Its status is 1
-    if its image is known to fail so: by a SHA-256 that begins with `bad5c`. The first one with a
+    if its image is known to fail so: by a SHA-256 that begins with `bad5c`. One whose database is
+    a real one is a process, with the status and the output of that. The first one with a
     role does not start, since IAM takes seconds until a role may do what it was given (IAM's user
     guide, "Changes that I make are not always immediately visible").
     """
@@ -156,23 +158,33 @@ def run_tasks_to_their_end() -> None:
                 )
             definition = self.describe_task_definition(task.task_definition_arn)
             if definition.execution_role_arn in usable:
-                end(self, task, definition.container_definitions[0])
+                end(self, task, overridden(task, definition.container_definitions[0]))
             else:
                 usable.add(definition.execution_role_arn)
                 task.stopped_reason = "ResourceInitializationError: AccessDeniedException"
                 task.containers[0].exitCode = None
         return tasks
 
+    def overridden(task: Task, container: dict[str, Any]) -> dict[str, Any]:
+        given = (task.overrides or {}).get("containerOverrides", [])
+        [own] = [it for it in given if it["name"] == container["name"]] or [{}]
+        both = [*container["environment"], *own.get("environment", [])]
+        return container | own | {"environment": both}
+
     def end(backend: ECSBackend, task: Task, container: dict[str, Any]) -> None:
         fails = "@sha256:bad5c" in container["image"]
-        task.containers[0].exitCode = int(fails)
-        said = "tally: a migration fails" if fails else "already at revision 1"
+        status, said = int(fails), "tally: a migration fails" if fails else "already at revision 1"
+        environment = {it["name"]: it["value"] for it in container["environment"]}
+        if ran := databases.run(container["command"], environment):
+            status, said = ran
+        task.containers[0].exitCode = status
         to = container["logConfiguration"]["options"]
         stream = f"{to['awslogs-stream-prefix']}/{container['name']}/{task.id}"
         logs = logs_backends[backend.account_id][backend.region_name]
         logs.create_log_stream(to["awslogs-group"], stream)
-        event = {"timestamp": int(time.time() * 1000), "message": said}
-        logs.put_log_events(to["awslogs-group"], stream, [event])
+        now = int(time.time() * 1000)
+        events = [{"timestamp": now, "message": line} for line in said.splitlines()]
+        logs.put_log_events(to["awslogs-group"], stream, events)
 
     ECSBackend.run_task = run_task
     # On Fargate the task's size counts.

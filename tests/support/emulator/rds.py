@@ -12,6 +12,8 @@ from moto.rds.exceptions import InvalidParameterCombination, KMSKeyNotAccessible
 from moto.rds.models import DBInstance, RDSBackend
 from moto.rds.responses import RDSResponse
 
+from tests.support.emulator import databases
+
 # How RDS's API model (botocore's documentation of each parameter) says that one is of some engines.
 _OF_ENGINES = re.compile(r"(?:[Aa]pplies to|supported for) (RDS for [^.]*?) (?:DB instances )?only")
 
@@ -55,10 +57,12 @@ def keep_what_databases_are_given() -> None:
     def restore_apart(self: RDSBackend, source: str, target: str, given: Any) -> DBInstance:
         given.pop("source_db_instance_identifier", None)
         restored = restore(self, source, target, given)
-        for name in not_restored.keys() - given.keys():
-            setattr(restored, name, not_restored[name])
+        # Nor does moto take what is given and false.
+        for name, default in not_restored.items():
+            setattr(restored, name, given.get(name, default))
         # The password comes with the data; a secret for it is made by a later modification.
         restored.update(manage_master_user_password=False)
+        databases.restore(source, target)
         return restored
 
     DBInstance.__init__ = keep
@@ -143,7 +147,28 @@ def refuse_keys_that_read_nothing() -> None:
     RDSBackend.restore_db_instance_from_db_snapshot = restore_snapshot
 
 
+def keep_what_stands_behind() -> None:
+    """A database's status is what the test says, and what stands behind it goes with it."""
+    delete = RDSBackend.delete_db_instance
+
+    def delete_instance(self: RDSBackend, db_instance_identifier: str, **given: Any) -> DBInstance:
+        deleted = delete(self, db_instance_identifier, **given)
+        databases.delete(db_instance_identifier)
+        return deleted
+
+    def status(self: DBInstance) -> str:
+        real = databases.Real.behind(self.db_instance_identifier)
+        return real.status if real else vars(self)["own_status"]
+
+    def set_status(self: DBInstance, status: str) -> None:
+        vars(self)["own_status"] = status
+
+    RDSBackend.delete_db_instance = delete_instance
+    DBInstance.status = property(status, set_status)
+
+
 def patch() -> None:
+    keep_what_stands_behind()
     keep_what_databases_are_given()
     refuse_keys_that_read_nothing()
     refuse_parameters_of_other_engines()

@@ -91,20 +91,26 @@ BESIDE = {
         *("iam:CreateServiceLinkedRole", "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey"),
         *("kms:GenerateDataKey", "secretsmanager:CreateSecret", "secretsmanager:TagResource"),
     ],
-    # Its last snapshot.
+    # Its last snapshot, if it gets one.
     "rds:DeleteDBInstance": ["rds:CreateDBSnapshot"],
+    # "AWS KMS key management", RDS's user guide.
+    "rds:RestoreDBInstanceToPointInTime": ["kms:CreateGrant", "kms:DescribeKey"],
     "secretsmanager:CreateSecret": ["kms:Decrypt", "kms:GenerateDataKey"],
     "secretsmanager:GetSecretValue": ["kms:Decrypt"],
     "secretsmanager:PutSecretValue": ["kms:Decrypt", "kms:GenerateDataKey"],
-    # Machines and tasks are handed their roles.
+    # Machines, tasks and schedules are handed their roles.
     "ec2:RunInstances": ["iam:PassRole"],
     "ecs:RegisterTaskDefinition": ["iam:PassRole"],
+    "ecs:RunTask": ["iam:PassRole"],
     "iam:AddRoleToInstanceProfile": ["iam:PassRole"],
+    "scheduler:CreateSchedule": ["iam:PassRole"],
+    "scheduler:UpdateSchedule": ["iam:PassRole"],
 }
 PASSED_TO = {
     "ec2": "ec2.amazonaws.com",
     "ecs": "ecs-tasks.amazonaws.com",
     "iam": "ec2.amazonaws.com",
+    "scheduler": "scheduler.amazonaws.com",
 }
 
 # What gives a tag, where it is not TagResource. Most things are made together with their tags.
@@ -124,6 +130,10 @@ PARTS = {
     "Alias": ("AliasName",),
     "BucketName": ("Bucket",),
     "ClusterName": ("cluster",),
+    "DbInstanceName": (
+        *("DBInstanceIdentifier", "SourceDBInstanceIdentifier", "TargetDBInstanceIdentifier"),
+    ),
+    "GroupName": ("GroupName",),
     "InstanceProfileNameWithPath": ("InstanceProfileName",),
     "KeyId": ("KeyId", "TargetKeyId"),
     "LogGroupName": ("logGroupName",),
@@ -131,11 +141,15 @@ PARTS = {
     "ObjectName": ("Key",),
     "ParameterNameWithoutLeadingSlash": ("Name",),
     "RepositoryName": ("repositoryName",),
+    "ParameterGroupName": ("DBParameterGroupName",),
     "RoleNameWithPath": ("RoleName",),
+    "ScheduleName": ("Name",),
     "SecretId": ("SecretId", "Name"),
+    "ServiceName": ("services",),
     "SnapshotName": (
         *("DBSnapshotIdentifier", "SourceDBSnapshotIdentifier", "TargetDBSnapshotIdentifier"),
     ),
+    "SubnetGroupName": ("DBSubnetGroupName",),
     "TaskId": ("tasks",),
     "UserNameWithPath": ("UserName",),
 }
@@ -164,13 +178,18 @@ def own_requests(call: Call, principal: Principal) -> list[Request]:
         for resource in resources_of(action, call["parameters"])
     ]
     if TAGS & call["parameters"].keys() and is_making(name):
-        found += [replace(it, action=tagging_of(name)) for it in found]
+        # What is restored gets them, not what it is restored from.
+        made = call["parameters"].get("TargetDBInstanceIdentifier", "")
+        tagged = [it for it in found if it.resource.endswith(made)]
+        found += [replace(it, action=tagging_of(name)) for it in tagged]
     return found
 
 
 def requests_beside(call: Call, principal: Principal) -> list[Request]:
     """What services do in the name of who calls."""
     name = name_of(call)
+    if call["parameters"].get("SkipFinalSnapshot"):
+        return []  # a database that is deleted and gets none
     return [
         Request(principal, action, resource, circumstances(call) | more)
         for action in BESIDE.get(name, [])
@@ -186,7 +205,8 @@ def circumstances(call: Call) -> dict[str, str]:
 
 def is_making(name: str) -> bool:
     verb = re.match("[A-Z][a-z]+", name.partition(":")[2])
-    return verb is not None and verb[0] in {"Create", "Put", "Register", "Request", "Run", "Import"}
+    making = {"Create", "Put", "Register", "Request", "Restore", "Run", "Import"}
+    return verb is not None and verb[0] in making
 
 
 def tagging_of(name: str) -> str:
@@ -204,6 +224,7 @@ def _beside(action: str, call: Call) -> Iterator[tuple[str, dict[str, str]]]:
         roles = [it for it in strings(parameters) if f"::{ACCOUNT}:role/" in it]
         if "RoleName" in parameters:
             roles.append(role_arn(parameters["RoleName"]))
+        roles += facts.get("roles", "").split()
         # A profile is named as its role is.
         if profile := parameters.get("IamInstanceProfile"):
             roles.append(role_arn(profile.get("Name") or profile["Arn"].rpartition("/")[2]))

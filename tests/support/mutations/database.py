@@ -1,5 +1,7 @@
 """What breaks the database."""
 
+from datetime import UTC, datetime, timedelta
+
 from tally.aws.inventory import SERVICES
 from tests.support.mutations.cloud import Cloud
 from tests.support.mutations.declaration import breaks, meets
@@ -38,6 +40,19 @@ breaks(
     "database-backups",
     keep_backups_for_a_day=lambda cloud: cloud.change_database(BackupRetentionPeriod=1),
 )
+
+
+@breaks("database-restore-practised")
+def practise_no_restore(cloud: Cloud) -> None:
+    overdue = {"Name": f"{cloud.name}-restore-overdue", "GroupName": "default"}
+    found = cloud.client("scheduler").get_schedule(**overdue)
+    kept = ("FlexibleTimeWindow", "ScheduleExpression", "State", "Target")
+    cloud.client("scheduler").update_schedule(
+        **overdue,
+        **{key: found[key] for key in kept},
+        StartDate=datetime.now(UTC) - timedelta(days=1),
+    )
+
 
 breaks(
     "database-minor-upgrades",

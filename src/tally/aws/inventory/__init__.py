@@ -31,6 +31,7 @@ from tally.aws.inventory.logs import Logs
 from tally.aws.inventory.rds import RDS
 from tally.aws.inventory.resources import tags_of
 from tally.aws.inventory.s3 import S3
+from tally.aws.inventory.scheduler import Scheduler
 from tally.aws.inventory.secretsmanager import SecretsManager
 from tally.aws.inventory.sns import SNS
 from tally.aws.inventory.ssm import SSM
@@ -89,6 +90,7 @@ class Inventory:
         self.logs = Logs(self)
         self.rds = RDS(self)
         self.s3 = S3(self)
+        self.scheduler = Scheduler(self)
         self.secretsmanager = SecretsManager(self)
         self.sns = SNS(self)
         self.ssm = SSM(self)

@@ -13,7 +13,10 @@ class RDS(Service):
 
     @cached_property
     def database(self) -> Resource:
-        return the_one(self.databases, f"database {self.aws.name}-...")
+        # One that a practised restore has made stands beside it for half an hour.
+        practice = f"{self.aws.name}-practice"
+        found = [it for it in self.databases if it["DBInstanceIdentifier"] != practice]
+        return the_one(found, f"database {self.aws.name}-...")
 
     @cached_property
     def parameters(self) -> dict[str, str]:

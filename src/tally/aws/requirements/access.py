@@ -13,7 +13,7 @@ concern = Concern("Access")
 requires = concern.requires
 
 _GITHUB: Final = "token.actions.githubusercontent.com"
-_CI: Final = ("build", "plan", "apply")
+_CI: Final = ("build", "plan", "apply", "practise")
 # What GitHub's token must say for a role: these claims, exactly.
 _CLAIMS: Final = ("repository_id", "ref", "job_workflow_ref")
 _MAIN: Final = "refs/heads/main"

@@ -1,11 +1,12 @@
 """PostgreSQL on RDS, and the secrets of those who log in to it."""
 
+from datetime import UTC, datetime
 from typing import Final
 
 from tally.aws.inventory import Inventory
 from tally.aws.inventory.resources import Resource
 from tally.aws.predicates import at_least, empty, given, includes, none_of, one_of
-from tally.aws.requirement import Concern, named
+from tally.aws.requirement import Concern, Verdict, named
 
 concern = Concern("Database")
 requires = concern.requires
@@ -47,6 +48,21 @@ _backups = requires(
 )
 _backups.field(_database, "BackupRetentionPeriod", at_least(_FEWEST_DAYS), "days kept")
 _backups.field(_database, "PreferredBackupWindow", given)
+
+
+@requires("database-restore-practised", "A restore was practised, 40 days ago at most").each(
+    named("Name", lambda aws: [aws.scheduler.restore_overdue])
+)
+def _practised(_: Inventory, schedule: Resource) -> Verdict:
+    # A practised restore that succeeds moves the time from which the alarm rings, and says so here;
+    # the first time is that of the deployment.
+    rings: datetime = schedule["StartDate"]
+    good = schedule["State"] == "ENABLED" and rings > datetime.now(UTC)
+    said = schedule.get("Description") or "nobody has said when"
+    when = f"the alarm rings from {rings:%Y-%m-%d}" if good else "overdue, or never told"
+    return good, f"{said}; {when}"
+
+
 requires("database-minor-upgrades", "Minor upgrades come by themselves", "RDS.13").field(
     _database, "AutoMinorVersionUpgrade", True
 )

@@ -24,6 +24,7 @@ _WATCHED: Final = {
     "latency": ((_BALANCER, "TargetResponseTime"), len(SERVICES)),
     "the database's storage": (("AWS/RDS", "FreeStorageSpace"), 1),
     "the database's connections": (("AWS/RDS", "DatabaseConnections"), 1),
+    "practised restores": (("Tally", "RestoreOverdue"), 1),
     _BOUND: (
         ("ECS/ContainerInsights", "DesiredTaskCount"),
         len(CONTAINER_SERVICES),
