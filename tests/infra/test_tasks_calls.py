@@ -191,10 +191,27 @@ def test_nobody_reads_what_is_anothers(deployment: Deployment) -> None:
         assert len(applied.refused(f"{name}-{role}", iter(both), inside=False)) == len(both)
 
 
-@pytest.mark.parametrize("kind", ["ec2", "ecs-tasks"])
-def test_a_role_is_for_machines_or_for_tasks(deployment: Deployment, kind: str) -> None:
-    roles = deployment.client("iam").list_roles()["Roles"]
-    own = {it["RoleName"]: it for it in roles if it["RoleName"].startswith(f"{deployment.name}-")}
+MACHINES = {"adder", "bastion"}
+TASKS = {
+    f"{service}-{it}"
+    for service in ("display", "reset", "schema", "practice")
+    for it in ("start", "task")
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "account", "roles"),
+    [
+        ("ec2", ACCOUNT, MACHINES),
+        ("ecs-tasks", ACCOUNT, TASKS),
+        ("ecs-tasks", ACCOUNT[::-1], set()),
+    ],
+)
+def test_a_role_is_for_machines_or_for_tasks_of_its_account(
+    deployment: Deployment, kind: str, account: str, roles: set[str]
+) -> None:
+    found = deployment.client("iam").list_roles()["Roles"]
+    own = {it["RoleName"]: it for it in found if it["RoleName"].startswith(f"{deployment.name}-")}
     may = {
         name.removeprefix(f"{deployment.name}-")
         for name, role in own.items()
@@ -203,17 +220,14 @@ def test_a_role_is_for_machines_or_for_tasks(deployment: Deployment, kind: str) 
                 Principal("Service", f"{kind}.amazonaws.com"),
                 "sts:AssumeRole",
                 role["Arn"],
-                # Of this account, and one of its clusters.
+                # One of the account's clusters.
                 {
-                    "aws:sourceaccount": ACCOUNT,
-                    "aws:sourcearn": f"arn:aws:ecs:{REGION}:{ACCOUNT}:*",
+                    "aws:sourceaccount": account,
+                    "aws:sourcearn": f"arn:aws:ecs:{REGION}:{account}:*",
                 },
             ),
             Policies(resource=json.dumps(role["AssumeRolePolicyDocument"])),
         )
         is Decision.ALLOWED
     }
-    machines = {"adder", "bastion"}
-    services = ("display", "reset", "schema", "practice")
-    tasks = {f"{service}-{it}" for service in services for it in ("start", "task")}
-    assert may == (machines if kind == "ec2" else tasks)
+    assert may == roles
