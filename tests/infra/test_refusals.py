@@ -66,6 +66,53 @@ def test_a_restore_does_not_manage_the_owners_password_of_postgresql(database: A
     assert modified["DBInstance"]["MasterUserSecret"]["SecretArn"]
 
 
+def test_a_new_role_is_not_usable_at_once(emulator: Emulator) -> None:
+    iam, ec2, scheduler = map(emulator.client, ("iam", "ec2", "scheduler"))
+    made = iam.create_role(RoleName="new", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    iam.create_instance_profile(InstanceProfileName="new")
+    iam.add_role_to_instance_profile(InstanceProfileName="new", RoleName="new")
+    machine = {
+        "ImageId": "ami-12345678",
+        "InstanceType": "t3.micro",
+        "MinCount": 1,
+        "MaxCount": 1,
+        "IamInstanceProfile": {"Name": "new"},
+    }
+    schedule = {
+        "Name": "new",
+        "ScheduleExpression": "rate(1 hour)",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "Target": {"Arn": "arn:aws:scheduler:::aws-sdk:cloudwatch:putMetricData", "RoleArn": made},
+    }
+    assert refused(ec2.run_instances, **machine) == "InvalidParameterValue"
+    assert refused(scheduler.create_schedule, **schedule) == "ValidationException"
+    ec2.run_instances(**machine)
+    scheduler.create_schedule(**schedule)
+
+
+def test_an_account_has_room_for_what_preflight_asks_for(new_emulator: Emulator) -> None:
+    run = new_emulator.client("ec2").run_instances
+    # The bastion, and twice the adder's machines: a release runs the new beside the old.
+    production = {"ImageId": "ami-12345678", "InstanceType": "t3.small", "MaxCount": 5}
+    run(**production, MinCount=5)
+    one = production | {"MaxCount": 1}
+    assert refused(run, **one, MinCount=1) == "VcpuLimitExceeded"
+
+
+def test_a_secrets_name_stays_taken_while_it_can_be_recovered(emulator: Emulator) -> None:
+    secrets = emulator.client("secretsmanager")
+    for name, deletion in (
+        ("kept", {"RecoveryWindowInDays": 30}),
+        ("gone", {"ForceDeleteWithoutRecovery": True}),
+    ):
+        secrets.create_secret(Name=name, SecretString="1")
+        secrets.delete_secret(SecretId=name, **deletion)
+    assert (
+        refused(secrets.create_secret, Name="kept", SecretString="2") == "InvalidRequestException"
+    )
+    secrets.create_secret(Name="gone", SecretString="2")
+
+
 def test_a_final_snapshot_needs_a_name_that_no_other_has(database: Any) -> None:
     name = {"DBInstanceIdentifier": "main", "DBSnapshotIdentifier": "taken"}
     database.create_db_snapshot(**name)

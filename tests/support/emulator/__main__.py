@@ -39,6 +39,8 @@ from tests.support.emulator import (
     rds,
     route53,
     s3,
+    scheduler,
+    secretsmanager,
     sns,
 )
 from tests.support.emulator.answers import AnswersOnce
@@ -57,6 +59,8 @@ SERVICES = (
     rds,
     route53,
     s3,
+    scheduler,
+    secretsmanager,
     sns,
 )
 

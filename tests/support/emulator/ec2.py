@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from moto.core.responses import ActionResult
-from moto.ec2.exceptions import RulesPerSecurityGroupLimitExceededError
+from moto.ec2.exceptions import EC2ClientError, RulesPerSecurityGroupLimitExceededError
 from moto.ec2.models.availability_zones_and_regions import RegionsAndZonesBackend
-from moto.ec2.models.instances import Instance, MetadataOptions
+from moto.ec2.models.instance_types import INSTANCE_TYPES
+from moto.ec2.models.instances import Instance, InstanceBackend, MetadataOptions
 from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.models.security_groups import (
     SecurityGroup,
@@ -17,10 +18,14 @@ from moto.ec2.models.vpcs import VPCBackend
 from moto.ec2.responses.launch_templates import LaunchTemplates
 from moto.ec2.utils import convert_tag_spec, parse_user_data
 
+from tally.aws.preflight.account import QUOTAS
+
 # The rules that a security group may have each way, and what a rule counts for that names a list of
 # AWS's own addresses (VPC's user guide, "Amazon VPC quotas" and "AWS-managed prefix list weight").
 MOST_RULES: Final = 60
 WEIGHTS: Final = {"com.amazonaws.global.cloudfront.origin-facing": 55}
+# What `tally preflight` says that production needs of the account's machines.
+PROCESSORS: Final = int(QUOTAS["processors of machines"][2]["production"])
 
 
 def give_the_first_letter_to_the_oldest_zone() -> None:
@@ -130,7 +135,54 @@ def _counting(authorize: Callable[..., Authorized], rules: str) -> Callable[...,
     return count
 
 
+def refuse_profiles_at_first() -> None:
+    """moto uses a profile at once; EC2 not, for seconds (its user guide, "IAM roles for EC2")."""
+    run = InstanceBackend.run_instances
+    usable: set[str] = set()
+
+    def run_instances(self: InstanceBackend, *args: Any, **given: Any) -> Any:
+        name = given.get("iam_instance_profile_name")
+        if name and name not in usable:
+            usable.add(name)
+            raise EC2ClientError(
+                "InvalidParameterValue",
+                f"Value ({name}) for parameter iamInstanceProfile.name is invalid."
+                " Invalid IAM Instance Profile name",
+            )
+        return run(self, *args, **given)
+
+    InstanceBackend.run_instances = run_instances
+
+
+def keep_to_the_quota_of_processors() -> None:
+    """moto has no quotas. Here an account may run what preflight says that a deployment needs."""
+    run = InstanceBackend.run_instances
+
+    def run_instances(
+        self: InstanceBackend, image: str, count: int, *args: Any, **given: Any
+    ) -> Any:
+        kind = given["instance_type"]
+        if given.get("is_instance_type_default") and given.get("launch_template"):
+            kind = self._get_template_from_args(given["launch_template"]).data["InstanceType"]
+        running = [it.instance_type for it in self.all_running_instances()]
+        if sum(map(processors, [*running, *[kind] * count])) > PROCESSORS:
+            raise EC2ClientError(
+                "VcpuLimitExceeded",
+                f"You have requested more vCPU capacity than your current limit of {PROCESSORS}",
+            )
+        return run(self, image, count, *args, **given)
+
+    InstanceBackend.run_instances = run_instances
+
+
+def processors(machine_type: str) -> int:
+    """How many virtual processors a machine has."""
+    return int(INSTANCE_TYPES[machine_type]["VCpuInfo"]["DefaultVCpus"])
+
+
 def patch() -> None:
+    refuse_profiles_at_first()
+    keep_to_the_quota_of_processors()
     give_the_first_letter_to_the_oldest_zone()
     give_machines_what_their_template_says()
     keep_launch_templates_whole()

@@ -1,0 +1,28 @@
+"""EventBridge Scheduler: roles that it can't take yet."""
+
+from typing import Any
+
+from moto.scheduler.exceptions import ValidationException
+from moto.scheduler.models import EventBridgeSchedulerBackend
+
+
+def refuse_roles_at_first() -> None:
+    """moto takes a role at once; AWS not, for seconds: it tries whether it may assume it."""
+    create = EventBridgeSchedulerBackend.create_schedule
+    usable: set[str] = set()
+
+    def create_schedule(self: EventBridgeSchedulerBackend, *args: Any, **given: Any) -> Any:
+        role = given["target"]["RoleArn"]
+        if role not in usable:
+            usable.add(role)
+            raise ValidationException(
+                "The execution role you provide must allow AWS EventBridge Scheduler to assume the"
+                " role."
+            )
+        return create(self, *args, **given)
+
+    EventBridgeSchedulerBackend.create_schedule = create_schedule
+
+
+def patch() -> None:
+    refuse_roles_at_first()
