@@ -133,8 +133,8 @@ def test_tests_that_fail_anyway_tell_nothing(project) -> None:
 
 
 def test_who_stops_it_keeps_what_is_whole(project) -> None:
-    project.add("src/tally/web/digits.py", MODULE)
-    project.add("tests/web/test_digits.py", WEAK.replace("tally.amount", "tally.web.digits"))
+    project.add("src/tally/web/hosts.py", MODULE)
+    project.add("tests/web/test_hosts.py", WEAK.replace("tally.amount", "tally.web.hosts"))
     project.add("tests/docs/test_security.py", "")  # which web is held to as well
     command = [sys.executable, "-m", "mutants", "--all", "--workers=1"]
     with subprocess.Popen(
