@@ -18,9 +18,13 @@ pytest_plugins = (
 )
 
 
-# Where tests are run in a script's background, Ctrl-C is ignored by all that they start, unless:
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# Where tests are run in a script's background, or by nohup, what they start would ignore these too.
+for number, handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

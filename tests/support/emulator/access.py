@@ -98,7 +98,7 @@ def facts_of(call: dict[str, Any]) -> dict[str, str]:
         key = key or source.kms_key_id
     if (call["service"], call["action"]) == ("ecs", "RunTask"):
         task = ecs.describe_task_definition(said["taskDefinition"])
-        roles = (task.execution_role_arn, task.task_role_arn)
+        roles = (getattr(task, it, None) for it in ("execution_role_arn", "task_role_arn"))
         facts["roles"] = " ".join(filter(None, roles))
     if call["service"] == "secretsmanager" and said.get("SecretId", "") in secrets.secrets:
         secret = secrets.secrets[said["SecretId"]]

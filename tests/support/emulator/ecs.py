@@ -168,14 +168,14 @@ def run_tasks_to_their_end() -> None:
     def overridden(task: Task, container: dict[str, Any]) -> dict[str, Any]:
         given = (task.overrides or {}).get("containerOverrides", [])
         [own] = [it for it in given if it["name"] == container["name"]] or [{}]
-        both = [*container["environment"], *own.get("environment", [])]
+        both = [*container.get("environment", []), *own.get("environment", [])]
         return container | own | {"environment": both}
 
     def end(backend: ECSBackend, task: Task, container: dict[str, Any]) -> None:
         fails = "@sha256:bad5c" in container["image"]
         status, said = int(fails), "tally: a migration fails" if fails else "already at revision 1"
         environment = {it["name"]: it["value"] for it in container["environment"]}
-        if ran := databases.run(container["command"], environment):
+        if ran := databases.run(container.get("command", []), environment):
             status, said = ran
         task.containers[0].exitCode = status
         to = container["logConfiguration"]["options"]

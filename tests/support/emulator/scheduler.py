@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from moto.iam.models import iam_backends
 from moto.scheduler.exceptions import ValidationException
 from moto.scheduler.models import EventBridgeSchedulerBackend
 
@@ -13,7 +14,8 @@ def refuse_roles_at_first() -> None:
 
     def create_schedule(self: EventBridgeSchedulerBackend, *args: Any, **given: Any) -> Any:
         role = given["target"]["RoleArn"]
-        if role not in usable:
+        made = {it.arn for it in iam_backends[self.account_id]["aws"].roles.values()}
+        if role in made - usable:
             usable.add(role)
             raise ValidationException(
                 "The execution role you provide must allow AWS EventBridge Scheduler to assume the"
