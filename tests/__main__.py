@@ -1,7 +1,7 @@
 """Run the tests, tier after tier, and sum up: `python -m tests [TIER ...]`; all without one.
 
 Tests that mostly wait are spread over workers. Guests, which wait for their boots, run beside the
-emulated applies. What injects faults has the machine for itself, a run for each processor.
+emulated applies. What injects faults and measures runs alone.
 """
 
 import json
@@ -45,8 +45,6 @@ class Run:
 
     def _spread(self) -> list[str]:
         """Over workers, a file at a time. The tests of the other tiers share what is slow."""
-        if "proofs" in self.tiers:
-            return ["-n", "2", "--dist=loadgroup"]
         if not {"fast", "core", "browser"} & {*self.tiers}:
             return []
         # In the order of the files: those with the fewest tests are the slowest. Two workers wait a

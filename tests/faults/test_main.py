@@ -12,10 +12,7 @@ from faults.checkers import CHECKERS, findings
 from faults.faults import FULL_DISK, ON_A_SERVER
 from faults.history import Fault, History
 
-pytestmark = [
-    pytest.mark.proofs,  # it runs the faults, with all that they start
-    pytest.mark.xdist_group("one run"),  # which all its tests look at
-]
+pytestmark = pytest.mark.proofs  # it runs the faults, with all that they start
 
 ROOT = Path(__file__).parents[2]
 SECONDS, SEED = 60, 1
