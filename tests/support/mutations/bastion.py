@@ -6,7 +6,7 @@ from tests.support.mutations.declaration import breaks
 breaks(
     "bastion",
     let_the_bastion_grow=lambda cloud: cloud.replace_bastion(
-        lambda machine: machine.update(InstanceType="m7g.4xlarge")
+        lambda machine: machine.update(InstanceType="t4g.xlarge")
     ),
 )
 
