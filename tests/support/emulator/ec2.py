@@ -19,6 +19,7 @@ from moto.ec2.responses.launch_templates import LaunchTemplates
 from moto.ec2.utils import convert_tag_spec, parse_user_data
 
 from tally.aws.preflight.account import QUOTAS
+from tests.support.emulator.first_use import FirstUse
 
 # The rules that a security group may have each way, and what a rule counts for that names a list of
 # AWS's own addresses (VPC's user guide, "Amazon VPC quotas" and "AWS-managed prefix list weight").
@@ -138,12 +139,11 @@ def _counting(authorize: Callable[..., Authorized], rules: str) -> Callable[...,
 def refuse_profiles_at_first() -> None:
     """moto uses a profile at once; EC2 not, for seconds (its user guide, "IAM roles for EC2")."""
     run = InstanceBackend.run_instances
-    usable: set[str] = set()
+    uses = FirstUse()
 
     def run_instances(self: InstanceBackend, *args: Any, **given: Any) -> Any:
         name = given.get("iam_instance_profile_name")
-        if name and name not in usable:
-            usable.add(name)
+        if name and uses.of(name):
             raise EC2ClientError(
                 "InvalidParameterValue",
                 f"Value ({name}) for parameter iamInstanceProfile.name is invalid."

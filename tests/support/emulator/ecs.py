@@ -15,6 +15,7 @@ from moto.logs.models import logs_backends
 
 from tests.support.emulator import databases
 from tests.support.emulator.cloudwatch import ring, ringing_alarms
+from tests.support.emulator.first_use import FirstUse
 
 
 def keep_what_services_are_given() -> None:
@@ -141,11 +142,10 @@ def run_tasks_to_their_end() -> None:
     Here it is done at once, with its log, and its network interface goes with it. Its status is 1
     if its image is known to fail so: by a SHA-256 that begins with `bad5c`. One whose database is
     a real one is a process, with the status and the output of that. The first one with a
-    role does not start, since IAM takes seconds until a role may do what it was given (IAM's user
-    guide, "Changes that I make are not always immediately visible").
+    role does not start.
     """
     run = ECSBackend.run_task
-    usable: set[str] = set()
+    uses = FirstUse()
 
     def run_task(self: ECSBackend, *args: Any, **given: Any) -> list[Task]:
         tasks = run(self, *args, **given)
@@ -157,12 +157,11 @@ def run_tasks_to_their_end() -> None:
                     named["networkInterfaceId"]
                 )
             definition = self.describe_task_definition(task.task_definition_arn)
-            if definition.execution_role_arn in usable:
-                end(self, task, overridden(task, definition.container_definitions[0]))
-            else:
-                usable.add(definition.execution_role_arn)
+            if uses.of(definition.execution_role_arn):
                 task.stopped_reason = "ResourceInitializationError: AccessDeniedException"
                 task.containers[0].exitCode = None
+            else:
+                end(self, task, overridden(task, definition.container_definitions[0]))
         return tasks
 
     def overridden(task: Task, container: dict[str, Any]) -> dict[str, Any]:
