@@ -13,6 +13,7 @@ import enum
 import struct
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -50,7 +51,8 @@ class Proxy:
         self._socket = socket
         self._server: asyncio.Server | None = None
         self._sessions: set[_Session] = set()
-        self._armed: tuple[Cut, asyncio.Event, Act | None] | None = None
+        self._armed: tuple[Cut, asyncio.Future[None], Act | None] | None = None
+        self._acting: set[asyncio.Future[None]] = set()
         self.delay = 0.0
         """Seconds by which each piece is late, each way."""
         self.refuse = False
@@ -73,9 +75,9 @@ class Proxy:
             self.cut_all()
             await self._server.wait_closed()
 
-    def arm(self, cut: Cut, act: Act | None = None) -> asyncio.Event:
-        """Cut the next batch's connection so, or act; the event tells that it has happened."""
-        happened = asyncio.Event()
+    def arm(self, cut: Cut, act: Act | None = None) -> asyncio.Future[None]:
+        """Cut the next batch's connection so, or act; done when that has happened, or failed."""
+        happened = asyncio.get_running_loop().create_future()
         self._armed = (cut, happened, act)
         return happened
 
@@ -95,10 +97,19 @@ class Proxy:
         self._armed = None
         if on_backend is None:
             session.cut()
-        else:
-            await on_backend(session.backend)
-        happened.set()
-        return on_backend is not None
+            _tell(happened, None)
+            return False
+        # As a task of its own: what ends the session ends whoever passes on its messages, too.
+        acting = asyncio.ensure_future(on_backend(session.backend))
+        self._acting.add(acting)
+        acting.add_done_callback(partial(self._acted, happened))
+        await asyncio.wait([acting])
+        return True
+
+    def _acted(self, happened: asyncio.Future[None], acting: asyncio.Future[None]) -> None:
+        self._acting.discard(acting)
+        if not acting.cancelled():
+            _tell(happened, acting.exception())
 
     def cut_all(self) -> None:
         for session in tuple(self._sessions):
@@ -129,6 +140,15 @@ class Proxy:
             await session.run()
         finally:
             self._sessions.discard(session)
+
+
+def _tell(happened: asyncio.Future[None], error: BaseException | None) -> None:
+    if happened.done():  # whoever waited has given up
+        return
+    if error is None:
+        happened.set_result(None)
+    else:
+        happened.set_exception(error)
 
 
 class _Session:

@@ -17,7 +17,7 @@ from faults.nemesis import Nemesis
 from faults.node import Node
 
 # Long enough for a service that settles too easily to say that all is well.
-_BETWEEN_WAITS: Final = 0.3
+_BETWEEN_WAITS: Final = 0.1
 # Until all adders have the same adds before them.
 _BEFORE_WAITS: Final = 1.0
 

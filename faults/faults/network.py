@@ -13,7 +13,7 @@ async def _cut(nemesis: Nemesis, index: int, cut: Cut) -> AsyncIterator[str]:
     happened = proxy.arm(cut)
     try:
         async with asyncio.timeout(INJECT_SECONDS):
-            await happened.wait()
+            await happened
     finally:
         proxy.disarm()
     yield nemesis.adder(index).name

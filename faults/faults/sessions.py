@@ -36,7 +36,7 @@ async def _end(nemesis: Nemesis, statement: str) -> AsyncIterator[str]:
     try:
         async with asyncio.timeout(INJECT_SECONDS):
             for moment in Cut:
-                await proxy.arm(moment, end).wait()
+                await proxy.arm(moment, end)
             with stalled(await receiver(standby)):
                 while (waits := await leader.fetchrow(_WAITING)) is None:  # noqa: ASYNC110
                     await asyncio.sleep(POLL_SECONDS)

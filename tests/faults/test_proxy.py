@@ -90,7 +90,7 @@ async def test_cuts_where_it_says(ledger, proxy, cut: Cut, is_stored: set[bool])
     assert await connection.fetchval("SELECT 2") == 2, "only a batch is cut"
     with pytest.raises((asyncpg.PostgresConnectionError, ConnectionError)):
         await connection.fetchrow(ADD, writer, 2, "{20,30,40}")
-    assert happened.is_set()
+    assert happened.done()
     assert proxy.armed is None
     async with asyncio.timeout(CUT_SECONDS):
         await wait_until_free(ledger)
@@ -112,13 +112,13 @@ async def test_cuts_where_a_transaction_ends(ledger, proxy, cut: Cut, is_stored:
     happened = proxy.arm(cut)
     async with connection.transaction():
         await connection.fetchval("SELECT 1")
-    assert not happened.is_set(), "only a batch is cut"
+    assert not happened.done(), "only a batch is cut"
     with pytest.raises((asyncpg.PostgresConnectionError, ConnectionError)):  # noqa: PT012
         async with connection.transaction():
             row = await connection.fetchrow(ADD, writer, 1, "{20,30}")
             assert row["before_count"] == 0
-            assert not happened.is_set(), "nothing is committed yet"
-    assert happened.is_set()
+            assert not happened.done(), "nothing is committed yet"
+    assert happened.done()
     async with asyncio.timeout(CUT_SECONDS):
         await wait_until_free(ledger)
     found = await stored(ledger)
@@ -131,10 +131,10 @@ async def test_cut_after_commit_waits_for_a_batch_that_is_committed(ledger, prox
     happened = proxy.arm(Cut.AFTER_COMMIT)
     with pytest.raises(asyncpg.CheckViolationError):
         await connection.fetchrow(ADD, writer, 1, "{1e18}")
-    assert not happened.is_set()
+    assert not happened.done()
     with pytest.raises((asyncpg.PostgresConnectionError, ConnectionError)):
         await connection.fetchrow(ADD, writer, 1, "{5}")
-    assert happened.is_set()
+    assert happened.done()
     assert await stored(ledger) == [5]
 
 
@@ -148,7 +148,7 @@ async def test_a_writer_counts_a_cut_batch_once(ledger, proxy, cut: Cut) -> None
         happened = proxy.arm(cut)
         values = [Amount(2 * UNITS), Amount(3 * UNITS)]
         added = await writer.add(values, Key.of("k", values, batch=True))
-        assert happened.is_set()
+        assert happened.done()
         assert (added.last_id, added.sum) == (3, 6 * UNITS)
     finally:
         await writer.close(1)
@@ -191,8 +191,36 @@ async def test_acts_on_the_backend_where_it_says(ledger, proxy, moment: Cut) -> 
     happened = proxy.arm(moment, look)
     row = await connection.fetchrow(ADD, writer, 1, "{5}")
     assert row["before_count"] == 0, "the connection goes on"
-    await happened.wait()
+    await happened
     [(backend, found)] = seen
     assert backend == connection.get_server_pid()
     assert found in {Cut.BEFORE_COMMIT: ([],), Cut.AFTER_COMMIT: ([5],)}.get(moment, ([], [5]))
+    await connection.close()
+
+
+@pytest.mark.parametrize("moment", Cut)
+async def test_tells_of_an_act_that_ends_the_session_it_acts_on(ledger, proxy, moment: Cut) -> None:
+    connection, writer = await registered(ledger, proxy)
+
+    async def end(_backend: int) -> None:
+        proxy.cut_all()
+        await asyncio.sleep(0.1)
+
+    happened = proxy.arm(moment, end)
+    with pytest.raises((asyncpg.PostgresConnectionError, ConnectionError)):
+        await connection.fetchrow(ADD, writer, 1, "{5}")
+    async with asyncio.timeout(CUT_SECONDS):
+        await happened
+
+
+async def test_tells_of_an_act_that_fails(ledger, proxy) -> None:
+    connection, writer = await registered(ledger, proxy)
+
+    async def fail(_backend: int) -> None:
+        raise OSError("out of reach")
+
+    happened = proxy.arm(Cut.BEFORE_COMMIT, fail)
+    await connection.fetchrow(ADD, writer, 1, "{5}")
+    with pytest.raises(OSError, match="out of reach"):
+        await happened
     await connection.close()

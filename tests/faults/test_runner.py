@@ -32,7 +32,7 @@ LOST = [Planned("cut before commit", 0.05, {"index": index}) for index in range(
 UNHEARD = [Planned("cut after commit", 0.05, {"index": index}) for index in range(20)]
 # Of a cluster.
 SWITCHED = [Planned("switchover", 0.05, {}), Planned("sessions terminated", 0.05, {})]
-LEADER_LOST = [Planned("leader lost with what waits", 0.05, {"held": 5})]
+LEADER_LOST = [Planned("leader lost with what waits", 0.05, {"held": 8})]
 NOTHING_DURABLE = [Planned("all receivers stalled", 0.05, {"seconds": 25})]
 MANY_BODIES = [Planned("many bodies at once", 0.05, {"index": 0, "count": 74})]
 
@@ -77,14 +77,14 @@ def folder():
 def found(folder):
     """Runs a plan, and gives what was found, by checker."""
 
-    async def found(plan, *, planted=None, alterations=(), cluster=False, patience=5):
+    async def found(plan, *, planted=None, alterations=(), cluster=False):
         program = ("-m", "tally") if planted is None else (str(PLANTED), planted)
         given = {"serve": (sys.executable, *program, "serve"), "alterations": alterations}
         history = History()
         recorder = Recorder(history)
         if cluster:
-            # What waits is given up, and asked for again, within the fault.
-            given["serve"] = ("env", f"TALLY_REQUEST_TIMEOUT={patience}", *given["serve"])
+            # What waits is given up, and asked for again, many times within the fault.
+            given["serve"] = ("env", "TALLY_REQUEST_TIMEOUT=1", *given["serve"])
             system = ClusterSystem(folder, folder, recorder, **given)
         else:
             system = System(folder / "data", folder, print, recorder, **given)
@@ -152,5 +152,5 @@ async def test_acknowledging_what_is_not_durable_is_found(found_on_a_cluster, al
 
 async def test_reconnecting_without_limit_is_found(found_on_a_cluster):
     assert "few_sessions" in await found_on_a_cluster(
-        NOTHING_DURABLE, planted="ReconnectsWithoutLimit", patience=1
+        NOTHING_DURABLE, planted="ReconnectsWithoutLimit"
     )
