@@ -42,25 +42,30 @@ class Covering:
     def tests_of(self, mutant: Mutant) -> dict[str, float]:
         """Give the tests that may kill a mutant and their seconds, the quickest minute of them.
 
-        Of what runs when the module is imported, these are all that run any of it or of those that
-        import from it, and those of documents; of SQL, all. Where there are none, these are the
-        module's own that start processes.
+        Of what no test runs in its process, such as what runs when the module is imported, these
+        are all that run any of it or of those that import from it, those of documents, and the
+        module's own that start processes; of SQL, all.
         """
         running: Iterable[str] = self.lines.get(mutant.path, {}).get(str(mutant.line), ())
-        if not running:
+        outside = not running
+        if outside:
             affected = [self.lines.get(it, {}) for it in (mutant.path, *self._importers(mutant))]
             running = {it for lines in affected for tests in lines.values() for it in tests}
             running |= {*self._documents()}
         if mutant.path.endswith(".sql"):
             running = self.seconds
         quick = {test: self.seconds[test] for test in running if self.seconds[test] <= _LONGEST}
-        if quick:
-            in_order = sorted(quick.items(), key=itemgetter(1))
-            so_far = accumulate(seconds for _, seconds in in_order)
-            return dict(it for it, sum_ in zip(in_order, so_far, strict=True) if sum_ <= _TOGETHER)
+        in_order = sorted(quick.items(), key=itemgetter(1))
+        so_far = accumulate(seconds for _, seconds in in_order)
+        asked = dict(it for it, sum_ in zip(in_order, so_far, strict=True) if sum_ <= _TOGETHER)
+        if outside or not asked:
+            asked |= dict.fromkeys(self._own_in_processes(mutant), _IN_PROCESSES)
+        return asked
+
+    def _own_in_processes(self, mutant: Mutant) -> Iterator[str]:
         folder, _, name = f"tests/{mutant.path}".rpartition("/")
         own = f"{folder}/test_{name.removesuffix('.py')}.py::"
-        return {it: _IN_PROCESSES for it in self.in_processes if it.startswith(own)}
+        return (it for it in self.in_processes if it.startswith(own))
 
     def _importers(self, mutant: Mutant) -> Iterator[str]:
         """Give the files that import what the mutant's module defines, constants say."""

@@ -8,14 +8,17 @@ from mutants.mutant import Mutant
 # Each test, and its seconds.
 SECONDS = {"coded": 0.2, "short": 0.1, "slow": 11.0, "other": 0.1, "tests/docs/limits": 0.3}
 LINES = {
-    "web/compression.py": {"22": ["coded", "slow"], "28": ["coded"]},
+    "web/compression.py": {"22": ["coded", "slow"], "28": ["coded"], "40": ["slow"]},
     "web/response.py": {"36": ["coded", "short"]},
     "web/hosts.py": {"29": ["other"]},
 }
 
 
+STARTS = "tests/web/test_compression.py::starts"
+
+
 def asked_of(line: int) -> list[str]:
-    covering = Covering(SECONDS, [], LINES, [])
+    covering = Covering(SECONDS, [STARTS, "tests/web/test_hosts.py::starts"], LINES, [])
     mutant = Mutant("web/compression.py", line, "", "")
     return list(covering.tests_of(mutant))
 
@@ -25,8 +28,12 @@ def test_of_a_line_these_are_the_quick_ones_that_run_it(line, tests) -> None:
     assert asked_of(line) == tests
 
 
-def test_of_a_constant_these_are_also_those_of_who_imports_it() -> None:
-    assert asked_of(9) == ["short", "coded", "tests/docs/limits"]
+def test_of_a_constant_these_are_also_those_of_who_imports_it_and_those_of_processes() -> None:
+    assert asked_of(9) == ["short", "coded", "tests/docs/limits", STARTS]
+
+
+def test_of_what_only_slow_tests_run_these_are_those_of_processes() -> None:
+    assert asked_of(40) == [STARTS]
 
 
 def test_a_minute_of_the_quickest_is_enough() -> None:
