@@ -46,7 +46,6 @@ class Server(uvicorn.Server):
                 lifespan="on",
                 loop="none",
                 log_config=None,
-                access_log=False,
                 server_header=False,
                 proxy_headers=False,
                 backlog=_BACKLOG,
