@@ -582,6 +582,7 @@ async def test_an_idle_connection_stays_open_to_its_last_moment(web, clock) -> N
     await clock.advance(KEEP_ALIVE - 0.25)
     assert len(web.state.connections) == 1
     await clock.advance(0.5)
+    assert not web.state.connections
     assert await reader.read() == b""
     writer.close()
 
