@@ -2,7 +2,7 @@
 
 import pytest
 
-from tally.ledger.add import Added, Key, QueueFull, Request, SumOutOfRange
+from tally.ledger.add import Added, Key, QueueFull, Request, SumOutOfRange, digest
 from tally.ledger.failures import Unavailable
 
 ADDED = Added(first_id=1, last_id=1, sum=1, count=1)
@@ -20,6 +20,20 @@ def test_who_claims_a_request_answers_it_and_nobody_after() -> None:
     request.claim()(QueueFull("the third"))
     answer(ADDED)
     assert answers == [ADDED]
+
+
+def test_each_is_itself_however_alike_another_is() -> None:
+    answers: list[object] = []
+    assert request_of(answers) != request_of(answers)
+
+
+@pytest.mark.parametrize(
+    ("batch", "body"),
+    [(False, "single"), (True, "batch")],
+)
+def test_a_body_is_known_again_by_later_releases(batch: bool, body: str) -> None:
+    assert Key.of("one", [1, -2], batch=batch) == (digest("one"), digest(f"{body}:1,-2"))
+    assert digest("one") == "c88d4df74262143a08e9d190e3bd67f1"
 
 
 def test_an_error_says_whether_it_was_under_a_key() -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
+from tally.ledger.age import read_age
 from tally.ledger.database import Database
 from tally.ledger.export import CSV_HEADER, export
 from tally.ledger.reader import Range, Reader
@@ -31,6 +32,28 @@ CATCHES_UP = """
     END $$
 """
 TODAY = Range(since=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def at(monkeypatch, seconds: float) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: seconds)
+
+
+async def test_what_was_asked_for_is_older_by_all_that_passed_since(monkeypatch) -> None:
+    async def fetch(_statement: str) -> float:
+        at(monkeypatch, 103.0)
+        return 2.0
+
+    at(monkeypatch, 100.0)
+    age = await read_age(fetch)
+    assert age.seconds == 5.0
+    at(monkeypatch, 110.0)
+    assert age.seconds == 12.0
+
+
+async def test_what_comes_from_the_ledger_itself_has_no_age() -> None:
+    async def fetch(_statement: str) -> None: ...
+
+    assert (await read_age(fetch)).seconds is None
 
 
 async def of_total(reader: Reader, database: Database) -> Found:
