@@ -7,7 +7,6 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,10 +14,10 @@ from mutants.mutant import LONG, PACKAGE, ROOT, SOURCES, Mutant
 
 # As in `LONG`, on this machine.
 _LONGEST: Final = 10.0
-# What is not killed by then is no mutant that tests should take so long for. Which tests run SQL
-# is not known, so that all have to be asked.
+# What is not killed by then is no mutant that tests should take so long for: of a module's own
+# tests, and then of the others. Which tests run SQL is not known, and all may.
+_OWN_TOGETHER: Final = 60.0
 _TOGETHER: Final = 20.0
-_TOGETHER_SQL: Final = 60.0
 # Tests of processes are not followed into them: so many seconds are taken for each.
 _IN_PROCESSES: Final = 5.0
 
@@ -43,27 +42,31 @@ class Covering:
     def tests_of(self, mutant: Mutant) -> dict[str, float]:
         """Give the tests that may kill a mutant and their seconds: the module's own, then others.
 
-        In each, the quickest come first; after 20 seconds in all no more are asked, of SQL 60.
+        The quickest come first: a minute of its own, and others until 20 seconds have passed.
 
         Of what no test runs in its process, such as what runs when the module is imported, these
-        are all that run any of it or of those that import from it, those of documents, and the
-        module's own that start processes; of SQL, all.
+        are the module's own, also those that start processes, all that run any of it or of those
+        that import from it, and those of documents; of SQL, all.
         """
+        folder, _, name = f"tests/{mutant.path}".rpartition("/")
+        own = f"{folder}/test_{name.removesuffix('.py')}.py::"
         running: Iterable[str] = self.lines.get(mutant.path, {}).get(str(mutant.line), ())
         outside = not running
         if outside:
             affected = [self.lines.get(it, {}) for it in (mutant.path, *self._importers(mutant))]
             running = {it for lines in affected for tests in lines.values() for it in tests}
-            running |= {*self._documents()}
+            running |= {it for it in self.seconds if it.startswith((own, "tests/docs/"))}
         together = _TOGETHER
         if mutant.path.endswith(".sql"):
-            running, together = self.seconds, _TOGETHER_SQL
-        folder, _, name = f"tests/{mutant.path}".rpartition("/")
-        own = f"{folder}/test_{name.removesuffix('.py')}.py::"
+            running, together = self.seconds, _OWN_TOGETHER
         quick = {test: self.seconds[test] for test in running if self.seconds[test] <= _LONGEST}
         in_order = sorted(quick.items(), key=lambda it: (not it[0].startswith(own), it[1]))
-        so_far = accumulate(seconds for _, seconds in in_order)
-        asked = dict(it for it, sum_ in zip(in_order, so_far, strict=True) if sum_ <= together)
+        asked: dict[str, float] = {}
+        so_far = 0.0
+        for test, seconds in in_order:
+            so_far += seconds
+            if so_far <= (_OWN_TOGETHER if test.startswith(own) else together):
+                asked[test] = seconds
         if outside or not asked:
             in_processes = (it for it in self.in_processes if it.startswith(own))
             asked |= dict.fromkeys(in_processes, _IN_PROCESSES)
@@ -75,9 +78,6 @@ class Covering:
         for file in self.lines:
             if f"from {module} import " in (PACKAGE / file).read_text():
                 yield file
-
-    def _documents(self) -> Iterator[str]:
-        return (it for it in self.seconds if it.startswith("tests/docs/"))
 
 
 def record(tests: Iterable[str], folder: Path, workers: int, sources: Path = SOURCES) -> Covering:

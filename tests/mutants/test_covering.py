@@ -36,8 +36,21 @@ def test_of_what_only_slow_tests_run_these_are_those_of_processes() -> None:
     assert asked_of(40) == [STARTS]
 
 
-def test_the_module_s_own_come_first_and_twenty_seconds_are_enough() -> None:
-    own = "tests/web/test_hosts.py::allows"
-    many = {f"{number}": 9.0 for number in range(20)} | {"quick": 0.5, own: 8.0}
+OWN = "tests/web/test_hosts.py::allows"
+
+
+def test_the_module_s_own_come_first_and_of_others_those_until_twenty_seconds() -> None:
+    many = {f"{number}": 9.0 for number in range(20)} | {"quick": 0.5, OWN: 8.0}
     covering = Covering(many, [], {"web/hosts.py": {"29": [*many]}}, [])
-    assert list(covering.tests_of(Mutant("web/hosts.py", 29, "", ""))) == [own, "quick", "0"]
+    assert [*covering.tests_of(Mutant("web/hosts.py", 29, "", ""))] == [OWN, "quick", "0"]
+
+
+def test_of_the_module_s_own_a_minute_is_enough() -> None:
+    own = {f"{OWN}[{number:02}]": 9.0 for number in range(20)}
+    covering = Covering(own | {"other": 0.1}, [], {"web/hosts.py": {"29": [*own, "other"]}}, [])
+    assert [*covering.tests_of(Mutant("web/hosts.py", 29, "", ""))] == [*own][:6]
+
+
+def test_of_what_is_imported_these_are_all_of_the_module_s_own() -> None:
+    covering = Covering({OWN: 0.1, "other": 0.1}, [], {}, [])
+    assert [*covering.tests_of(Mutant("web/hosts.py", 3, "", ""))] == [OWN]
