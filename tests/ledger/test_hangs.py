@@ -147,21 +147,22 @@ def packets_dropped(port: int) -> Iterator[None]:
     (nft,) = need("nft")
     if os.geteuid() != 0:
         pytest.skip("packets can't be dropped: run as root")
-    table = f"inet tally_test_{port}"
-    rules = f"""
-        table {table} {{
-            chain dropping {{
-                type filter hook input priority 0;
-                tcp dport {port} drop
-                tcp sport {port} drop
-            }}
-        }}
-    """
-    subprocess.run([nft, "-f", "-"], input=rules.encode(), check=True)
-    try:
+    # With its owner, which ends with its input, the table goes: also where this process is killed.
+    table = (
+        f"table inet tally_test_{port} {{ flags owner; chain dropping {{"
+        " type filter hook input priority 0;"
+        f" tcp dport {port} drop; tcp sport {port} drop; }}; }}\n"
+    )
+    with subprocess.Popen([nft, "-i"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
+        owner.stdin.write(table.encode())
+        # It lists what there is once it has made that.
+        owner.stdin.write(b"list tables\n")
+        owner.stdin.flush()
+        while (line := owner.stdout.readline()) and b"tally_test" not in line:
+            pass
+        assert line, "nft has made no table"
         yield
-    finally:
-        subprocess.run([nft, "delete", "table", *table.split()], check=True)
+        owner.stdin.close()
 
 
 HANGS = [a_lock, a_standby, the_server, the_postmaster, its_backends, the_network]
