@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from mutants.mutant import LONG, PACKAGE, ROOT, SOURCES, Mutant
+from mutants.mutant import LONG, OF_COMMANDS, PACKAGE, ROOT, SOURCES, Mutant
 
 # As in `LONG`, on this machine.
 _LONGEST: Final = 10.0
@@ -48,8 +48,7 @@ class Covering:
         are the module's own, also those that start processes, all that run any of it or of those
         that import from it, and those of documents; of SQL, all.
         """
-        folder, _, name = f"tests/{mutant.path}".rpartition("/")
-        own = f"{folder}/test_{name.removesuffix('.py')}.py::"
+        own = _tests_own_to(mutant.path)
         running: Iterable[str] = self.lines.get(mutant.path, {}).get(str(mutant.line), ())
         outside = not running
         if outside:
@@ -78,6 +77,12 @@ class Covering:
         for file in self.lines:
             if f"from {module} import " in (PACKAGE / file).read_text():
                 yield file
+
+
+def _tests_own_to(module: str) -> str:
+    folder, _, name = f"tests/{module}".rpartition("/")
+    file = OF_COMMANDS.get(module, f"{folder}/test_{name.removesuffix('.py')}.py")
+    return f"{file}::"
 
 
 def record(tests: Iterable[str], folder: Path, workers: int, sources: Path = SOURCES) -> Covering:

@@ -10,7 +10,12 @@ PACKAGE: Final = SOURCES / "tally"
 _TESTS: Final = {
     "amount": ["tests/test_amount.py"],
     "web": ["tests/web", "tests/docs/test_security.py"],  # a page with each limit
-    "ledger": ["tests/ledger"],
+    "ledger": ["tests/ledger", "tests/cli/test_backup.py"],
+}
+# Modules that are tested by the commands that they are for, which run in processes of their own.
+OF_COMMANDS: Final = {
+    "ledger/backup.py": "tests/cli/test_backup.py",
+    "ledger/restore.py": "tests/cli/test_backup.py",
 }
 # Those of all that take longest, and are not asked: what only they would kill, a table should.
 LONG: Final = (

@@ -11,8 +11,11 @@ from pathlib import Path
 import coverage
 import pytest
 
+from mutants.mutant import OF_COMMANDS
+
 # A test that asks for one of these runs the code in processes of its own.
 PROCESSES = frozenset({"tally_up"})
+FILES = tuple(f"{file}::" for file in {*OF_COMMANDS.values()})
 _IMPORTED = ""
 
 
@@ -28,7 +31,11 @@ class Recording:
         self._coverage.start()
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        self._in_processes = [it.nodeid for it in items if PROCESSES & {*it.fixturenames}]  # type: ignore[attr-defined]
+        self._in_processes = [
+            it.nodeid
+            for it in items
+            if PROCESSES & {*it.fixturenames} or it.nodeid.startswith(FILES)  # type: ignore[attr-defined]
+        ]
         items[:] = [it for it in items if it.nodeid not in {*self._in_processes}]
 
     @pytest.hookimpl(wrapper=True)

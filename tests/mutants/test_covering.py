@@ -54,3 +54,9 @@ def test_of_the_module_s_own_a_minute_is_enough() -> None:
 def test_of_what_is_imported_these_are_all_of_the_module_s_own() -> None:
     covering = Covering({OWN: 0.1, "other": 0.1}, [], {}, [])
     assert [*covering.tests_of(Mutant("web/hosts.py", 3, "", ""))] == [OWN]
+
+
+def test_of_what_a_command_is_for_these_are_the_command_s() -> None:
+    command = "tests/cli/test_backup.py::all_of_it_comes_back"
+    covering = Covering({}, [command, STARTS], {}, [])
+    assert [*covering.tests_of(Mutant("ledger/restore.py", 60, "", ""))] == [command]
