@@ -16,8 +16,13 @@ from tally.ledger.history import (
     INTERVALS,
     LONG_AGO,
     Point,
+    begin_of,
     interval_of,
+    read_bounds,
+    read_history,
     read_points,
+    read_step,
+    read_steps,
     thin,
     width_of,
 )
@@ -122,6 +127,109 @@ async def test_what_was_the_total_at_a_time(writer, resets, owner, set_times, co
         )
         assert (start and start[:2]) == known
         assert points == []
+
+
+@pytest.fixture
+async def story(writer, resets, set_times):
+    """Entry 1 at 0 s, 2 at 10 s, a reset at 20 s, and entry 3 by a clock that was set back."""
+    await writer.add([ONE])
+    await writer.add([2 * ONE])
+    await resets.reset()
+    await writer.add([5 * ONE])
+    await set_times([0, 10, 15], [20])
+
+
+async def test_a_range_begins_with_what_was_before(story, connection):
+    history = await read_history(connection, at(5), at(19))
+    assert history.start == Point(1, 0, at(0), ONE)
+    assert history.points == [Point(2, 0, at(10), 3 * ONE)]
+    assert history.known == [Point(1, 0, at(5), ONE), *history.points]
+    assert (history.since, history.until) == (at(5), at(19))
+    assert (history.before, history.last_move) == (0, 1)
+
+
+async def test_all_of_it_begins_with_the_first_step(story, connection):
+    history = await read_history(connection, LONG_AGO, FAR_AHEAD)
+    assert (history.since, history.start) == (at(0), None)
+    # Of so long a time all are within an interval: the first, the lowest, and the highest and last.
+    assert [point[:2] for point in history.points] == [(1, 0), (2, 1), (3, 0)]
+    assert history.known == history.points
+    nothing = await read_history(connection, LONG_AGO, at(-5))
+    assert (nothing.since, nothing.until, nothing.points) == (at(-5), at(-5), [])
+
+
+async def test_each_step_has_its_time(story, connection):
+    steps = await read_steps(connection, Point(1, 0, at(12), ONE), 3)
+    assert steps == [
+        Point(2, 0, at(12), 3 * ONE),
+        Point(2, 1, at(20), 0),
+        Point(3, 0, at(20), 5 * ONE),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("moment", "step"),
+    [
+        (at(-1), None),
+        (at(0), (1, 0)),
+        (at(19), (2, 0)),
+        (at(20), (3, 0)),
+        (FAR_AHEAD, (3, 0)),
+        (datetime.max.replace(tzinfo=UTC), (3, 0)),
+    ],
+    ids=str,
+)
+async def test_which_step_was_the_last(story, connection, moment, step):
+    found = await read_step(connection, moment)
+    assert (found and found[:2]) == step
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "bounds"),
+    [
+        (None, None, (0, 3)),
+        (LONG_AGO, at(10), (0, 2)),
+        (at(0), at(5), (0, 1)),
+        (at(5), at(10), (1, 2)),
+        (at(10), FAR_AHEAD, (1, 3)),
+        (at(-9), at(-5), (0, 0)),
+    ],
+    ids=str,
+)
+async def test_which_entries_a_range_has(story, connection, since, until, bounds):
+    assert await read_bounds(connection, since, until) == bounds
+
+
+@pytest.mark.parametrize(
+    ("sums", "kept"),
+    [
+        ([5, 1, 3, 9, 4], [5, 1, 9, 4]),
+        ([5, 9, 3, 1, 4], [5, 9, 1, 4]),
+        ([1, 2, 3, 4, 5], [1, 5]),
+        ([1, 2, 3, 4], [1, 2, 3, 4]),
+    ],
+)
+def test_of_an_interval_these_are_kept(sums, kept):
+    points = [Point(number, 0, at(8), total) for number, total in enumerate(sums)]
+    later = [point._replace(at=at(16)) for point in points]
+    width = timedelta(seconds=8)
+    assert [point.sum for point in thin(points + later, width)] == kept + kept
+
+
+@pytest.mark.parametrize(
+    ("range_", "width"), [(0, 1), (1, 1), (96, 1), (97, 2), (192, 2), (193, 4), (96 * 2**20, 2**20)]
+)
+def test_a_range_has_at_most_so_many_intervals_and_more_than_half(range_, width):
+    microsecond = timedelta(microseconds=1)
+    assert width_of(START, START + range_ * microsecond) == width * microsecond
+
+
+def test_an_interval_has_a_number_and_a_beginning():
+    epoch, width = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=8)
+    for seconds, number, begin in ((0, 0, 0), (7.9, 0, 0), (17, 2, 16), (-1, -1, -8)):
+        moment = epoch + timedelta(seconds=seconds)
+        assert interval_of(moment, width) == number
+        assert begin_of(moment, width) == epoch + timedelta(seconds=begin)
 
 
 # Any history

@@ -1,0 +1,38 @@
+"""A change waits for the total, but for nobody who only keeps it."""
+
+import asyncio
+
+import asyncpg
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from tally.ledger.change import cause_of
+from tests.support.postgres import PATIENCE
+
+ONE = 10**9
+
+
+async def test_whoever_keeps_the_total_is_ended_after_two_seconds(ledger, writer, resets) -> None:
+    await writer.add([ONE])
+    keeper = await asyncpg.connect(ledger.url("tally_reset"))
+    await keeper.execute("BEGIN; SELECT tally.reset_total(gen_random_uuid())")
+    async with asyncio.timeout(PATIENCE):
+        made, _ = await resets.reset()
+    assert (made.sum, made.count) == (ONE, 1), "what the keeper did was undone"
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+        await keeper.execute("COMMIT")
+    keeper.terminate()
+
+
+async def test_whoever_only_waits_is_not(owner, writer, resets) -> None:
+    await writer.add([ONE])
+    async with owner.holding("tally.total"):
+        waiting = asyncio.create_task(resets.reset())
+        await owner.waited_for()
+        await asyncio.sleep(1.5)  # longer than a wait lasts
+    made, _ = await waiting
+    assert made.sum == ONE
+
+
+def test_an_error_may_have_no_cause() -> None:
+    assert cause_of(DBAPIError("SELECT", {}, None)) is None
