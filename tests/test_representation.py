@@ -66,7 +66,7 @@ def test_an_entry_says_what_it_undoes_and_what_undid_it_only_where_something_did
 
 
 def test_an_undo_of_an_entry_says_which() -> None:
-    assert representation.undone(Undone(2, -(10**9), 0, 2, undoes=1)) == {
+    assert representation.undone(Undone(2, -(10**9), 0, 2, undoes=1, replayed=False)) == {
         "id": 2,
         "value": "-1",
         "sum": "0",

@@ -48,6 +48,22 @@ async def test_an_empty_ledger_is_right(connect):
     assert (report.checked, report.difference) == (0, None)
 
 
+@pytest.mark.parametrize(
+    ("text", "units"),
+    [
+        *(("0", 0), ("12", 12 * ONE), ("-0.5", -ONE // 2), ("-0.000000001", -1)),
+        *(("1.000000001", ONE + 1), ("1.5000000000", 3 * ONE // 2)),
+    ],
+)
+def test_an_amount_is_read_exactly(text, units):
+    assert auditing._units(text) == units
+
+
+async def test_without_a_total_nothing_is_checked(story, owner, connect):
+    await owner.execute("DELETE FROM tally.total")
+    assert (await audit(connect("postgres"))).checked == 0
+
+
 async def test_progress_is_told(story, connect, monkeypatch):
     monkeypatch.setattr(auditing, "_PAGE", 3)
     seen = []

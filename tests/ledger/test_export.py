@@ -11,6 +11,7 @@ import pytest
 from tally.amount import format_amount
 from tally.ledger.database import Unavailable
 from tally.ledger.export import CSV_HEADER, PAGE, export
+from tally.ledger.reader import Bounds
 from tests.support.postgres import PATIENCE
 
 ONE = 10**9
@@ -35,6 +36,18 @@ async def read(database, form):
 async def test_an_empty_ledger_exports_nothing(database):
     assert await read(database, "csv") == (CSV_HEADER, 1)
     assert await read(database, "ndjson") == (b"", 0)
+
+
+@pytest.mark.parametrize("bounds", [None, Bounds(0, 1, behind=2.5)])
+async def test_how_old_it_is_is_told_before_anything_is_written(database, writer, bounds):
+    await writer.add([ONE])
+    told = []
+
+    async def write(chunk):
+        told.append("written")
+
+    await export(database, "csv", write, told.append, bounds)
+    assert told == [bounds and 2.5, "written", "written"]
 
 
 async def test_cleared_entries_are_not_exported(database, writer, resets):

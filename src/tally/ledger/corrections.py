@@ -41,7 +41,7 @@ class Undone:
     sum: Amount
     count: int
     undoes: int
-    replayed: bool = False
+    replayed: bool
 
 
 class EntryNotUndoable(Exception):
