@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from mutants.mutant import LONG, OF_COMMANDS, PACKAGE, ROOT, SOURCES, Mutant
+from mutants.mutant import LONG, PACKAGE, ROOT, SOURCES, TESTED_IN, Mutant
 
 # As in `LONG`, on this machine.
 _LONGEST: Final = 10.0
@@ -81,7 +81,7 @@ class Covering:
 
 def _tests_own_to(module: str) -> str:
     folder, _, name = f"tests/{module}".rpartition("/")
-    file = OF_COMMANDS.get(module, f"{folder}/test_{name.removesuffix('.py')}.py")
+    file = TESTED_IN.get(module, f"{folder}/test_{name.removesuffix('.py')}.py")
     return f"{file}::"
 
 

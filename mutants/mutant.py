@@ -12,10 +12,20 @@ _TESTS: Final = {
     "web": ["tests/web", "tests/docs/test_security.py"],  # a page with each limit
     "ledger": ["tests/ledger", "tests/cli/test_backup.py"],
 }
-# Modules that are tested by the commands that they are for, which run in processes of their own.
-OF_COMMANDS: Final = {
-    "ledger/backup.py": "tests/cli/test_backup.py",
-    "ledger/restore.py": "tests/cli/test_backup.py",
+# Where a module's own tests are, if not in the file of its name.
+TESTED_IN: Final = {
+    f"ledger/{module}.py": f"tests/{file}.py"
+    for module, file in {
+        "backup": "cli/test_backup",
+        "history_audit": "ledger/test_audit",
+        "listing": "ledger/test_reader",
+        "privileges": "ledger/test_stolen_roles",
+        "recent": "ledger/test_history",
+        "recomputation": "ledger/test_audit",
+        "restore": "cli/test_backup",
+        "row_importer": "ledger/test_importer",
+        "scram": "ledger/test_passwords",
+    }.items()
 }
 # Those of all that take longest, and are not asked: what only they would kill, a table should.
 LONG: Final = (

@@ -11,11 +11,10 @@ from pathlib import Path
 import coverage
 import pytest
 
-from mutants.mutant import OF_COMMANDS
-
-# A test that asks for one of these runs the code in processes of its own.
+# A test that asks for one of these runs the code in processes of its own, and so do those of
+# commands.
 PROCESSES = frozenset({"tally_up"})
-FILES = tuple(f"{file}::" for file in {*OF_COMMANDS.values()})
+COMMANDS = "tests/cli/"
 _IMPORTED = ""
 
 
@@ -34,7 +33,7 @@ class Recording:
         self._in_processes = [
             it.nodeid
             for it in items
-            if PROCESSES & {*it.fixturenames} or it.nodeid.startswith(FILES)  # type: ignore[attr-defined]
+            if PROCESSES & {*it.fixturenames} or it.nodeid.startswith(COMMANDS)  # type: ignore[attr-defined]
         ]
         items[:] = [it for it in items if it.nodeid not in {*self._in_processes}]
 
