@@ -57,7 +57,7 @@ pin: .venv/installed-dev ## Compile the hash-pinned requirements (ARGS=--upgrade
 	scripts/pin $(ARGS)
 
 ##@ Prove
-bench: .venv/installed-bench ## Measure Tally beside its peers (QUICK=1: two minutes; ARGS="--only adds")
+bench: .venv/installed-bench ## Measure Tally beside its peers (QUICK=1: three minutes; ARGS="--only adds")
 	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(ARGS)
 
 faults: .venv/installed-dev ## Inject faults under load and check every answer (SECONDS=600, SEED=)

@@ -38,6 +38,8 @@ def main() -> int:
     except (NotDurable, OSError, ValueError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
+    if whole and _KEPT.exists():
+        keep_machines(json.loads(_KEPT.read_text()), results)
     out.write_text(json.dumps(results, indent=1) + "\n")
     progress(f"wrote {out}")
     print(report.table(results))
@@ -110,13 +112,26 @@ def measure(pace: Pace, names: list[str], into: dict[str, Any] | None = None) ->
 def replace(kept: dict[str, Any], results: dict[str, Any], groups: list[str]) -> None:
     """Put what was measured again in its place; raises ValueError for another machine's results."""
     _require_same(kept, results)
-    lines = {line["name"]: line for line in results["results"]}
-    kept["results"] = [lines.get(line["name"], line) for line in kept["results"]]
+    lines = {line["name"]: line for line in kept["results"] + results["results"]}
+    names = [line["name"] for line in kept["results"]]
+    previous = len(names) - 1
+    for line in results["results"]:
+        if line["name"] not in names:  # never measured before: it stands where a whole run has it
+            names.insert(previous + 1, line["name"])
+        previous = names.index(line["name"])
+    kept["results"] = [lines[name] for name in names]
     kept["rounds"] |= results["rounds"]
     kept["series"] |= results["series"]
     kept.setdefault("again", []).append(
         {"groups": groups, **{name: results[name] for name in ("date", "commit", "dirty")}}
     )
+
+
+def keep_machines(earlier: dict[str, Any], results: dict[str, Any]) -> None:
+    """Give a run the lines of the machines measured before it, one for each."""
+    this = report.of_machine(results)["machine"]
+    runs = [report.of_machine(earlier), *earlier.get("before", [])]
+    results["before"] = [run for run in runs if run["machine"] != this]
 
 
 def _require_same(kept: dict[str, Any], results: dict[str, Any]) -> None:
@@ -127,7 +142,7 @@ def _require_same(kept: dict[str, Any], results: dict[str, Any]) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="about two minutes, a part of it")
+    parser.add_argument("--quick", action="store_true", help="about three minutes, a part of it")
     parser.add_argument("--only", nargs="+", choices=GROUPS, help="only these groups")
     parser.add_argument("--out", type=Path, help="the results file")
     parser.add_argument(

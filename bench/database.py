@@ -72,7 +72,7 @@ class Cluster:
                 raise TimeoutError("a statement still runs on the server")
             time.sleep(_POLL_SECONDS)
 
-    def pgbench(self, database: str, script: Path, *, clients: int, seconds: int) -> Figures:
+    def pgbench(self, database: str, script: Path, *, clients: int, seconds: int | None) -> Figures:
         """Load a database with a script's transaction; see `bench.load.pgbench`."""
         url = self.url(database)
         return pgbench(self.programs / "pgbench", url, script, clients=clients, seconds=seconds)

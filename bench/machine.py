@@ -13,7 +13,7 @@ from bench.process import ROOT, Missing, need
 
 _PACKAGES = (
     *("uvicorn", "uvloop", "asyncpg", "starlette", "msgspec"),
-    *("flask", "gunicorn", "sqlalchemy", "psycopg"),
+    *("flask", "gunicorn", "sqlalchemy", "psycopg", "fastapi"),
 )
 
 
@@ -34,6 +34,7 @@ def describe(cluster: Cluster) -> dict[str, object]:
             "Python": platform.python_version(),
             "PostgreSQL": str(cluster.value("postgres", "SHOW server_version")).split()[0],
             **{name: importlib.metadata.version(name) for name in _PACKAGES},
+            **_version("Go", "go", "version", r"go(\d\S+)"),
             **_version("Redis", "redis-server", "--version", r"v=(\S+)"),
             **_version("wrk", "wrk", "-v", r"wrk (\S+)"),
         },

@@ -28,12 +28,12 @@ class NotStarted(Exception):
     """A process ended, or did not answer in time; the text has its last words."""
 
 
-_PACKAGES = {
-    "wrk": "wrk",
-    "redis-server": "redis-server",
-    "redis-benchmark": "redis-tools",
-    "redis-cli": "redis-tools",
-    "py-spy": "py-spy (of the group bench)",
+# Where it is not Debian's package of the same name.
+_REMEDIES = {
+    "go": "apt install golang-go",
+    "redis-benchmark": "apt install redis-tools",
+    "redis-cli": "apt install redis-tools",
+    "py-spy": "make bench",
 }
 
 
@@ -42,7 +42,8 @@ def need(program: str) -> str:
     beside = str(Path(sys.executable).parent)
     found = shutil.which(program, path=f"{beside}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
     if found is None:
-        raise Missing(f"{program} is not installed (package {_PACKAGES[program]})")
+        remedy = _REMEDIES.get(program, f"apt install {program}")
+        raise Missing(f"{program} is not installed: {remedy}")
     return found
 
 
@@ -121,12 +122,13 @@ def serving(
     *,
     path: str,
     environment: Mapping[str, str] = {},
+    port: int | None = None,
 ) -> Iterator[Process]:
     """Run an HTTP server until its `path` answers with a success, and then for the block.
 
-    `{port}` in the command becomes a free port.
+    `{port}` in the command becomes the port, a free one where none is given.
     """
-    port = free_port()
+    port = port or free_port()
     command = [part.replace("{port}", str(port)) for part in command]
     with running(name, command, folder, lambda: _succeeds(port, path), environment) as pid:
         yield Process(pid, port)

@@ -1,4 +1,4 @@
-"""Whether anything but us used the processor while something was measured."""
+"""What used the processor while something was measured: those we look at, and others."""
 
 import os
 import time
@@ -47,7 +47,16 @@ def family_seconds(pid: int) -> float:
 
     A process that ends hands its time to the parent that waited for it, so the sum only grows.
     """
-    return sum(_seconds(fields) for fields in _family(pid).values())
+    return sum(family_times(pid))
+
+
+def family_times(pid: int) -> tuple[float, float]:
+    """Seconds in user and in kernel mode, own and of children waited for."""
+    fields = [list(map(int, each[11:15])) for each in _family(pid).values()]
+    # User, system, and the same of children: fields 14 to 17 of proc(5).
+    user = sum(own + ended for own, _, ended, _ in fields)
+    kernel = sum(own + ended for _, own, _, ended in fields)
+    return user / _TICKS, kernel / _TICKS
 
 
 def _family(root: int) -> dict[int, list[str]]:
@@ -71,8 +80,3 @@ def _family(root: int) -> dict[int, list[str]]:
             family[pid] = processes[pid]
             wanted += children.get(pid, ())
     return family
-
-
-def _seconds(fields: list[str]) -> float:
-    """User and system time, own and of children waited for: fields 14 to 17 of proc(5)."""
-    return sum(map(int, fields[11:15])) / _TICKS

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from bench.load import wrk
 from bench.process import Missing, need
-from bench.processor import family_seconds
 from bench.runner import CLIENTS, ENTRIES, Runner, progress
 
 # Samples a second. Each stops the process for some milliseconds, as C code is looked at too.
@@ -56,14 +55,9 @@ def run(runner: Runner) -> None:
 
 def _cost(runner: Runner, adder: int, script: str, url: str) -> dict[str, float]:
     """Microseconds of processor time for one request of a script, by process."""
-    seconds = runner.pace.seconds
-    wrk.wrk(script, url, connections=CLIENTS, seconds=runner.pace.warm_up)
     families = {"adder": adder, "PostgreSQL": runner.cluster.server.pid}
-    before = {name: family_seconds(pid) for name, pid in families.items()}
-    adds = wrk.wrk(script, url, connections=CLIENTS, seconds=seconds)["rate"] * seconds
-    cost = {
-        name: (family_seconds(pid) - before[name]) / adds * 1e6 for name, pid in families.items()
-    }
+    figures = runner.load(script, url, families=families)
+    cost = {name: figures[f"{name} user"] + figures[f"{name} kernel"] for name in families}
     shown = ", ".join(f"{name} {microseconds:.1f} us" for name, microseconds in cost.items())
     progress(f"profile: {script} costs {shown}")
     return cost

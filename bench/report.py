@@ -44,6 +44,8 @@ def write(file: Path, docs: Path = ROOT / "docs") -> None:
         left_out=_left_out(results),
         marked=_marked(results),
         costs=_costs(results),
+        candidates=candidates(results),
+        machines=machines(results),
         **shown_pictures,
     )
     (docs / "benchmarks.md").write_text(text)
@@ -189,6 +191,77 @@ def _costs(results: Results) -> str:
         cost = profile["costs"][script]
         rows.append(f"| {name} | {cost['adder']:.1f} | {cost['PostgreSQL']:.1f} |")
     return "\n".join(rows)
+
+
+def candidates(results: Results) -> str:
+    """What an add costs each candidate, of medians; the kernel's part in parentheses."""
+    figures = results["rounds"]["adds"]["figures"]
+    if not any("server user" in each for each in figures["Tally"]):
+        return _ABSENT
+    rows = [
+        "| candidate | adds a second | server, us an add (kernel) | database, us an add (kernel) |",
+        "|" + " --- |" * 4,
+    ]
+    for name, rounds in figures.items():
+        rate = shown(statistics.median(each["rate"] for each in rounds), "").strip()
+        rows.append(
+            f"| {name} | {rate} | {_cost(rounds, 'server')} | {_cost(rounds, 'database')} |"
+        )
+    return "\n".join(rows)
+
+
+def _cost(rounds: Sequence[Mapping[str, float]], family: str) -> str:
+    if f"{family} user" not in rounds[0]:
+        return ""
+    kernel = statistics.median(each[f"{family} kernel"] for each in rounds)
+    whole = statistics.median(each[f"{family} user"] + each[f"{family} kernel"] for each in rounds)
+    return f"{whole:.1f} ({kernel:.1f})"
+
+
+# What of a run is kept when another machine is measured, by the names of its lines.
+KEPT = {
+    "adds": "adds a second",
+    "adds/pgbench": "against pgbench INSERT",
+    "adds/pgbench-total": "against pgbench INSERT + total",
+    "adds/go": "against Go, INSERT",
+    "adds/go-group": "against Go with group commit",
+    "adds/ceiling": "against no ledger",
+}
+
+
+def of_machine(results: Results) -> Results:
+    """The line of a whole run that later runs keep."""
+    spreads = {line["name"]: line for line in results["results"] if line["name"] in KEPT}
+    return {
+        "date": results["date"],
+        "machine": "{processor}, {cores} cores, Linux {kernel}, {filesystem}".format(
+            **results["machine"]
+        ),
+        "spreads": {
+            name: {end: line[end] for end in ("low", "median", "high")}
+            for name, line in spreads.items()
+        },
+    }
+
+
+def machines(results: Results) -> str:
+    """A line for each machine that was measured, this one first."""
+    rows = [f"| machine | {' | '.join(KEPT.values())} |", "|" + " --- |" * (len(KEPT) + 1)]
+    for run in [of_machine(results), *results.get("before", [])]:
+        cells = [_range(run["spreads"].get(name)) for name in KEPT]
+        rows.append(f"| {run['date']}: {run['machine']} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _range(spread: Mapping[str, float] | None) -> str:
+    """The median where it is known, and from the least to the greatest."""
+    if spread is None:
+        return ""
+    known = {name: shown(value, "").strip() for name, value in spread.items()}
+    ends = f"{known['low']} - {known['high']}" if "low" in known else ""
+    if "median" not in known:
+        return ends
+    return f"{known['median']} ({ends})" if ends else known["median"]
 
 
 def _marked(results: Results) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from bench.processor import DISTURBING_SHARE, Meter
+from bench.processor import DISTURBING_SHARE, Meter, family_times
 
 Figures = dict[str, float]
 """What one run of one candidate gave, by name: `rate` a second, `p50` and `p99` in ms, ..."""
@@ -46,6 +46,12 @@ class Rounds:
         pairs = zip(self.figures[candidate], self.figures[other], strict=True)
         return Spread.of([mine[figure] / theirs[figure] for mine, theirs in pairs])
 
+    def cost(self, candidate: str, family: str) -> Spread:
+        """What a request cost a family, the kernel's part included."""
+        return Spread.of(
+            [each[f"{family} user"] + each[f"{family} kernel"] for each in self.figures[candidate]]
+        )
+
 
 def interleave(
     candidates: Mapping[str, Callable[[], Figures]],
@@ -72,6 +78,20 @@ def interleave(
         if disturbed:
             progress(f"round {number} is marked: others used up to {busiest:.2f} of a core")
     return rounds
+
+
+def with_costs(run: Callable[[], Figures], families: Mapping[str, int]) -> Figures:
+    """Run a load; adds to its figures what a request cost each family, by the name given to it.
+
+    In microseconds: "its name user", and "its name kernel" for what the kernel did for it.
+    """
+    before = {name: family_times(pid) for name, pid in families.items()}
+    figures = run()
+    return figures | {
+        f"{name} {part}": (now - then) / figures["requests"] * 1e6
+        for name, pid in families.items()
+        for part, now, then in zip(("user", "kernel"), family_times(pid), before[name], strict=True)
+    }
 
 
 def shown(figures: Figures) -> str:

@@ -1,6 +1,7 @@
 """Runs measurements: the cluster, the pace, and the candidates' servers."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -10,9 +11,10 @@ from pathlib import Path
 from bench.database import Cluster
 from bench.filling import fill_ledger, fill_naive
 from bench.goals import Measure, Result
+from bench.load.redis import redis_server, webdis
 from bench.load.wrk import wrk
-from bench.process import Process, serving
-from bench.rounds import Figures, Rounds, Spread, interleave
+from bench.process import ROOT, Missing, Process, need, serving
+from bench.rounds import Figures, Rounds, Spread, interleave, with_costs
 
 CLIENTS = 64
 ENTRIES = "/adder_service/entries"
@@ -22,6 +24,13 @@ EVENTS = "/display_service/events"
 EXPORT = "/display_service/entries.csv"
 RESETS = "/reset_service/resets"
 _PEERS = Path(__file__).parent / "peers"
+_GO_SOURCES = Path("/usr/share/gocode")
+_GO_PACKAGES = {
+    "golang-github-jackc-pgx-v4-dev": "github.com/jackc/pgx/v4",
+    "golang-github-shopspring-decimal-dev": "github.com/shopspring/decimal",
+}
+# A connection for each client: a commit is mostly waiting, and PostgreSQL syncs for many at once.
+_GO_POOL = "pool_max_conns=64"
 
 
 @dataclass(frozen=True)
@@ -93,10 +102,18 @@ class Runner:
         self.findings.rounds[name] = measured
         return measured
 
-    def load(self, script: str, url: str, connections: int = CLIENTS) -> Figures:
-        """Warm up with a script of wrk's, then load; returns the figures."""
+    def load(
+        self,
+        script: str,
+        url: str,
+        connections: int = CLIENTS,
+        families: Mapping[str, int] = {},
+    ) -> Figures:
+        """Warm up with a script of wrk's, then load; returns figures, with costs of families."""
         wrk(script, url, connections=connections, seconds=self.pace.warm_up)
-        return wrk(script, url, connections=connections, seconds=self.pace.seconds)
+        return with_costs(
+            lambda: wrk(script, url, connections=connections, seconds=self.pace.seconds), families
+        )
 
     def load_slow(self, url: str, connections: int) -> Figures:
         """Read what may take seconds to answer: for longer, and without a warm-up."""
@@ -104,9 +121,21 @@ class Runner:
 
     def pgbench(self, database: str, script: str, clients: int = CLIENTS) -> Figures:
         """The same by pgbench, with a script of the peers'."""
-        run, pace = self.cluster.pgbench, self.pace
-        run(database, _PEERS / script, clients=clients, seconds=pace.warm_up)
-        return run(database, _PEERS / script, clients=clients, seconds=pace.seconds)
+
+        def run(seconds: int | None) -> Figures:
+            return with_costs(
+                lambda: self.cluster.pgbench(
+                    database, _PEERS / script, clients=clients, seconds=seconds
+                ),
+                {"database": self.cluster.server.pid},
+            )
+
+        run(self.pace.warm_up)
+        # Each run begins its sessions anew, which others don't: no request is to pay for that.
+        sessions, figures = run(None), run(self.pace.seconds)
+        for cost in ("database user", "database kernel"):
+            figures[cost] -= sessions[cost] * sessions["requests"] / figures["requests"]
+        return figures
 
     @contextmanager
     def ledger(self, name: str) -> Iterator[str]:
@@ -139,6 +168,71 @@ class Runner:
         """The HTTP server with the smallest handler."""
         command = [sys.executable, "-m", "bench.peers.bare", "{port}"]
         return serving("bare", command, self.folder, path="/")
+
+    @contextmanager
+    def go(self, way: str) -> Iterator[Process]:
+        """The Go peer in one of its ways, on tables of its own; raises `Missing`."""
+        program = self._go_program()
+        with (
+            self.tables(f"go-{way}", *PGBENCH_TABLES) as database,
+            serving(
+                f"go-{way}",
+                [str(program), way, "{port}"],
+                self.folder,
+                path="/total",
+                environment={"DATABASE_URL": _with_option(self.cluster.url(database), _GO_POOL)},
+            ) as process,
+        ):
+            yield process
+
+    def _go_program(self) -> Path:
+        """Build the Go peer from Debian's packages alone: no module is fetched."""
+        program = self.folder / "go-peer"
+        go = need("go")
+        for package, path in _GO_PACKAGES.items():
+            if not (_GO_SOURCES / "src" / path).is_dir():
+                raise Missing(f"{path} is not installed: apt install {package}")
+        if not program.exists():
+            subprocess.run(
+                [go, "build", "-o", str(program), str(_PEERS / "go/main.go")],
+                check=True,
+                env={
+                    **os.environ,
+                    "GO111MODULE": "off",
+                    "GOPATH": str(_GO_SOURCES),
+                    "GOFLAGS": "",
+                    "GOCACHE": str(ROOT / ".cache/go"),
+                },
+            )
+        return program
+
+    @contextmanager
+    def fast_api(self) -> Iterator[Process]:
+        """The FastAPI peer on tables of its own, with a worker a core."""
+        command = [
+            *(sys.executable, "-m", "uvicorn", "--port", "{port}"),
+            *("--workers", str(os.cpu_count() or 1), "bench.peers.fast_api:app"),
+        ]
+        with (
+            self.tables("fast-api", *PGBENCH_TABLES) as database,
+            serving(
+                "fast-api",
+                command,
+                self.folder,
+                path="/total",
+                environment={"DATABASE_URL": self.cluster.url(database)},
+            ) as process,
+        ):
+            yield process
+
+    @contextmanager
+    def webdis(self) -> Iterator[tuple[Process, Process]]:
+        """Webdis, and the Redis behind it; raises `Missing`."""
+        with (
+            redis_server(self.folder / "redis-of-webdis") as redis,
+            webdis(redis, self.folder) as process,
+        ):
+            yield process, redis
 
     @contextmanager
     def tables(self, database: str, *statements: str) -> Iterator[str]:
@@ -185,6 +279,11 @@ class Runner:
     def _is_new(self, database: str) -> bool:
         query = f"SELECT count(*) FROM pg_database WHERE datname = '{database}'"
         return self.cluster.value("postgres", query) == 0
+
+
+def _with_option(url: str, option: str) -> str:
+    """A database's address with one more option."""
+    return f"{url}{'&' if '?' in url else '?'}{option}"
 
 
 def flask_workers() -> int:

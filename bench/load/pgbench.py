@@ -16,31 +16,36 @@ class Failed(Invalid):
     """pgbench ended with an error, or lost transactions."""
 
 
-def pgbench(program: Path, url: str, script: Path, *, clients: int, seconds: int) -> Figures:
-    """Run a script's one transaction for some seconds, prepared; returns its figures.
+def pgbench(program: Path, url: str, script: Path, *, clients: int, seconds: int | None) -> Figures:
+    """Run a script's transaction, prepared, for some seconds or once a client; returns figures.
 
     Every transaction's latency is logged, as that is the only way to their percentiles. They are
     corrected as wrk corrects its own.
     """
+    length = f"--time={seconds}" if seconds else "--transactions=1"
     with tempfile.TemporaryDirectory(prefix="tally-pgbench-") as folder:
         ran = subprocess.run(
             [
                 *(str(program), "--no-vacuum", "--protocol=prepared", f"--client={clients}"),
-                *(f"--jobs={min(_THREADS, clients)}", f"--time={seconds}", f"--file={script}"),
+                *(f"--jobs={min(_THREADS, clients)}", length, f"--file={script}"),
                 *("--log", "--log-prefix=log", url),
             ],
             cwd=folder,
             capture_output=True,
             text=True,
-            timeout=seconds + _SETTLE_SECONDS,
+            timeout=(seconds or 0) + _SETTLE_SECONDS,
             check=False,
         )
         if ran.returncode != 0:
             raise Failed(ran.stderr.strip()[-500:])
         logs = [log.read_text() for log in Path(folder).glob("log.*")]
     latencies = parse_latencies("".join(logs))
-    interval = seconds * 1e3 * clients / max(len(latencies), 1)
-    return {"rate": parse_rate(ran.stdout), **percentiles(corrected(latencies, interval))}
+    interval = (seconds or 0) * 1e3 * clients / max(len(latencies), 1)
+    return {
+        "rate": parse_rate(ran.stdout),
+        "requests": len(latencies),
+        **percentiles(corrected(latencies, interval) if seconds else latencies),
+    }
 
 
 def parse_rate(output: str) -> float:

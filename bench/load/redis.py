@@ -1,13 +1,14 @@
 """Redis, made as durable as PostgreSQL: every write is on disk before it is answered."""
 
 import csv
+import json
 import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.process import free_port, need, running
+from bench.process import HOST, Process, free_port, need, running, serving
 from bench.rounds import Figures
 
 _OPTIONS = ("--appendonly", "yes", "--appendfsync", "always", "--save", "", "--daemonize", "no")
@@ -19,15 +20,41 @@ class Unsafe(Exception):
 
 
 @contextmanager
-def redis_server(folder: Path) -> Iterator[int]:
-    """Run a server with its files in this folder; gives its port."""
+def redis_server(folder: Path) -> Iterator[Process]:
+    """Run a server with its files in this folder."""
     folder.mkdir()
     port = free_port()
-    command = [need("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--dir"]
-    with running("redis", [*command, str(folder), *_OPTIONS], folder, lambda: _answers(port)):
+    command = [need("redis-server"), "--port", str(port), "--bind", HOST, "--dir"]
+    with running(
+        "redis", [*command, str(folder), *_OPTIONS], folder, lambda: _answers(port)
+    ) as pid:
         if "always" not in _ask(port, "CONFIG", "GET", "appendfsync"):
             raise Unsafe("Redis does not sync every write")
-        yield port
+        yield Process(pid, port)
+
+
+@contextmanager
+def webdis(redis: Process, folder: Path) -> Iterator[Process]:
+    """Run webdis, which speaks HTTP, before a server; its settings are those it comes with."""
+    port = free_port()
+    settings = folder / f"webdis-{port}.json"
+    settings.write_text(
+        json.dumps(
+            {
+                "redis_host": HOST,
+                "redis_port": redis.port,
+                "http_host": HOST,
+                "http_port": port,
+                "threads": 2,
+                "daemonize": False,
+                "verbosity": 3,
+                "logfile": f"{settings}.log",
+            }
+        )
+    )
+    command = [need("webdis"), str(settings)]
+    with serving("webdis", command, folder, path="/PING", port=port) as process:
+        yield process
 
 
 def increment(port: int, *, clients: int, requests: int) -> Figures:
@@ -42,7 +69,7 @@ def increment(port: int, *, clients: int, requests: int) -> Figures:
         timeout=_TIMEOUT_SECONDS,
         check=True,
     )
-    return parse(ran.stdout)
+    return {**parse(ran.stdout), "requests": requests}
 
 
 def parse(output: str) -> Figures:
@@ -58,7 +85,7 @@ def parse(output: str) -> Figures:
 
 def _answers(port: int) -> bool:
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1):
+        with socket.create_connection((HOST, port), timeout=1):
             return True
     except ConnectionRefusedError:
         return False

@@ -58,4 +58,5 @@ def parse(output: str) -> Figures:
     if any(said["errors"].values()) or not said["requests"]:
         raise Refused(f"{said['requests']} answers, errors: {said['errors']}")
     latencies = {name: said[f"{name}_us"] / 1e3 for name in ("p50", "p90", "p99", "max")}
-    return {"rate": said["requests"] / said["duration_us"] * 1e6, **latencies}
+    requests = said["requests"]
+    return {"rate": requests / said["duration_us"] * 1e6, "requests": requests, **latencies}

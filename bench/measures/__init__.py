@@ -36,5 +36,5 @@ GROUPS: dict[str, Callable[[Runner], None]] = {
     "capacity": capacity.run,
     "profile": profile.run,
 }
-# What two minutes are enough for.
+# What three minutes are enough for.
 QUICK_GROUPS = ("adds", "keys", "reads", "start")

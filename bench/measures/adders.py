@@ -13,7 +13,7 @@ NUMBERS = (1, 2, 4)
 TWO = Measure(
     "adders",
     "two adder processes against one, same total work",
-    must=at_least(0.9),
+    must=at_least(0.95),
     aim=at_least(1),
 )
 

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from bench.cgroup import held_to
-from bench.goals import Measure
+from bench.goals import Measure, at_least
 from bench.load.wrk import wrk
 from bench.process import Process
 from bench.rounds import Figures, shown
@@ -17,12 +17,14 @@ _SLOW_MS = 100.0
 # From what barely keeps it busy to what makes all wait.
 _LADDER = (1, 2, 8, 32, 128)
 _STEP_SECONDS = 3
+_GOALS = {(PAGE, 0.25): {"must": at_least(600), "aim": at_least(1500)}}
 
 MEASURES = {
     (path, quota): Measure(
         f"capacity/{name}-{quota:g}",
         f"{title} from one display held to {quota:g} processor, 99th percentile under 100 ms",
         "requests/s",
+        **_GOALS.get((path, quota), {}),
     )
     for path, name, title in ((TOTAL, "total", "GET .../total"), (PAGE, "page", "display page"))
     for quota in QUOTAS

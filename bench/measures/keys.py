@@ -12,9 +12,7 @@ FEW = Measure(
     must=at_least(0.8),
     aim=at_least(0.95),
 )
-MANY = Measure(
-    "keys/many", "... with {count:,} keys stored", must=at_least(0.8), aim=at_least(0.95)
-)
+MANY = Measure("keys/many", "... with {count:,} keys stored", must=at_least(0.8), aim=at_least(0.9))
 _SIZE = "pg_total_relation_size('{}')"
 
 

@@ -36,6 +36,9 @@ RANGE_P50 = Measure(
     "ms",
 )
 PAGE_P99 = Measure("reads/page-p99", "... 99th percentile", must=at_most(1.25), aim=at_most(1.1))
+PAGE_COST = Measure(
+    "reads/page-cost", "... processor time of the display", "us", must=at_most(80), aim=at_most(40)
+)
 
 
 def run(runner: Runner) -> None:
@@ -52,7 +55,9 @@ def run(runner: Runner) -> None:
                 "total, few": lambda: runner.load("get", small.url + TOTAL),
                 "total, many": lambda: runner.load("get", large.url + TOTAL),
                 "page, few": lambda: runner.load("get", small.url + PAGE),
-                "page, many": lambda: runner.load("get", large.url + PAGE),
+                "page, many": lambda: runner.load(
+                    "get", large.url + PAGE, families={"display": large.pid}
+                ),
                 "range, many": lambda: runner.load("get", large.url + RANGE, 1),
                 # As many clients as workers: more would only wait, and go on being served after
                 # the load has ended.
@@ -70,6 +75,7 @@ def run(runner: Runner) -> None:
     add(PAGE_RATE.about(many=many), rounds.ratio("page, many", "page, few"), rounds)
     add(RANGE_P50.about(many=many), rounds.spread("range, many", "p50"), rounds)
     add(PAGE_P99, rounds.ratio("page, many", "page, few", "p99"), rounds)
+    add(PAGE_COST, rounds.cost("page, many", "display"), rounds)
 
 
 def run_sizes(runner: Runner) -> None:

@@ -162,16 +162,47 @@ def test_what_is_measured_again_takes_its_place():
         }  # fmt: skip
 
     kept = results("monday", adds=1, keys=2)
-    main.replace(kept, results("tuesday", adds=3), ["adds"])
+    main.replace(kept, results("tuesday", adds=3, new=4), ["adds"])
     assert [(line["name"], line["median"]) for line in kept["results"]] == [
         ("adds", 3),
+        ("new", 4),
         ("keys", 2),
     ]
-    assert kept["rounds"] == {"adds": [3], "keys": [2]}
+    assert kept["rounds"] == {"adds": [3], "new": [4], "keys": [2]}
     assert kept["date"] == "monday"
     assert [again["date"] for again in kept["again"]] == ["tuesday"]
     with pytest.raises(ValueError, match="another machine"):
         main.replace(kept, {**results("friday"), "machine": "that"}, ["adds"])
+
+
+def test_a_line_of_each_machine_is_kept():
+    def results(cores, rate):
+        line = {"name": "adds", "low": rate, "median": rate, "high": rate}
+        machine = {"processor": "One", "cores": cores, "kernel": "6", "filesystem": "ext4"}
+        return {"date": "monday", "machine": machine, "results": [line]}
+
+    def rates(results):
+        return [run["spreads"]["adds"]["median"] for run in results["before"]]
+
+    first, second, third = results(2, 100), results(4, 200), results(2, 300)
+    main.keep_machines(first, second)
+    assert rates(second) == [100]
+    main.keep_machines(second, third)  # the first one's machine again
+    assert rates(third) == [200]
+    assert report.machines(third).splitlines()[2:] == [
+        "| monday: One, 2 cores, Linux 6, ext4 | 300 (300 - 300) |  |  |  |  |  |",
+        "| monday: One, 4 cores, Linux 6, ext4 | 200 (200 - 200) |  |  |  |  |  |",
+    ]
+
+
+def test_what_an_add_costs_each_candidate():
+    plain = {"rate": 1000.0, "requests": 5000.0}
+    cost = {"server user": 20.0, "server kernel": 4.04}
+    figures = {"Tally": [plain | cost], "Redis": [plain]}
+    assert report.candidates({"rounds": {"adds": {"figures": figures}}}).splitlines()[2:] == [
+        "| Tally | 1,000 | 24.0 (4.0) |  |",
+        "| Redis | 1,000 |  |  |",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ WRK = """Running 1s test @ http://127.0.0.1:8080/
 
 def test_wrk():
     figures = wrk.parse(WRK)
-    assert figures == {"rate": 20_000, "p50": 2, "p90": 3, "p99": 4.5, "max": 9}
+    assert figures == {"rate": 20_000, "requests": 30_000, "p50": 2, "p90": 3, "p99": 4.5, "max": 9}
 
 
 @pytest.mark.parametrize("kind", ["connect", "read", "write", "timeout", "status"])

@@ -9,7 +9,7 @@ import pytest
 
 from bench.goals import Measure, Result, at_least, at_most, shown
 from bench.processor import Meter, family_seconds, machine_seconds
-from bench.rounds import Rounds, Spread, interleave
+from bench.rounds import Rounds, Spread, interleave, with_costs
 
 
 def test_candidates_take_turns():
@@ -93,6 +93,18 @@ def test_what_we_started_is_ours_even_after_its_end():
     subprocess.run([sys.executable, "-c", _BURN], check=True)
     assert family_seconds(os.getpid()) - before >= 0.95
     assert machine_seconds() - machine >= 0.95
+
+
+def test_what_a_request_costs():
+    def burn():
+        subprocess.run([sys.executable, "-c", _BURN], check=True)
+        return {"requests": 10}
+
+    figures = with_costs(burn, {"it": os.getpid()})
+    assert figures.keys() == {"requests", "it user", "it kernel"}
+    assert figures["it user"] + figures["it kernel"] >= 95_000  # microseconds
+    rounds = Rounds({"a": [figures]})
+    assert rounds.cost("a", "it").median == figures["it user"] + figures["it kernel"]
 
 
 def test_what_others_use_is_seen():

@@ -117,6 +117,18 @@ def test_how_a_line_looks_to_people(level, colour) -> None:
     )
 
 
+def test_a_line_that_can_t_be_written_fails_where_it_is_written_and_keeps_no_other_back() -> None:
+    reader, writer = os.pipe()
+    log = Log("json", writer)
+    with pytest.raises(TypeError):
+        log.write("info", "no JSON", value=object())
+    log.write("info", "the next")
+    log.flush()
+    assert json.loads(os.read(reader, 10_000))["event"] == "the next"
+    os.close(reader)
+    os.close(writer)
+
+
 async def test_the_lines_of_one_turn_of_the_loop_are_of_one_moment_and_written_at_once() -> None:
     read, write = os.pipe()
     os.set_blocking(read, False)

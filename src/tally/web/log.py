@@ -7,7 +7,7 @@ import os
 import re
 import select
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -25,7 +25,7 @@ _STDOUT: Final = 1
 MAX_WAITING: Final = 4 * 1024 * 1024
 RETRY_SECONDS: Final = 0.1
 _SERVER_ERROR: Final = 500
-_encode: Final = msgspec.json.Encoder().encode
+_json_lines: Final = msgspec.json.Encoder().encode_lines
 
 
 class RequestLine(msgspec.Struct):
@@ -52,13 +52,13 @@ class Log:
     def __init__(self, form: LogFormat = "auto", descriptor: int = _STDOUT) -> None:
         """Choose the form: with `auto`, text on a terminal and JSON elsewhere."""
         text = form == "text" or (form == "auto" and os.isatty(descriptor))
-        in_text = _uncoloured_line if os.environ.get("NO_COLOR") else _text_line
-        self._encode: Callable[[object], bytes] = in_text if text else _json_line
+        in_text = _uncoloured_lines if os.environ.get("NO_COLOR") else _text_lines
+        self._encode: Callable[[Sequence[object]], bytes] = in_text if text else _json_lines
         self._descriptor = descriptor
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLOUT)
         self._piece = _piece(descriptor)
-        self._lines: list[bytes] = []
+        self._lines: list[object] = []
         self._now: str
         # What was not taken yet, and how many lines were lost since the last that was.
         self._waiting = bytearray()
@@ -67,7 +67,9 @@ class Log:
 
     def write(self, level: str, event: str, **fields: object) -> None:
         """Log an event at level info, warning or error."""
-        self._append({"time": self._moment(), "level": level, "event": event, **fields})
+        line = {"time": self._moment(), "level": level, "event": event, **fields}
+        self._encode([line])  # one that can't be written fails here, and keeps no other back
+        self._append(line)
 
     def write_request(
         self,
@@ -102,7 +104,7 @@ class Log:
         return self._now
 
     def _append(self, line: object) -> None:
-        self._lines.append(self._encode(line))
+        self._lines.append(line)
         if len(self._lines) == 1:
             try:
                 asyncio.get_running_loop().call_soon(self.flush)
@@ -112,7 +114,7 @@ class Log:
     def flush(self) -> None:
         """Write as much as is taken at once; what is not is kept within a bound, and then lost."""
         waiting = self._waiting
-        waiting += b"".join(self._lines)
+        waiting += self._encode(self._lines)  # at once: that costs less than one by one
         self._lines.clear()
         try:
             while waiting and self._descriptor_is_ready():
@@ -120,7 +122,7 @@ class Log:
                 if self._lost and not waiting:
                     lost, self._lost = self._lost, 0
                     event = {"time": self._moment(), "level": "warning", "event": "log lines lost"}
-                    waiting += self._encode(event | {"lines": lost})
+                    waiting += self._encode([event | {"lines": lost}])
         except OSError:
             # A full disk, or nobody reads any more, and there is nowhere left to say so.
             self._lose()
@@ -159,10 +161,6 @@ def _piece(descriptor: int) -> int:
     return select.PIPE_BUF  # by POSIX, write()
 
 
-def _json_line(line: object) -> bytes:
-    return _encode(line) + b"\n"
-
-
 def _text_line(line: object) -> bytes:
     fields = msgspec.to_builtins(line)
     rest = {name: fields[name] for name in fields if name not in ("time", "level", "event")}
@@ -172,9 +170,13 @@ def _text_line(line: object) -> bytes:
     return f"{_DIM}{moment}{_PLAIN} {colour}{escape(fields['event'])}{_PLAIN} {details}\n".encode()
 
 
-def _uncoloured_line(line: object) -> bytes:
-    """Write it for who wants no colours (no-color.org)."""
-    return _STYLE.sub(b"", _text_line(line))
+def _text_lines(lines: Sequence[object]) -> bytes:
+    return b"".join(map(_text_line, lines))
+
+
+def _uncoloured_lines(lines: Sequence[object]) -> bytes:
+    """Write them for who wants no colours (no-color.org)."""
+    return _STYLE.sub(b"", _text_lines(lines))
 
 
 class Bridge(logging.Handler):

@@ -239,7 +239,8 @@ class Middleware:
 
 def _came_by_tls(headers: dict[bytes, bytes]) -> bool:
     """Tell what the proxy that ends TLS says."""
-    return any(headers.get(name) == b"https" for name in _SCHEMES)
+    # One by one: to go through them costs a plain add as much as to read its value.
+    return headers.get(_SCHEMES[0]) == b"https" or headers.get(_SCHEMES[1]) == b"https"
 
 
 def _request_id(headers: dict[bytes, bytes]) -> bytes:
