@@ -40,31 +40,33 @@ class Covering:
     modules: list[str]
 
     def tests_of(self, mutant: Mutant) -> dict[str, float]:
-        """Give the tests that may kill a mutant and their seconds: the module's own, then others.
+        """Give the tests that may kill a mutant and their seconds.
 
-        The quickest come first: a minute of its own, and others until 20 seconds have passed.
+        Those of the module's own file and of documents come first, a minute of them; then others
+        until 20 seconds have passed. In each the quickest come first.
 
         Of what no test runs in its process, such as what runs when the module is imported, these
-        are the module's own, also those that start processes, all that run any of it or of those
-        that import from it, and those of documents; of SQL, all.
+        are the module's own, also those that start processes, those of documents, and all that run
+        any of it or of those that import from it; of SQL, all.
         """
         own = _tests_own_to(mutant.path)
+        first = own, "tests/docs/"
         running: Iterable[str] = self.lines.get(mutant.path, {}).get(str(mutant.line), ())
         outside = not running
         if outside:
             affected = [self.lines.get(it, {}) for it in (mutant.path, *self._importers(mutant))]
             running = {it for lines in affected for tests in lines.values() for it in tests}
-            running |= {it for it in self.seconds if it.startswith((own, "tests/docs/"))}
+            running |= {it for it in self.seconds if it.startswith(first)}
         together = _TOGETHER
         if mutant.path.endswith(".sql"):
             running, together = self.seconds, _OWN_TOGETHER
         quick = {test: self.seconds[test] for test in running if self.seconds[test] <= _LONGEST}
-        in_order = sorted(quick.items(), key=lambda it: (not it[0].startswith(own), it[1]))
+        in_order = sorted(quick.items(), key=lambda it: (not it[0].startswith(first), it[1]))
         asked: dict[str, float] = {}
         so_far = 0.0
         for test, seconds in in_order:
             so_far += seconds
-            if so_far <= (_OWN_TOGETHER if test.startswith(own) else together):
+            if so_far <= (_OWN_TOGETHER if test.startswith(first) else together):
                 asked[test] = seconds
         if outside or not asked:
             in_processes = (it for it in self.in_processes if it.startswith(own))

@@ -29,7 +29,7 @@ def test_of_a_line_these_are_the_quick_ones_that_run_it(line, tests) -> None:
 
 
 def test_of_a_constant_these_are_also_those_of_who_imports_it_and_those_of_processes() -> None:
-    assert asked_of(9) == ["short", "coded", "tests/docs/limits", STARTS]
+    assert asked_of(9) == ["tests/docs/limits", "short", "coded", STARTS]
 
 
 def test_of_what_only_slow_tests_run_these_are_those_of_processes() -> None:
