@@ -3,8 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from mutants.mutant import ARROW
+from mutants.mutant import ARROW, PACKAGE, modules
 from mutants.scores import Score, together
+from mutants.sql import MUTATIONS
 from mutants.survivors import Name
 
 _HEAD = """\
@@ -19,7 +20,7 @@ any other survives. [Decision 28](decisions/0028-mutants.md) says how, and which
 """
 _SURVIVORS = """
 The seconds are those of one worker; there is one for each processor.
-
+{untried}
 ## Survivors
 
 Each change, and why no test has to kill it.
@@ -30,7 +31,14 @@ def document(scores: Mapping[str, Score], reasons: Mapping[Name, str]) -> str:
     """Write the page."""
     rows = [_row(f"`{file}`", score) for file, score in scores.items()]
     rows.append(_row("together", together(scores.values())))
-    return "".join([_HEAD, *rows, _SURVIVORS, *_survivors(reasons)])
+    changed = {mutation.file for mutation in MUTATIONS}
+    names = [
+        str(it.relative_to(PACKAGE)) for it in modules() if it.suffix == ".py" or it.name in changed
+    ]
+    untried = ", ".join(f"`{name}`" for name in names if name not in scores)
+    line = f"Not tried whole yet: {untried}.\n" if untried else ""
+    rest = _SURVIVORS.format(untried=line and f"\n{line}")
+    return "".join([_HEAD, *rows, rest, *_survivors(reasons)])
 
 
 def _row(file: str, score: Score) -> str:
