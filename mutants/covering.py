@@ -49,6 +49,8 @@ class Covering:
         are the module's own, also those that start processes, those of documents, and all that run
         any of it or of those that import from it; of SQL, all.
         """
+        if mutant.path.endswith(".sql"):
+            return self._quickest(self.seconds, _OWN_TOGETHER)
         own = _tests_own_to(mutant.path)
         first = own, "tests/docs/"
         running: Iterable[str] = self.lines.get(mutant.path, {}).get(str(mutant.line), ())
@@ -57,20 +59,23 @@ class Covering:
             affected = [self.lines.get(it, {}) for it in (mutant.path, *self._importers(mutant))]
             running = {it for lines in affected for tests in lines.values() for it in tests}
             running |= {it for it in self.seconds if it.startswith(first)}
-        together = _TOGETHER
-        if mutant.path.endswith(".sql"):
-            running, together = self.seconds, _OWN_TOGETHER
-        quick = {test: self.seconds[test] for test in running if self.seconds[test] <= _LONGEST}
-        in_order = sorted(quick.items(), key=lambda it: (not it[0].startswith(first), it[1]))
-        asked: dict[str, float] = {}
-        so_far = 0.0
-        for test, seconds in in_order:
-            so_far += seconds
-            if so_far <= (_OWN_TOGETHER if test.startswith(first) else together):
-                asked[test] = seconds
+        asked = self._quickest(running, _TOGETHER, first)
         if outside or not asked:
             in_processes = (it for it in self.in_processes if it.startswith(own))
             asked |= dict.fromkeys(in_processes, _IN_PROCESSES)
+        return asked
+
+    def _quickest(
+        self, tests: Iterable[str], together: float, first: tuple[str, ...] = ()
+    ) -> dict[str, float]:
+        """Order tests by their seconds, those that come first before others, and bound both."""
+        quick = ((it, self.seconds[it]) for it in tests if self.seconds[it] <= _LONGEST)
+        asked: dict[str, float] = {}
+        so_far = 0.0
+        for test, seconds in sorted(quick, key=lambda it: (not it[0].startswith(first), it[1])):
+            so_far += seconds
+            if so_far <= (_OWN_TOGETHER if test.startswith(first) else together):
+                asked[test] = seconds
         return asked
 
     def _importers(self, mutant: Mutant) -> Iterator[str]:

@@ -33,15 +33,15 @@ def _texts(original: str, lines: Container[int] | None) -> Iterator[str]:
         for number, (start, end) in enumerate(places):
             if lines is None or any(line in lines for line in range(start[0], end[0] + 1)):
                 text = mutate_code(original, operator, number)
-                if text not in {None, original} and _differs(text, original) and _is_python(text):
+                if text and _essence(text) != _essence(original) and _is_python(text):
                     yield text
 
 
-def _differs(text: str, original: str) -> bool:
+def _essence(text: str) -> str:
     """Leave out what costs memory alone, or lets attributes change, which mypy sees."""
     for flag in ("slots", "frozen"):
         text = text.replace(f"{flag}=False", f"{flag}=True")
-    return text != original
+    return text
 
 
 def _is_python(text: str) -> bool:

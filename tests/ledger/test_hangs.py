@@ -148,8 +148,9 @@ def packets_dropped(port: int) -> Iterator[None]:
     if os.geteuid() != 0:
         pytest.skip("packets can't be dropped: run as root")
     # With its owner, which ends with its input, the table goes: also where this process is killed.
+    name = f"tally_test_{port}"
     table = (
-        f"table inet tally_test_{port} {{ flags owner; chain dropping {{"
+        f"table inet {name} {{ flags owner; chain dropping {{"
         " type filter hook input priority 0;"
         f" tcp dport {port} drop; tcp sport {port} drop; }}; }}\n"
     )
@@ -158,11 +159,10 @@ def packets_dropped(port: int) -> Iterator[None]:
         # It lists what there is once it has made that.
         owner.stdin.write(b"list tables\n")
         owner.stdin.flush()
-        while (line := owner.stdout.readline()) and b"tally_test" not in line:
+        while (line := owner.stdout.readline()) and name.encode() not in line:
             pass
         assert line, "nft has made no table"
         yield
-        owner.stdin.close()
 
 
 HANGS = [a_lock, a_standby, the_server, the_postmaster, its_backends, the_network]
