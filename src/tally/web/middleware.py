@@ -38,7 +38,8 @@ _SECURITY: Final = [
 _NO_STORE: Final = (b"cache-control", b"no-store")
 # RFC 6797: only over TLS, which ends before us. A year, as browsers' lists ask for.
 _HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
-_SCHEMES: Final = (b"x-forwarded-proto", b"cloudfront-forwarded-proto")
+_PROXY_SCHEME: Final = b"x-forwarded-proto"
+_CLOUDFRONT_SCHEME: Final = b"cloudfront-forwarded-proto"
 _REQUEST_ID: Final = re.compile(rb"[!-~]{1,128}")
 # Unique over all processes and restarts; drawing each at random costs more than parsing a request.
 _PROCESS: Final = secrets.token_hex(8).encode()
@@ -239,8 +240,7 @@ class Middleware:
 
 def _came_by_tls(headers: dict[bytes, bytes]) -> bool:
     """Tell what the proxy that ends TLS says."""
-    # One by one: to go through them costs a plain add as much as to read its value.
-    return headers.get(_SCHEMES[0]) == b"https" or headers.get(_SCHEMES[1]) == b"https"
+    return headers.get(_PROXY_SCHEME) == b"https" or headers.get(_CLOUDFRONT_SCHEME) == b"https"
 
 
 def _request_id(headers: dict[bytes, bytes]) -> bytes:
