@@ -21,29 +21,36 @@ _POLL_SECONDS = 0.01
 
 
 class Missing(Exception):
-    """A program that a measurement needs is not there; the text says how to get it."""
+    """What a measurement needs is not there; the text says how to get it, where that is known."""
+
+
+class NotInstalled(Missing):
+    """A program, or what one is built from; `package` is Debian's."""
+
+    def __init__(self, name: str, package: str) -> None:
+        super().__init__(f"{name} is not installed: apt install {package}")
+        self.name = name
+        self.package = package
 
 
 class NotStarted(Exception):
     """A process ended, or did not answer in time; the text has its last words."""
 
 
-# Where it is not Debian's package of the same name.
-_REMEDIES = {
-    "go": "apt install golang-go",
-    "redis-benchmark": "apt install redis-tools",
-    "redis-cli": "apt install redis-tools",
-    "py-spy": "make bench",
+# Where it is not of the program's own name.
+_PACKAGES = {
+    "go": "golang-go",
+    "redis-benchmark": "redis-tools",
+    "redis-cli": "redis-tools",
 }
 
 
 def need(program: str) -> str:
-    """The path of a program, beside our Python or on the machine; raises `Missing`."""
+    """The path of a program, beside our Python or on the machine; raises `NotInstalled`."""
     beside = str(Path(sys.executable).parent)
     found = shutil.which(program, path=f"{beside}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
     if found is None:
-        remedy = _REMEDIES.get(program, f"apt install {program}")
-        raise Missing(f"{program} is not installed: {remedy}")
+        raise NotInstalled(program, _PACKAGES.get(program, program))
     return found
 
 

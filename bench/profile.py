@@ -2,12 +2,13 @@
 
 import re
 import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 from bench.load import wrk
-from bench.process import Missing, need
+from bench.process import Missing
 from bench.runner import CLIENTS, ENTRIES, Runner, progress
 
 # Samples a second. Each stops the process for some milliseconds, as C code is looked at too.
@@ -68,7 +69,8 @@ def _record(pid: int, url: str, file: Path) -> Counter[str]:
 
     Raises `Missing` where py-spy can't look into it.
     """
-    command = [need("py-spy"), "record", "--pid", str(pid), "--native", "--format", "raw"]
+    py_spy = str(Path(sys.executable).with_name("py-spy"))  # `make bench` installs it
+    command = [py_spy, "record", "--pid", str(pid), "--native", "--format", "raw"]
     timing = ["--rate", str(_RATE), "--duration", str(_RECORD_SECONDS), "--output", str(file)]
     whole = _PREPARE_SECONDS + _RECORD_SECONDS
     load = wrk.start("add", url, connections=CLIENTS, seconds=whole)

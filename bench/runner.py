@@ -13,7 +13,7 @@ from bench.filling import fill_ledger, fill_naive
 from bench.goals import Measure, Result
 from bench.load.redis import redis_server, webdis
 from bench.load.wrk import wrk
-from bench.process import ROOT, Missing, Process, need, serving
+from bench.process import ROOT, NotInstalled, Process, need, serving
 from bench.rounds import Figures, Rounds, Spread, interleave, with_costs
 
 CLIENTS = 64
@@ -171,7 +171,7 @@ class Runner:
 
     @contextmanager
     def go(self, way: str) -> Iterator[Process]:
-        """The Go peer in one of its ways, on tables of its own; raises `Missing`."""
+        """The Go peer in one of its ways, on tables of its own; raises `NotInstalled`."""
         program = self._go_program()
         with (
             self.tables(f"go-{way}", *PGBENCH_TABLES) as database,
@@ -191,7 +191,7 @@ class Runner:
         go = need("go")
         for package, path in _GO_PACKAGES.items():
             if not (_GO_SOURCES / "src" / path).is_dir():
-                raise Missing(f"{path} is not installed: apt install {package}")
+                raise NotInstalled(path, package)
         if not program.exists():
             subprocess.run(
                 [go, "build", "-o", str(program), str(_PEERS / "go/main.go")],
@@ -227,7 +227,7 @@ class Runner:
 
     @contextmanager
     def webdis(self) -> Iterator[tuple[Process, Process]]:
-        """Webdis, and the Redis behind it; raises `Missing`."""
+        """Webdis, and the Redis behind it; raises `NotInstalled`."""
         with (
             redis_server(self.folder / "redis-of-webdis") as redis,
             webdis(redis, self.folder) as process,

@@ -11,7 +11,7 @@ import pytest
 from bench import process, runner
 from bench.database import Cluster
 from bench.measures import adds
-from bench.process import Missing
+from bench.process import NotInstalled
 from bench.runner import HOT_ROW_TABLES, NAIVE_TABLES, QUICK, Findings, Runner
 
 PEERS = {
@@ -34,8 +34,8 @@ def run(postgres_server, tmp_path):
 def start(stack, how):
     try:
         return how(stack.enter_context)
-    except Missing as missing:
-        pytest.skip(str(missing))
+    except NotInstalled as it:
+        pytest.skip(f"{it.name} not installed: apt install {it.package}")
 
 
 def ask(port, method, path, body=None):
@@ -99,5 +99,5 @@ def test_a_peer_that_is_missing_is_left_out_and_the_others_are_not(run, monkeypa
 def test_go_without_its_libraries_is_missing(run, monkeypatch, tmp_path):
     monkeypatch.setattr(runner, "need", lambda program: program)
     monkeypatch.setattr(runner, "_GO_SOURCES", tmp_path)
-    with pytest.raises(Missing, match="apt install golang-github-jackc-pgx-v4-dev"):
+    with pytest.raises(NotInstalled, match="apt install golang-github-jackc-pgx-v4-dev"):
         run.go("insert").__enter__()

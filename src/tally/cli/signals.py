@@ -6,6 +6,7 @@ before it ends by that same signal, so that a shell's loop around it ends too.
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Coroutine
 from types import FrameType
 from typing import Any, Final, NoReturn, TypeVar
@@ -13,11 +14,13 @@ from typing import Any, Final, NoReturn, TypeVar
 T = TypeVar("T")
 
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_AGAIN_SECONDS: Final = 0.001
 _received: list[int] = []
 
 
 def catch() -> None:
     """From now on, let each raise KeyboardInterrupt."""
+    sys.unraisablehook = _unraisable
     _handle(_interrupt)
 
 
@@ -27,6 +30,19 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     if not _received or number == signal.SIGINT:
         _received.append(number)
         raise KeyboardInterrupt
+
+
+def _unraisable(what: "sys.UnraisableHookArgs") -> None:
+    """Send a signal again, soon, that came where nothing can be raised, as in a `__del__`."""
+    if _received and what.exc_type is KeyboardInterrupt:
+        signal.signal(signal.SIGALRM, _again)
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+    else:
+        sys.__unraisablehook__(what)
+
+
+def _again(number: int, frame: FrameType | None) -> None:
+    os.kill(os.getpid(), _received.pop())
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
