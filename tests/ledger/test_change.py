@@ -4,9 +4,10 @@ import asyncio
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from tally.ledger.change import cause_of
+from tally.ledger.change import cause_of, change
 from tests.support.postgres import PATIENCE
 
 ONE = 10**9
@@ -24,14 +25,21 @@ async def test_whoever_keeps_the_total_is_ended_after_two_seconds(ledger, writer
     keeper.terminate()
 
 
-async def test_whoever_only_waits_is_not(owner, writer, resets) -> None:
+async def test_whoever_only_waits_is_not(owner, writer, connect) -> None:
     await writer.add([ONE])
-    async with owner.holding("tally.total"):
-        waiting = asyncio.create_task(resets.reset())
-        await owner.waited_for()
-        await asyncio.sleep(1.5)  # longer than a wait lasts
-    made, _ = await waiting
-    assert made.sum == ONE
+    call = text("SELECT sum FROM tally.reset_total(gen_random_uuid())")
+    async with connect("tally_reset").engine.begin() as connection:
+        async with owner.holding("tally.total"):
+            waiting = asyncio.create_task(change(connection, call, {}))
+            await owner.waited_for()
+            await asyncio.sleep(1.5)  # longer than a wait lasts
+        assert await waiting == (1,)
+
+
+async def test_what_else_fails_is_not_tried_again(connect) -> None:
+    async with connect("tally_reset").engine.connect() as connection:
+        with pytest.raises(DBAPIError, match="division by zero"):
+            await change(connection, text("SELECT 1 / 0"), {})
 
 
 def test_an_error_may_have_no_cause() -> None:

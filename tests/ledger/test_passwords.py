@@ -138,12 +138,18 @@ def test_a_password_that_breaks_the_rule_is_refused_and_not_shown(strict_server)
     assert "two words" not in done.stderr
 
 
+def salt_of(verifier):
+    return base64.b64decode(verifier.split("$")[1].partition(":")[2])
+
+
 async def test_a_verifier_is_what_postgresql_itself_would_store(strict_server):
     owner = await asyncpg.connect(strict_server.admin_url)
     await owner.execute("CREATE ROLE somebody PASSWORD 'open sesame'")
     stored = await owner.fetchval("SELECT rolpassword FROM pg_authid WHERE rolname = 'somebody'")
     await owner.execute("DROP ROLE somebody")
     await owner.close()
-    salt = base64.b64decode(stored.split("$")[1].partition(":")[2])
+    salt = salt_of(stored)
     assert scram.verifier("open sesame", salt) == stored
-    assert scram.verifier("open sesame") != scram.verifier("open sesame")
+    own = [scram.verifier("open sesame") for _ in range(2)]
+    assert own[0] != own[1]
+    assert {len(salt_of(it)) for it in own} == {len(salt)}

@@ -6,8 +6,8 @@ from tally.ledger.add import QueueFull, Request
 from tally.ledger.queue import Queue
 
 
-def request(values, deadline=0.0):
-    return Request([1] * values, None, lambda outcome: None, deadline)
+def request(values, deadline=0.0, key=None):
+    return Request([1] * values, key, lambda outcome: None, deadline)
 
 
 def filled(*requests, limit=100):
@@ -25,6 +25,13 @@ def test_it_holds_values_up_to_its_limit():
     queue.take(4)
     queue.put(request(4))
     assert queue.values == 10
+
+
+@pytest.mark.parametrize("key", [None, "a key"])
+def test_who_is_turned_away_hears_whether_a_key_was_given(key):
+    with pytest.raises(QueueFull) as full:
+        Queue(1).put(request(2, key=key))
+    assert full.value.keyed is (key is not None)
 
 
 def test_requests_are_taken_in_order_up_to_a_number_of_values():
