@@ -19,7 +19,6 @@ TESTED_IN: Final = {
         "backup": "cli/test_backup",
         "history_audit": "ledger/test_audit",
         "listing": "ledger/test_reader",
-        "privileges": "ledger/test_stolen_roles",
         "recent": "ledger/test_history",
         "recomputation": "ledger/test_audit",
         "restore": "cli/test_backup",
