@@ -24,7 +24,7 @@ from sqlalchemy import (
 from tally.amount import FRACTION_DIGITS, Amount
 
 # The newest migration. Here, and not asked of Alembic, so that a service need not import it.
-REVISION: Final = "0007"
+REVISION: Final = "0008"
 # The greatest that a bigint holds.
 MAX_ID: Final = 2**63 - 1
 metadata = MetaData(
