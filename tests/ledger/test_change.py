@@ -16,6 +16,8 @@ ONE = 10**9
 async def test_whoever_keeps_the_total_is_ended_after_two_seconds(ledger, writer, resets) -> None:
     await writer.add([ONE])
     keeper = await asyncpg.connect(ledger.url("tally_reset"))
+    # So that it is nobody else who ends it.
+    await keeper.execute("SET idle_in_transaction_session_timeout = 0")
     await keeper.execute("BEGIN; SELECT tally.reset_total(gen_random_uuid())")
     async with asyncio.timeout(PATIENCE):
         made, _ = await resets.reset()

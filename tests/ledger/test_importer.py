@@ -77,6 +77,11 @@ async def test_what_older_releases_counted_stays_counted(add, file, writer):
     assert await add(path) == (0, 2)
 
 
+async def test_what_older_releases_counted_of_rows_stays_counted(add, file, writer):
+    await writer.add([ONE], Key.of("row 5 march a", [ONE], batch=False))
+    assert await add(file("id,value\na,1\nb,2\n"), ROWS, label="march") == (1, 1)
+
+
 async def test_a_file_that_is_read_otherwise_does_not_count_again(add, file, connect, drift):
     path = file("value,tax\n1,5\n2,6\n3,7\n")
     assert await add(path) == (3, 0)

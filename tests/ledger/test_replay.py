@@ -1,11 +1,16 @@
 """Keys: the same key with the same body gets its first answer again; with another, an error."""
 
 import asyncio
+import itertools
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from tally.ledger.add import Request
+from tally.ledger.database import Database, Unavailable
 from tally.ledger.purge import purge
+from tally.ledger.replay import replay, replay_answer
 from tally.ledger.writer import Added, Key, KeyReused
 
 ONE = 10**9
@@ -32,6 +37,32 @@ async def test_a_key_of_a_batch_gets_its_first_answer_again(writer, owner):
     assert (again.first_id, again.last_id, again.sum, again.count) == (1, 3, 6 * ONE, 3)
     assert again.replayed
     assert len(await owner.entries()) == 3
+
+
+async def test_what_an_add_under_a_key_did_can_be_asked(writer, connect):
+    one = await writer.add([ONE], key("a", ONE))
+    two = await writer.add([ONE, ONE], key("b", ONE, ONE, batch=True))
+    database = connect("tally_adder")
+    assert await replay_answer(database, "a") == (replace(one, replayed=True), ONE)
+    assert await replay_answer(database, "b") == (replace(two, replayed=True), None)
+    assert await replay_answer(database, "c") is None
+
+
+async def test_what_did_not_wait_is_not_replayed(writer, connect, monkeypatch):
+    """Somebody ended the wait for the standby of the very commit that a replay is for."""
+    await writer.add([ONE], key("a", ONE))
+    waits = itertools.count()
+    ended = property(lambda _self: next(waits), lambda _self, _value: None)
+    monkeypatch.setattr(Database, "ended_waits", ended, raising=False)
+    with pytest.raises(Unavailable):
+        await replay_answer(connect("tally_adder", timeout=0.5), "a")
+    answers = []
+    database = connect("tally_adder")
+    connection = await database.connect()
+    with pytest.raises(ConnectionError, match="was ended"):
+        await replay(database, connection, [Request([ONE], key("a", ONE), answers.append, 0.0)])
+    await connection.close()
+    assert answers == []
 
 
 @pytest.mark.parametrize("batch", [False, True])
