@@ -4,10 +4,13 @@ Its certificate is checked as it was asked for.
 """
 
 import os
+import random
 import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
@@ -89,6 +92,179 @@ async def test_a_host_s_time_is_no_longer_than_the_url_says(pair, silent):
     )
     connection = await Hosts(url).connect({}, 10_000)
     await connection.close()
+
+
+# --- Which host is asked for what -----------------------------------------------------------------
+
+
+class Peer:
+    """A server's end, without a socket to keep alive."""
+
+    def __init__(self) -> None:
+        self._transport = self
+
+    def get_extra_info(self, name: str) -> None:
+        assert name == "socket"
+
+
+class Asked(list[dict[str, Any]]):
+    """What asyncpg is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refuse: dict[str, Exception] = {}
+        """What hosts raise."""
+
+    @property
+    def hosts(self) -> list[str]:
+        """Take those that were asked since."""
+        found = [it["host"] for it in self]
+        self.clear()
+        return found
+
+
+@pytest.fixture
+def asked(monkeypatch) -> Asked:
+    asked = Asked()
+
+    async def connect(dsn, **options):
+        asked.append({"dsn": dsn, **options})
+        if options["host"] in asked.refuse:
+            raise asked.refuse[options["host"]]
+        return Peer()
+
+    monkeypatch.setattr(asyncpg, "connect", connect)
+    return asked
+
+
+def hosts_of(parameters: str, names: str = "a,b,c") -> Hosts:
+    return Hosts(
+        database_url.parse(f"postgresql://me@/x?host={names}{parameters and f'&{parameters}'}")
+    )
+
+
+async def test_the_one_that_answered_last_comes_first(asked) -> None:
+    hosts = hosts_of("")
+    asked.refuse = {"a": ConnectionRefusedError("a"), "b": ConnectionResetError("b")}
+    await hosts.connect({}, 9)
+    assert asked.hosts == ["a", "b", "c"]
+    asked.refuse = {}
+    for _ in range(3):
+        await hosts.connect({}, 9)
+        assert asked.hosts == ["c"]
+        assert hosts.last == ("c", None)
+    asked.refuse = {it: ConnectionRefusedError(it) for it in "abc"}
+    with pytest.raises(ConnectionRefusedError, match="b"):
+        await hosts.connect({}, 9)
+    assert asked.hosts == ["c", "a", "b"]
+
+
+async def test_who_refuses_a_login_is_not_the_wrong_host(asked) -> None:
+    asked.refuse = {"a": asyncpg.InvalidPasswordError("no")}
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await hosts_of("").connect({}, 9)
+    assert asked.hosts == ["a"]
+
+
+@pytest.mark.parametrize(("how", "first"), [("random", "c"), ("disable", "a")])
+async def test_load_is_balanced_where_it_is_asked_for(asked, monkeypatch, how, first) -> None:
+    monkeypatch.setattr(random, "shuffle", list.reverse)
+    await hosts_of(f"load_balance_hosts={how}").connect({}, 9)
+    assert asked.hosts == [first]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "seconds"),
+    [
+        ("", 3.0),
+        ("connect_timeout=0", 3.0),
+        ("connect_timeout=2", 2.0),
+        ("connect_timeout=4", 3.0),
+        ("target_session_attrs=prefer-standby", 1.5),
+    ],
+)
+async def test_each_host_has_its_share_of_the_time(asked, parameters, seconds) -> None:
+    await hosts_of(parameters).connect({}, 9)
+    assert [it["timeout"] for it in asked] == [seconds]
+
+
+async def test_any_will_do_where_no_standby_answers(asked) -> None:
+    asked.refuse = {it: ConnectionRefusedError(it) for it in "ab"}
+    with pytest.raises(ConnectionRefusedError):
+        await hosts_of("target_session_attrs=prefer-standby", "a,b").connect({}, 9)
+    found = [(it["host"], it["target_session_attrs"]) for it in asked]
+    assert found == [("a", "standby"), ("b", "standby"), ("a", "any"), ("b", "any")]
+
+
+async def test_without_a_host_it_is_this_machine_s(asked) -> None:
+    hosts = Hosts(database_url.parse("postgresql://me@/x"))
+    await hosts.connect({}, 9)
+    assert [(it["host"], it["port"]) for it in asked] == [(None, None)]
+
+
+async def test_what_the_url_says_is_handed_on(asked) -> None:
+    hosts = hosts_of(
+        "options=-c%20a.b%3D1&sslmode=require&servicefile=f&connect_timeout=2&krbsrvname=k"
+    )
+    await hosts.connect({"lock_timeout": "0"}, 9)
+    [it] = asked
+    assert it["server_settings"] == {"options": "-c a.b=1", "lock_timeout": "0"}
+    assert (it["servicefile"], it["ssl"]) == ("f", None)
+    handed = parse_qs(urlsplit(it["dsn"]).query)
+    assert handed == {"user": ["me"], "dbname": ["x"], "sslmode": ["require"], "krbsrvname": ["k"]}
+
+
+async def test_without_options_none_are_sent(asked) -> None:
+    await hosts_of("").connect({}, 9)
+    assert asked[0]["server_settings"] == {}
+
+
+async def test_a_client_s_certificate_goes_with_this_machine_s_authorities(
+    asked, monkeypatch
+) -> None:
+    context = Mock()
+    monkeypatch.setattr(ssl, "create_default_context", lambda: context)
+    await hosts_of("sslrootcert=system&sslcert=c&sslkey=k&sslpassword=p").connect({}, 9)
+    assert asked[0]["ssl"] is context
+    context.set_alpn_protocols.assert_called_once_with(["postgresql"])
+    context.load_cert_chain.assert_called_once_with("c", "k", "p")
+
+
+# --- A network that is dead -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("parameters", "kept", "waits"),
+    [
+        ("", (1, 10, 5, 3), 30_000),
+        ("keepalives_idle=7&keepalives_count=2&tcp_user_timeout=9000", (1, 7, 5, 2), 9000),
+        ("keepalives_interval=4&tcp_user_timeout=0", (1, 10, 4, 3), 30_000),
+    ],
+)
+async def test_a_connection_is_kept_alive(primary, parameters, kept, waits) -> None:
+    options = [socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT]
+    with await peer_of(primary, parameters) as peer:
+        found = [peer.getsockopt(socket.IPPROTO_TCP, it) for it in options]
+        assert (peer.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), *found) == kept
+        assert peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == waits
+
+
+async def test_a_connection_is_left_alone_where_that_is_asked_for(primary) -> None:
+    with await peer_of(primary, "keepalives=0") as peer:
+        assert peer.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
+        assert peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
+
+
+async def peer_of(primary: tuple[str, int], parameters: str) -> socket.socket:
+    """The socket of a connection, as it stands after its end."""
+    url = f"postgresql://me@127.0.0.1:{primary[1]}/postgres?sslmode=disable&{parameters}".rstrip(
+        "&"
+    )
+    connection = await Hosts(database_url.parse(url)).connect({}, PATIENCE)
+    peer: socket.socket = connection._transport.get_extra_info("socket")
+    copy = socket.socket(fileno=os.dup(peer.fileno()))
+    await connection.close()
+    return copy
 
 
 # --- Certificates ---------------------------------------------------------------------------------

@@ -33,8 +33,6 @@ class Hosts:
         if self._given.get("load_balance_hosts") == "random":
             random.shuffle(self._hosts)
         known = {name: self._given[name] for name in _ASYNCPGS if name in self._given}
-        if known.get("sslrootcert") == "system":
-            del known["sslrootcert"]
         self._dsn = f"postgresql://?{urlencode(known)}"
         attributes = self._given.get("target_session_attrs", "any")
         self._wanted = ("standby", "any") if attributes == "prefer-standby" else (attributes,)
