@@ -1,22 +1,33 @@
-"""A session of Tally's is the same whatever a database, a role or a server has for defaults."""
+"""A session of Tally's is the same whatever a database, a role or a server has for defaults.
 
+How it is opened, and who is asked again when, is shown with a server that is made up.
+"""
+
+import asyncio
+import itertools
 import shutil
 import tempfile
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import asyncpg
 import pytest
 
+from tally import database_url
 from tally.embedded import postgres
+from tally.ledger import session as module
 from tally.ledger.audit import audit
 from tally.ledger.database import Database
 from tally.ledger.export import export
+from tally.ledger.failures import UnusableServer
 from tally.ledger.importer import Imported, batch_keys, counted_before, import_keyed
 from tally.ledger.migrate import migrate
 from tally.ledger.purge import purge
 from tally.ledger.reader import Reader
 from tally.ledger.resets import Resets
+from tally.ledger.session import Sessions
 from tally.ledger.writer import Key, Writer
 from tests.support.postgres import PATIENCE, with_database
 
@@ -225,3 +236,191 @@ async def test_the_url_s_own_options_reach_the_server(hostile) -> None:
     assert await connection.fetchval("SHOW statement_timeout") == "0", "Tally's own stays"
     await connection.close()
     await database.close()
+
+
+# --- How a session is opened ----------------------------------------------------------------------
+
+
+class MadeUp:
+    """A session as a server gives it: its number, and the backends that turn out to serve it."""
+
+    def __init__(self, number: int, backends: Any, slow: bool) -> None:
+        self._number = number
+        self._backends = iter(backends)
+        self._slow = slow
+        self.ended: list[Any] = []
+        self.terminated = False
+        self.closed = False
+
+    def get_server_pid(self) -> int:
+        return self._number
+
+    async def fetchval(self, query: str) -> Any:
+        await asyncio.sleep(PATIENCE if self._slow else 0)
+        backend = next(self._backends)
+        if isinstance(backend, Exception):
+            raise backend
+        return backend
+
+    async def execute(self, query: str, *given: Any) -> None:
+        assert not self.terminated
+
+    async def fetch(self, query: str, *given: Any) -> None:
+        self.ended.append(given)
+
+    def is_closed(self) -> bool:
+        return self.closed
+
+    def terminate(self) -> None:
+        self.terminated = True
+
+
+class Server:
+    """In the place of `Hosts`: refuses logins as it is told, and keeps what they asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, str]] = []
+        self.refuse: list[Exception] = []
+        self.sessions: list[MadeUp] = []
+        self.backends: Any = None
+        self.slow = False
+
+    async def connect(self, settings: dict[str, str], seconds: float) -> MadeUp:
+        assert seconds == 2.0
+        self.asked.append(settings)
+        if self.refuse:
+            raise self.refuse.pop(0)
+        number = len(self.sessions) + 1
+        backends = self.backends[number - 1] if self.backends else itertools.repeat(number)
+        self.sessions.append(MadeUp(number, backends, self.slow))
+        return self.sessions[-1]
+
+
+@pytest.fixture
+def made_up() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def sessions(made_up) -> Sessions:
+    sessions = Sessions(database_url.parse("postgresql://me@/x"), 2.0)
+    sessions.hosts = made_up
+    return sessions
+
+
+@pytest.fixture
+def now(monkeypatch) -> SimpleNamespace:
+    moment = SimpleNamespace(seconds=1000.0)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: moment.seconds))
+    return moment
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (asyncpg.TooManyConnectionsError("full"), 0.0),
+        (asyncpg.InvalidPasswordError("no"), 0.5),
+        (TimeoutError("silent"), 2.0),
+        (ConnectionRefusedError("away"), 0.0),
+    ],
+)
+async def test_a_server_that_refuses_is_left_alone_for_a_while(
+    sessions, made_up, now, error, seconds
+) -> None:
+    made_up.refuse = [error]
+    with pytest.raises(type(error)):
+        await sessions.open()
+    now.seconds += seconds * 0.99
+    if seconds:
+        with pytest.raises(type(error)):
+            await sessions.open()
+        assert len(made_up.asked) == 1
+    now.seconds += seconds * 0.01
+    await sessions.open()
+    assert len(made_up.asked) == 2
+
+
+async def test_an_older_server_is_spared_what_it_does_not_know(sessions, made_up) -> None:
+    made_up.refuse = [asyncpg.UndefinedObjectError("what?")]
+    for _ in range(2):
+        await sessions.open()
+    known = ["transaction_timeout" in it for it in made_up.asked]
+    assert known == [True, False, False]
+    assert all("statement_timeout" in it for it in made_up.asked)
+    made_up.refuse = [asyncpg.UndefinedObjectError("what?")]
+    with pytest.raises(asyncpg.UndefinedObjectError):
+        await sessions.open()
+
+
+async def test_a_pooler_is_spared_all_but_the_name(sessions, made_up) -> None:
+    made_up.refuse = [asyncpg.ProtocolViolationError("unsupported startup parameter")]
+    for _ in range(2):
+        await sessions.open()
+    assert [[*it] for it in made_up.asked[1:]] == [["application_name"]] * 2
+    made_up.refuse = [asyncpg.ProtocolViolationError("unsupported startup parameter")]
+    with pytest.raises(asyncpg.ProtocolViolationError):
+        await sessions.open()
+
+
+async def test_each_ends_what_was_given_up_and_spares_what_is_open(sessions, made_up) -> None:
+    opened = [await sessions.open() for _ in range(2)]
+    opened[0].closed = True
+    await sessions.open()
+    names = [it["application_name"] for it in made_up.asked]
+    prefix = names[0].removesuffix(" 1")
+    assert names == [f"{prefix} {number}" for number in (1, 2, 3)]
+    assert [it.ended for it in made_up.sessions] == [
+        [(f"{prefix} %", [names[0]])],
+        [(f"{prefix} %", [names[1], names[0]])],
+        [(f"{prefix} %", [names[2], names[1]])],
+    ]
+    assert not any(it.terminated for it in opened)
+
+
+async def test_two_processes_do_not_end_each_other_s(sessions, made_up) -> None:
+    other = Sessions(database_url.parse("postgresql://me@/x"), 2.0)
+    other.hosts = made_up
+    await sessions.open()
+    await other.open()
+    assert made_up.sessions[0].ended[0][0] != made_up.sessions[1].ended[0][0]
+
+
+async def test_one_is_opened_at_a_time(sessions, made_up) -> None:
+    await asyncio.gather(*(sessions.open() for _ in range(3)))
+    assert [len(it.ended[0][1]) for it in made_up.sessions] == [1, 2, 3]
+
+
+async def test_one_that_can_t_be_made_ready_is_closed(sessions, made_up) -> None:
+    made_up.slow = True
+    with pytest.raises(TimeoutError):
+        await sessions.open()
+    assert made_up.sessions[0].terminated
+
+
+SHARED = asyncpg.ProtocolViolationError("the session's transaction is over")
+
+
+@pytest.mark.parametrize(
+    ("backends", "usable"),
+    [
+        pytest.param([[7] * 99, [8] * 99], True, id="a backend each"),
+        pytest.param([[7] * 99, itertools.cycle([8, 9])], True, id="the other one's changes"),
+        pytest.param([itertools.cycle([7, 9]), [8] * 99], False, id="its own changes"),
+        pytest.param([[7] * 99, [8] * 5 + [7] * 99], False, id="once the other one's"),
+        pytest.param([[7] * 99, [8] * 9 + [7] * 99], False, id="the last of ten looks"),
+        pytest.param([[7] * 99, [8] * 10 + [7] * 99], True, id="after ten looks"),
+        pytest.param([[7, SHARED], [8] * 99], False, id="it is refused"),
+    ],
+)
+async def test_a_pooler_must_give_a_session_its_own_backend(
+    sessions, made_up, backends, usable
+) -> None:
+    made_up.backends = backends
+    if usable:
+        await sessions.open()
+    else:
+        with pytest.raises(UnusableServer) as refused:
+            await sessions.open()
+        assert "pool_mode=session" in refused.value.detail
+    assert [it.terminated for it in made_up.sessions] == [not usable, True]
+    assert made_up.asked[1]["application_name"].endswith(" 0")
