@@ -18,7 +18,7 @@ ONE = 10**9
 @pytest.fixture
 async def story(writer, resets, owner, drift):
     """A ledger to which everything has happened; entries 1 to 2 are purged."""
-    await writer.add([ONE, 2 * ONE])
+    await writer.add([ONE, 2 * ONE], Key.of("purged", [ONE, 2 * ONE], batch=True))
     await resets.reset()
     # As migration 0002 leaves the resets of nothing that older releases made.
     await owner.execute("INSERT INTO tally.reset VALUES (2, 0, 0, 2, 2, now(), now(), 2)")

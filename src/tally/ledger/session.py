@@ -86,7 +86,6 @@ class Sessions:
 
     def __init__(self, url: DatabaseUrl, timeout: float) -> None:
         """`timeout` is the longest that opening one takes, in seconds."""
-        self._url = url
         self._timeout = timeout
         self.hosts = Hosts(url)
         # Each session has a name, by which its backend can be found.
