@@ -1,7 +1,7 @@
 """Run the tests, tier after tier, and sum up: `python -m tests [TIER ...]`; all without one.
 
-Tests of one process are spread over workers. Guests, which wait for their boots, and browsers, which
-wait for pages, run beside the emulated applies. What injects faults and measures runs alone.
+Tests of one process are spread over workers. Guests wait for their boots, browsers for pages: they
+run beside the emulated applies. What injects faults and measures runs alone.
 """
 
 import json

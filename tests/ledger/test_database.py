@@ -2,12 +2,14 @@
 
 import asyncio
 import random
+from collections.abc import Iterator
 from itertools import islice
 from types import SimpleNamespace
 from urllib.parse import quote
 
 import asyncpg
 import pytest
+from asyncpg.transaction import Transaction
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -131,6 +133,68 @@ async def test_what_fails_for_a_connection_s_sake_is_tried_again(database, told)
     assert await database.run(work) == 3
     assert len({*tries}) == 3, "no lost connection is used again"
     assert told == [(False, "ConnectionResetError: gone"), (True, "")]
+
+
+async def test_nothing_more_is_asked_of_a_connection_that_may_be_lost(
+    database, monkeypatch
+) -> None:
+    """A server that hangs would be waited for."""
+    await database.run(pid)  # SQLAlchemy's first look at a server
+    asked = []
+
+    async def roll_back(transaction) -> None:
+        asked.extend(["to roll back"] * (not transaction._connection.is_closed()))
+
+    async def close(connection, **_options) -> None:
+        asked.extend(["to take leave"] * (not connection.is_closed()))
+
+    monkeypatch.setattr(Transaction, "rollback", roll_back)
+    monkeypatch.setattr(asyncpg.Connection, "close", close)
+
+    tries = []
+
+    async def work(connection) -> None:
+        tries.append(await pid(connection))
+        if len(tries) == 1:
+            raise GONE
+
+    await database.run(work)
+    assert asked == []
+
+
+async def test_a_connection_lost_at_its_commit_is_not_used_again(database, monkeypatch) -> None:
+    commit = Transaction.commit
+    tries = []
+
+    async def fail_once(transaction) -> None:
+        if len(tries) == 1:
+            raise GONE
+        await commit(transaction)
+
+    async def work(connection) -> None:
+        tries.append(await pid(connection))
+
+    monkeypatch.setattr(Transaction, "commit", fail_once)
+    await database.run(work)
+    assert len({*tries}) == 2
+
+
+async def test_between_two_tries_there_is_a_pause(database, monkeypatch) -> None:
+    pauses, tries = [], []
+
+    def between_tries(timeout: float) -> Iterator[float]:
+        while True:
+            pauses.append(timeout)
+            yield 0.01
+
+    async def work(connection) -> None:
+        tries.append(connection)
+        if len(tries) < 4:
+            raise GONE
+
+    monkeypatch.setattr(module, "pauses_between_tries", between_tries)
+    await database.run(work)
+    assert pauses == [database.timeout] * 3
 
 
 @pytest.mark.parametrize("error", [KeyError("a bug"), asyncio.CancelledError()])

@@ -17,7 +17,7 @@ from tally.ledger.importer import (
     import_keyed,
 )
 from tally.ledger.row_importer import leave_out_counted, row_keys
-from tally.ledger.writer import Key, KeyReused, SumOutOfRange
+from tally.ledger.writer import Added, Key, KeyReused, SumOutOfRange
 
 ONE = 10**9
 CSV = FileOptions("csv")
@@ -105,6 +105,7 @@ async def test_what_stops_an_import_says_what_is_counted(add, file, owner, drift
     with pytest.raises(Stopped) as stopped:
         await add(path)
     assert isinstance(stopped.value.reason, SumOutOfRange)
+    assert str(stopped.value) == str(stopped.value.reason)
     assert stopped.value.done.added.count == len(await owner.entries()) == 4
     await owner.execute("UPDATE tally.total SET sum = 0")
     assert await add(path) == (2, 4)
@@ -181,3 +182,55 @@ class TestRows:
         assert isinstance(stopped.value.reason, KeyReused)
         assert done.added.count == 1
         assert [value for _, value, _ in await owner.entries()] == ["5", "2"]
+
+
+class Sender:
+    """In the place of a writer: answers each request some turns of the event loop later."""
+
+    def __init__(self, error=None):
+        self.error = error
+        self.sent = self.under_way = self.most = 0
+
+    def submit(self, values, key, finish):
+        self.sent += 1
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        outcome = self.error or Added(self.sent, self.sent, ONE, 1, replayed=self.sent % 2 == 0)
+        self._answer(finish, outcome, turns=20)
+
+    def _answer(self, finish, outcome, turns):
+        if turns:
+            asyncio.get_running_loop().call_soon(self._answer, finish, outcome, turns - 1)
+            return
+        self.under_way -= 1
+        finish(outcome)
+
+
+@pytest.fixture
+def chunks():
+    return [[(Key.of(str(number), [ONE], batch=True), [ONE])] for number in range(8)]
+
+
+async def test_while_one_is_committed_others_are_sent_but_few(chunks, monkeypatch):
+    turns = []
+    sleep = asyncio.sleep
+
+    async def note(seconds):
+        turns.append(seconds)
+        await sleep(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", note)
+    sender, done, told = Sender(), Imported(), []
+    await import_keyed(sender, chunks, done, told.append)
+    assert (sender.sent, sender.most) == (8, 3)
+    assert (done.added.count, done.already.count, done.count) == (4, 4, 8)
+    # The first three are answered in one turn.
+    assert (len(told), told[-1], told) == (8, 8, sorted(told))
+    assert turns == [0] * 8, "the writer has a turn after each"
+
+
+async def test_after_an_error_no_more_is_sent(chunks):
+    sender = Sender(error=KeyError("a bug"))
+    with pytest.raises(KeyError):
+        await import_keyed(sender, chunks, Imported(), lambda counted: None)
+    assert sender.sent == 3

@@ -95,14 +95,17 @@ async def test_resets_are_undone_newest_first_and_once(resets, writer, reader, d
     for wrong in (1, 2, 4, 0, -1, 2**63 - 1):
         with pytest.raises(NotUndoable):
             await resets.undo(wrong)
+    with pytest.raises(NotUndoable, match=f"there is no reset {2**63}"):
+        await resets.undo(2**63)  # more than any id
     assert (await reader.total()).sum == 0
     for number, total in ((3, 3), (2, 5), (1, 6)):
-        await resets.undo(number)
+        assert not (await resets.undo(number)).undoable
         assert (await reader.total()).sum == total * ONE
         with pytest.raises(NotUndoable):
             await resets.undo(number)
     with pytest.raises(NotUndoable):
         await resets.undo(1)
+    assert [reset.undoable for reset in await resets.past()] == [False] * 3
     assert await drift() is None
 
 
@@ -127,6 +130,21 @@ async def test_a_key_resets_once(resets, writer, reader):
     assert await reader.total() == Total(2 * ONE, 1, 2)
     other, replayed = await resets.reset("other")
     assert (other.sum, replayed) == (2 * ONE, False)
+
+
+async def test_a_key_is_known_whatever_clocks_said(resets, writer, owner):
+    await writer.add([ONE])
+    await resets.reset("key")
+    await owner.execute("UPDATE tally.reset SET at = at + interval '1 hour'")
+    assert (await resets.reset("key"))[1]
+
+
+async def test_what_was_made_under_a_key_can_be_asked(resets, writer):
+    await writer.add([ONE])
+    made, _ = await resets.reset("key")
+    found = await resets.made_under("key")
+    assert (found.id, found.at) == (made.id, made.at)
+    assert await resets.made_under("other") is None
 
 
 async def test_a_key_sent_many_times_at_once_resets_once(resets, writer):
@@ -233,8 +251,8 @@ async def forgetful(ledger):
 async def test_a_reset_whose_answer_is_lost_is_made_once(forgetful, writer, resets):
     await writer.add([ONE])
     forgetful.losses = 2
-    reset, _ = await Resets(forgetful).reset()
-    assert (reset.id, reset.sum) == (1, ONE)
+    reset, replayed = await Resets(forgetful).reset()
+    assert (reset.id, reset.sum, replayed) == (1, ONE, False)
     assert len(await resets.past()) == 1
 
 
