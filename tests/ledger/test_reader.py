@@ -7,10 +7,11 @@ from itertools import pairwise
 
 import pytest
 
+from tally.ledger import reader as module
 from tally.ledger.database import Unavailable
 from tally.ledger.listing import Earlier, Entry
 from tally.ledger.purge import purge
-from tally.ledger.reader import TOP, Position, Range, Total
+from tally.ledger.reader import TOP, Position, Range, Reader, Total
 from tests.support.postgres import PATIENCE
 
 ONE = 10**9
@@ -245,6 +246,67 @@ async def test_a_history_marks_the_resets_in_it_and_knows_the_last(reader, write
     overview = await reader.overview(Range(), TOP, 20)
     assert [(move.reset_id, move.undo) for move in overview.moves] == [(1, True), (1, False)]
     assert overview.last_reset.undone_at == overview.moves[0].at
+
+
+async def test_so_many_resets_and_undos_are_marked_and_so_many_entries_listed(
+    reader, writer, resets
+):
+    await writer.add([ONE] * 25)
+    for number in range(1, 34):
+        await resets.reset()
+        await resets.undo(number)
+    await writer.add([ONE])
+    overview = await reader.overview()
+    assert [(move.reset_id, move.undo) for move in overview.moves][:2] == [(33, True), (33, False)]
+    assert len(overview.moves) == 64
+    assert sum(isinstance(row, Entry) for row in overview.rows.rows) == 20
+
+
+async def test_a_range_may_be_looked_at_from_any_place(reader, writer):
+    await writer.add([ONE] * 5)
+    now = datetime.now(UTC)
+    wanted = Range(since=now - timedelta(hours=1), until=now)
+    for place, first in ((TOP, 5), (Position(before=3), 2), (Position(around=1), 5)):
+        rows = (await reader.overview(wanted, place, 20)).rows.rows
+        assert rows[0].id == first
+
+
+async def test_a_span_is_the_time_until_now(reader, writer, owner):
+    await writer.add([ONE] * 3)
+    await owner.execute("UPDATE tally.entry SET added_at = now() - interval '2 h' WHERE id = 1")
+    bounds = [await reader.bounds(Range(span)) for span in ("hour", "day", "all")]
+    assert [(it.after, it.through) for it in bounds] == [(1, 3), (0, 3), (0, 3)]
+
+
+async def test_when_an_entry_was_added_is_told_to_whoever_may_read_it(writer, connect):
+    await writer.add([ONE])
+    reader = Reader(connect("tally_display"))
+    [entry] = (await reader.page(None, 1)).entries
+    assert await reader.added_at(1) == entry.added_at
+    assert await reader.added_at(2) is None
+    assert await Reader(connect("tally_adder")).added_at(1) is None
+
+
+def test_what_is_cleared_ends_where_the_count_begins():
+    assert Total(5, 2, 7).cleared_through == 5
+
+
+async def test_after_an_error_the_next_read_is_of_now(connect, writer, monkeypatch):
+    """The connection is not left in the moment that the error came in."""
+    reader = Reader(connect("tally_display", connections=1))
+    await writer.add([ONE])
+
+    async def fail(*_given):
+        raise KeyError("a bug")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "read_rows", fail)
+        with pytest.raises(KeyError):
+            await reader.changes(None, 5)
+    await writer.add([ONE])
+    now, rows = await reader.changes(None, 5)
+    assert (now.sum, len(rows.rows)) == (2 * ONE, 2)
+    assert (await reader.total()).sum == 2 * ONE
 
 
 async def test_an_overview_is_of_one_moment(reader, writer, resets):
