@@ -12,7 +12,7 @@ import pytest
 from tally.ledger.database import Database
 from tally.ledger.failures import Unavailable
 from tally.ledger.schema import from_numeric
-from tally.ledger.writer import MAX_BATCH_VALUES, Added, Key, QueueFull, SumOutOfRange
+from tally.ledger.writer import MAX_BATCH_VALUES, Added, Key, QueueFull, SumOutOfRange, Writer
 from tests.support.postgres import PATIENCE
 
 ONE = 10**9
@@ -299,6 +299,36 @@ async def test_close_says_that_the_outcome_of_what_is_under_way_is_unknown(start
         with pytest.raises(Unavailable) as refusal:
             await under_way
         assert not refusal.value.outcome_known
+
+
+async def test_a_writer_that_nothing_waits_for_closes_at_once(start_writer, connect):
+    async with asyncio.timeout(PATIENCE):
+        await start_writer().close(grace=2 * PATIENCE)
+        await Writer(connect("tally_adder"), queue_limit=1).close(grace=2 * PATIENCE)
+
+
+async def test_a_bug_of_its_own_is_told_when_it_closes(connect, monkeypatch):
+    writer = Writer(connect("tally_adder"), queue_limit=1)
+    monkeypatch.setattr(writer, "_expire", fail)
+    writer.start()
+    await asyncio.sleep(0)
+    with pytest.raises(KeyError):
+        await writer.close(grace=1)
+
+
+async def test_a_bug_is_told_to_who_waits_and_the_next_has_another_connection(writer, monkeypatch):
+    await writer.add([ONE])
+    backend = writer._connection.get_server_pid()
+    with monkeypatch.context() as patched:
+        patched.setattr(writer, "_add_batch", fail)
+        with pytest.raises(KeyError):
+            await writer.add([ONE])
+    assert (await writer.add([ONE])).sum == 2 * ONE
+    assert writer._connection.get_server_pid() != backend
+
+
+async def fail(*_given):
+    raise KeyError("a bug")
 
 
 async def test_a_closed_writer_refuses(start_writer):

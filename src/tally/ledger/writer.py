@@ -56,7 +56,7 @@ class Writer:
         self._queue = Queue(queue_limit)
         self._batch: list[Request] = []
         self._batch_sent = False
-        self._sent_at = 0.0
+        self._sent_at: float
         self._one_by_one: bool
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
