@@ -10,7 +10,7 @@ PACKAGE: Final = SOURCES / "tally"
 _TESTS: Final = {
     "amount": ["tests/test_amount.py"],
     "web": ["tests/web", "tests/docs/test_security.py"],  # a page with each limit
-    "ledger": ["tests/ledger", "tests/cli/test_backup.py"],
+    "ledger": ["tests/ledger", "tests/cli/test_backup.py", "tests/simulation/test_search.py"],
 }
 # Where a module's own tests are, if not in the file of its name.
 TESTED_IN: Final = {
@@ -35,6 +35,7 @@ LONG: Final = (
     "tests/ledger/test_stolen_roles.py::test_every_setting_that_a_role_leaves_behind_is_harmless",
     "tests/ledger/test_writer.py::test_exactly_once_when_answers_get_lost",
     "tests/ledger/test_writer.py::test_exactly_once_when_backends_are_killed",
+    "tests/simulation/test_search.py::test_every_schedule_keeps_every_promise[2-3600]",
 )
 ARROW: Final = "  ->  "
 

@@ -146,8 +146,9 @@ class Writer:
     async def _commit(self) -> None:
         """Commit the batch or a part of it; what stays unanswered is to be tried again."""
         await self._connected()
-        # Chosen only now: those that expired while the database was away were told that nothing
+        # Chosen only now: those that expired while the database was away are told that nothing
         # of theirs was stored, and from here to the sending nothing else runs.
+        self._give_up(time.monotonic())
         requests = _without_repeated_keys(self._batch)
         if not requests:
             return
