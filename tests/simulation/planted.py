@@ -105,10 +105,6 @@ def puts_first(self, request):
     self._requests.rotate(1)
 
 
-def keeps_repeated_keys(requests):
-    return [request for request in requests if not request.finished]
-
-
 async def never_expires(self):
     pass
 
@@ -181,10 +177,6 @@ BUGS = {
         "Misled", Unavailable, "under_key", forgets_that_there_was_a_key
     ),
     "begins nothing anew": service("NotServed", Writer, "_begin_anew", begins_nothing_anew),
-    # None of its batch is stored; whoever waits for its turn is answered late, or never.
-    "keeps repeated keys": service(
-        ("NotServed", "TooLate"), writer, "_without_repeated_keys", keeps_repeated_keys
-    ),
     "stays one by one": service("NotTogether", Writer, "__setattr__", stays_one_by_one),
     "puts the newest first": service("TooLate", Queue, "put", puts_first),
     "never expires": service("TooLate", Writer, "_expire", never_expires),
