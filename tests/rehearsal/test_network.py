@@ -2,15 +2,15 @@
 
 import os
 import re
-import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from tests.support.paths import ROOT
 
 STANDS = """
-import signal, sys
+import os, signal, sys
 import boto3
 from rehearsal.found import Found
 from rehearsal.network import Network
@@ -24,31 +24,35 @@ signal.pause()
 
 def namespaces() -> set[int]:
     """Every network namespace that a process is in, has opened, or has mounted."""
-    links = [*Path("/proc").glob("[0-9]*/task/*/ns/net"), *Path("/proc").glob("[0-9]*/fd/*")]
+    processes = [it for it in Path("/proc").iterdir() if it.name.isdecimal()]
     found = set()
-    for link in links:
-        try:
-            found |= {int(it) for it in re.findall(r"^net:\[(\d+)\]$", os.readlink(link))}
-        except FileNotFoundError:
-            pass  # it has just ended
-    mounted = Path("/proc/self/mountinfo").read_text()
-    return found | {int(it) for it in re.findall(r" net:\[(\d+)\] ", mounted)}
+    for process in processes:
+        # It may end meanwhile; some even root may not look into.
+        with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+            links = [*process.glob("task/*/ns/net"), *process.glob("fd/*")]
+            texts = [os.readlink(it) for it in links if os.path.lexists(it)]
+            texts.append((process / "mountinfo").read_text())
+            found |= {int(it) for text in texts for it in re.findall(r"\bnet:\[(\d+)\]", text)}
+    return found
 
 
 def test_nothing_is_left_after_a_kill_and_a_second_one_stands_up(account, networks):
     found = account()
     for _ in range(2):
         process = subprocess.Popen(
-            [sys.executable, "-c", f"import os{STANDS}", found.name],
+            [sys.executable, "-c", STANDS, found.name],
             cwd=ROOT,
             env={**os.environ, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"},
             stdout=subprocess.PIPE,
             text=True,
         )
-        with process:
+        try:
             made = {int(it) for it in process.stdout.readline().split()}
-            assert len(made) == len(found.hosts) + 2
-            assert made <= namespaces()
-            process.send_signal(signal.SIGKILL)
-        assert process.returncode == -signal.SIGKILL
+            during = namespaces()
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+        assert len(made) == len(found.hosts) + 2
+        assert made <= during
         assert not made & namespaces()
