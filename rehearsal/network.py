@@ -13,7 +13,8 @@ from rehearsal.namespaces import Namespace
 from tally.aws.inventory.resources import Resource
 from tally.aws.reachability import CLOUDFRONT, INTERNET, S3
 
-# At both ends of a link, what the next hop is called (RFC 3927: never forwarded).
+# What each is called as a next hop, on all its links (RFC 3927: never forwarded). Not the same for
+# both: nobody answers who asks, by ARP, in its own name.
 _ROUTER, _GATEWAY = "169.254.0.1", "169.254.0.2"
 _FIRST_TABLE = 100
 
@@ -84,31 +85,34 @@ class Network:
         # What it answers is given up with the attempt.
         namespace.set(tcp_synack_retries=0, conf__all__rp_filter=0, conf__default__rp_filter=0)
         lines = self._commands[namespace] = ["link set lo up"]
-        self._join(self.gateway if host.outside else self.router, link, host, "eth0")
-        lines.append(f"route add default via {_ROUTER} dev eth0 onlink")
+        router, hop = (self.gateway, _GATEWAY) if host.outside else (self.router, _ROUTER)
+        self._join(router, hop, link, host, "eth0")
+        lines.append(f"route add default via {hop} dev eth0 onlink")
         if host.name == INTERNET:
             towards = f"route add default via {host.address} dev {link} onlink"
             self._commands[self.gateway].append(towards)
         if host.name in (S3, CLOUDFRONT):
-            self._join(self.router, link, host, "eth1")
+            self._join(self.router, _ROUTER, link, host, "eth1")
             # An endpoint's service answers the network; an origin reaches its load balancer.
             origins = [it.address for it in found.origins]
             inside = origins if host.name == CLOUDFRONT else found.networks
             lines += [f"route add {it} via {_ROUTER} dev eth1 onlink" for it in inside]
 
-    def _join(self, router: Namespace, link: str, host: Host, end: str) -> None:
-        """A link from a router to a host, and the way to it."""
+    def _join(self, router: Namespace, hop: str, link: str, host: Host, end: str) -> None:
+        """A link from a router to a host, and the way there."""
         namespace = self.hosts[host]
         if router is self.router:
             self._links[host] = link
         self._commands[router] += [
             f"link add {link} type veth peer name {end} netns {namespace.path}",
-            f"addr add {_ROUTER}/32 dev {link}",
+            f"addr add {hop}/32 dev {link}",
             f"link set {link} up",
             f"route add {host.address} dev {link}",
         ]
-        lines = [f"addr add {host.address}/32 dev {end}", f"link set {end} up"]
-        self._commands[namespace] += lines
+        self._commands[namespace] += [
+            f"addr add {host.address}/32 dev {end}",
+            f"link set {end} up",
+        ]
 
     def _route(self, found: Found, table: int, subnet: str) -> None:
         """A subnet's route table, for what comes from its interfaces."""

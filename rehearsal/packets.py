@@ -22,7 +22,7 @@ from tally.aws.reachability import CLOUDFRONT
 # What is under way at a time: listeners' queues hold it easily.
 _AT_ONCE: Final = 400
 # Seconds in which nothing at all happens, until what is under way counts as silent.
-_PATIENCE: Final = 5
+_PATIENCE: Final = 30
 _LEAVE_NOTHING: Final = struct.pack("ii", 1, 0)  # SO_LINGER: reset at once, no TIME_WAIT
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import jinja2
 
-from rehearsal.found import TCP
+from rehearsal.found import TCP, UDP
 from rehearsal.outcome import Cell, Outcome
 from rehearsal.reach import Result, Seen
 from tally.aws.report import templates
@@ -125,7 +125,8 @@ def as_markdown(result: Result, at: datetime) -> str:
             [[it, *(matrix.text(it, other) for other in matrix.targets)] for it in matrix.sources],
         ),
         outcomes=_table(["outcome", "cells"], [[str(it), str(n)] for it, n in outcomes(result)]),
-        parts=len(result.found.ports(TCP)),
+        tcp=len(result.found.ports(TCP)),
+        udp=len(result.found.ports(UDP)),
         changes=_table(
             ["rule removed", "cells that changed", "as predicted"],
             [[it.name, str(len(it.tried)), "yes" if it.good else "no"] for it in result.changes],
