@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-import boto3
-
 from rehearsal import page
 from rehearsal.found import Found
 from rehearsal.network import Network
@@ -43,14 +41,9 @@ def main() -> int:
 
 def _rehearse(arguments: argparse.Namespace) -> int:
     _say("the network stands up")
-    session = boto3.Session()
-
-    def read() -> Found:
-        return Found(NAME, session)
-
-    found = read()
+    found = Found(NAME)
     with closing(Network(found)) as network, closing(Prober(network)) as prober:
-        result = run(read, network, prober, one_of_each(found), _say)
+        result = run(found, network, prober, one_of_each(found), _say)
     at = datetime.now(UTC)
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "rehearsal.html").write_text(page.as_html(result, at))

@@ -53,9 +53,15 @@ class Host:
 class Found:
     """One reading of the account. Each kind is asked for once, when needed."""
 
-    def __init__(self, name: str, session: boto3.Session) -> None:
+    def __init__(self, name: str, session: boto3.Session | None = None) -> None:
         self.aws = Inventory(name, session=session)
         self.name = name
+
+    def again(self) -> "Found":
+        """What stands now, asked by the same clients: to make them takes longer than to ask."""
+        now = Found(self.name)
+        now.aws.client = self.aws.client
+        return now
 
     @cached_property
     def networks(self) -> list[str]:

@@ -13,8 +13,6 @@ from rehearsal.reachability import cells, outcome
 from tally.aws import reachability
 
 Progress = Callable[[str], None]
-Read = Callable[[], Found]
-"""Reads the account anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +126,9 @@ def one_of_each(found: Found) -> list[Host]:
 
 
 def run(
-    read: Read, network: Network, prober: Prober, hosts: list[Host], progress: Progress
+    found: Found, network: Network, prober: Prober, hosts: list[Host], progress: Progress
 ) -> Result:
     """Everybody once; then, among some hosts, each change, and a port that is opened."""
-    found = read()
     progress("everybody tries everybody")
     first = look(found, prober, cells(found, found.hosts))
     progress("each rule is removed")
@@ -141,28 +138,27 @@ def run(
     changed = []
     for rule in changes.rules(found):
         with changes.removed(found, rule):
-            after = look(follow(read, network), prober, some)
+            after = look(follow(found, network), prober, some)
         predicted, tried = (after.differences(before, of) for of in ("computed", "tried"))
         changed.append(Changed(rule.name, predicted, tried, after.disagreements))
     progress("a port is opened")
-    opened = _open(read, network, prober)
+    opened = _open(follow(found, network), network, prober)
     return Result(found, first, changed, opened)
 
 
-def follow(read: Read, network: Network) -> Found:
+def follow(found: Found, network: Network) -> Found:
     """Read what stands now, and let the network's filters be so."""
-    found = read()
-    network.follow(found)
-    return found
+    now = found.again()
+    network.follow(now)
+    return now
 
 
-def _open(read: Read, network: Network, prober: Prober) -> Opened:
-    found = follow(read, network)
+def _open(found: Found, network: Network, prober: Prober) -> Opened:
     cell = next(_shut(found))
     tried, said = [], []
 
     def attempt() -> None:
-        now = follow(read, network)
+        now = follow(found, network)
         [attempt] = prober.attempt(now, [cell])
         tried.append(attempt.outcome)
         said.append(what_check_says(now))

@@ -14,11 +14,10 @@ from tests.support.paths import ROOT
 
 STANDS = """
 import os, signal, sys
-import boto3
 from rehearsal.found import Found
 from rehearsal.network import Network
 from rehearsal.packets import Prober
-network = Network(Found(sys.argv[1], boto3.Session()))
+network = Network(Found(sys.argv[1]))
 prober = Prober(network)
 print(*{os.fstat(it.file).st_ino for it in network.namespaces}, flush=True)
 signal.pause()

@@ -21,7 +21,7 @@ def test_everything_agrees(account, standing):
     """Everybody tries everybody; each rule is removed; a port is opened."""
     found = account()
     with standing(found) as (network, prober):
-        result = run(account, network, prober, first_of_each(found), lambda _: None)
+        result = run(found, network, prober, first_of_each(found), lambda _: None)
     assert [str(it) for it in result.look.disagreements] == []
     assert [it.name for it in result.changes if not it.good] == []
     assert result.opened.good
