@@ -25,7 +25,7 @@ PROGRAMS = {"ip": "iproute2", "nft": "nftables"}
 
 
 def main() -> int:
-    """Return 0 if all agreed, 1 if not, 2 if it did not come to an end."""
+    """Return 0 if all agreed, 1 if not, 2 if it was stopped."""
     arguments = _arguments()
     if missing := what_is_missing():
         sys.exit(f"rehearsal: {missing}")

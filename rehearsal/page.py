@@ -64,7 +64,7 @@ def facts(result: Result, at: datetime) -> str:
     found = result.found
     return (
         f"{len(found.interfaces)} network interfaces and {len(found.outsiders)} outside, as the"
-        f" emulated AWS describes {found.name}; {len(result.look.seen)} connections tried on"
+        f" emulated AWS describes {found.name}; {len(result.look.seen):,} connections tried on"
         f" {at:%-d %B %Y at %H:%M UTC}."
     )
 
@@ -80,6 +80,7 @@ def verdict(result: Result) -> str:
     said = [f"{len(result.look.disagreements)} cells disagree"]
     said += [f"changes not as predicted: {'; '.join(wrong)}"] if wrong else []
     said += [] if result.opened.good else ["an opened port was not noticed, or not closed again"]
+    said += [f"not as declared: {it}" for it in result.undeclared]
     return f"{'; '.join(said)}."
 
 
@@ -124,7 +125,7 @@ def as_markdown(result: Result, at: datetime) -> str:
             ["from ↓ to →", *matrix.targets],
             [[it, *(matrix.text(it, other) for other in matrix.targets)] for it in matrix.sources],
         ),
-        outcomes=_table(["outcome", "cells"], [[str(it), str(n)] for it, n in outcomes(result)]),
+        outcomes=_table(["outcome", "cells"], [[str(it), f"{n:,}"] for it, n in outcomes(result)]),
         tcp=len(result.found.ports(TCP)),
         udp=len(result.found.ports(UDP)),
         changes=_table(
@@ -132,7 +133,7 @@ def as_markdown(result: Result, at: datetime) -> str:
             [[it.name, str(len(it.tried)), "yes" if it.good else "no"] for it in result.changes],
         ),
         opened=opened(result),
-        check="; ".join(result.opened.check_said[0]),
+        check="; ".join(result.opened.noticed),
     )
 
 

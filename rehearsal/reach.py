@@ -72,15 +72,22 @@ class Opened:
     """A port that nobody declared: before, while it was open, and after."""
 
     cell: Cell
-    tried: tuple[Outcome, Outcome, Outcome]
-    # What `tally check` found wrong with reachability, while it was open and after.
-    check_said: tuple[list[str], list[str]]
+    tried: list[Outcome]
+    # What `tally check` found not to be as declared.
+    check_said: list[list[str]]
+
+    @property
+    def noticed(self) -> list[str]:
+        """What `tally check` says of the open port."""
+        before, during, _ = self.check_said
+        return [it for it in during if it not in before]
 
     @property
     def good(self) -> bool:
         shut, opened, shut_again = self.tried
-        passed = (shut != Outcome.PASSES, opened == Outcome.PASSES, shut_again == shut)
-        return all(passed) and bool(self.check_said[0]) and not self.check_said[1]
+        before, _, after = self.check_said
+        tried_well = shut == shut_again != Outcome.PASSES and opened == Outcome.PASSES
+        return tried_well and bool(self.noticed) and before == after
 
 
 @dataclass(frozen=True)
@@ -93,12 +100,18 @@ class Result:
     opened: Opened
 
     @property
+    def undeclared(self) -> list[str]:
+        """What can be reached otherwise than is declared, as `tally check` finds."""
+        return self.opened.check_said[0]
+
+    @property
     def good(self) -> bool:
         return (
             bool(self.look.seen)
             and not self.look.disagreements
             and all(it.good for it in self.changes)
             and self.opened.good
+            and not self.undeclared
         )
 
 
@@ -132,18 +145,24 @@ def run(
     progress("everybody tries everybody")
     first = look(found, prober, cells(found, found.hosts))
     progress("each rule is removed")
+    changed = list(remove_each(found, network, prober, hosts))
+    progress("a port is opened")
+    opened = open_one(follow(found, network), network, prober)
+    return Result(found, first, changed, opened)
+
+
+def remove_each(
+    found: Found, network: Network, prober: Prober, hosts: list[Host]
+) -> Iterator[Changed]:
+    """Remove each rule for a while, and see what changes among some hosts."""
     # As long as rules come and go, their ranges and ports are tried.
     some = list(cells(found, hosts))
     before = look(found, prober, some)
-    changed = []
     for rule in changes.rules(found):
         with changes.removed(found, rule):
             after = look(follow(found, network), prober, some)
         predicted, tried = (after.differences(before, of) for of in ("computed", "tried"))
-        changed.append(Changed(rule.name, predicted, tried, after.disagreements))
-    progress("a port is opened")
-    opened = _open(follow(found, network), network, prober)
-    return Result(found, first, changed, opened)
+        yield Changed(rule.name, predicted, tried, after.disagreements)
 
 
 def follow(found: Found, network: Network) -> Found:
@@ -153,9 +172,11 @@ def follow(found: Found, network: Network) -> Found:
     return now
 
 
-def _open(found: Found, network: Network, prober: Prober) -> Opened:
+def open_one(found: Found, network: Network, prober: Prober) -> Opened:
+    """Open a port that is shut, for a while."""
     cell = next(_shut(found))
-    tried, said = [], []
+    tried: list[Outcome] = []
+    said: list[list[str]] = []
 
     def attempt() -> None:
         now = follow(found, network)
@@ -167,8 +188,7 @@ def _open(found: Found, network: Network, prober: Prober) -> Opened:
     with changes.opened(found, cell):
         attempt()
     attempt()
-    before, during, after = tried
-    return Opened(cell, (before, during, after), (said[1], said[2]))
+    return Opened(cell, tried, said)
 
 
 def _shut(found: Found) -> Iterator[Cell]:

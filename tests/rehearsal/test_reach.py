@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rehearsal import filters, page
-from rehearsal.outcome import Outcome
-from rehearsal.reach import look, run
+from rehearsal import changes, filters, page
+from rehearsal.found import TCP
+from rehearsal.outcome import Cell, Outcome
+from rehearsal.reach import Result, follow, look, open_one, run
 from rehearsal.reachability import cells
 
 
@@ -25,6 +26,7 @@ def test_everything_agrees(account, standing):
     assert [str(it) for it in result.look.disagreements] == []
     assert [it.name for it in result.changes if not it.good] == []
     assert result.opened.good
+    assert result.undeclared == []
     assert result.good
     # Each way out and in was tried, and each rule is needed, but those that say what others say.
     met = {it.tried for it in result.look.seen}
@@ -38,6 +40,24 @@ def test_everything_agrees(account, standing):
     for shown in (page.as_html(result, at), page.as_markdown(result, at)):
         assert page.verdict(result) in shown
         assert "5432" in shown
+
+
+def test_a_group_that_admits_too_much_is_noticed(account, standing):
+    """Packets pass as computed, and `tally check` says that nobody declared it."""
+    found = account()
+    [bastion] = [it for it in found.interfaces if it.name == "bastion"]
+    [display, *_] = [it for it in found.interfaces if it.name == "display"]
+    cell = Cell(bastion, display, TCP, range(22, 23))
+    with standing(found) as (network, prober), changes.opened(found, cell):
+        now = follow(found, network)
+        seen = look(now, prober, [cell])
+        opened = open_one(now, network, prober)
+        result = Result(now, seen, [], opened)
+    assert [it.tried for it in seen.seen] == [Outcome.PASSES]
+    assert seen.disagreements == []
+    assert opened.good
+    assert not result.good
+    assert "bastion → display: 22, declared is nothing" in page.verdict(result)
 
 
 def disagreements(found, standing):
