@@ -14,6 +14,7 @@ from types import FrameType
 
 from rehearsal import page
 from rehearsal.found import Found
+from rehearsal.namespaces import Namespace
 from rehearsal.network import Network
 from rehearsal.packets import Prober
 from rehearsal.reach import one_of_each, run
@@ -80,6 +81,10 @@ def what_is_missing() -> str | None:
         return "this needs Linux, for its network namespaces"
     if os.geteuid() != 0:
         return "only root makes networks: run it as root"
+    try:
+        Namespace().close()
+    except PermissionError as error:
+        return f"no network of its own ({error}): run the container with --privileged"
     path = f"{os.environ['PATH']}:/usr/sbin"
     missing = [name for name in PROGRAMS if shutil.which(name, path=path) is None]
     if missing:
