@@ -26,15 +26,18 @@ signal.pause()
 
 def namespaces() -> set[int]:
     """Every network namespace that a process is in, has opened, or has mounted."""
-    processes = [it for it in Path("/proc").iterdir() if it.name.isdecimal()]
     found = set()
-    for process in processes:
-        # It may end meanwhile; some even root may not look into.
-        with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
-            links = [*process.glob("task/*/ns/net"), *process.glob("fd/*")]
-            texts = [os.readlink(it) for it in links if os.path.lexists(it)]
-            texts.append((process / "mountinfo").read_text())
-            found |= {int(it) for text in texts for it in re.findall(r"\bnet:\[(\d+)\]", text)}
+    for process in Path("/proc").glob("[0-9]*"):
+        for pattern, read in (
+            ("task/*/ns/net", os.readlink),
+            ("fd/*", os.readlink),
+            ("mountinfo", Path.read_text),
+        ):
+            # It may end meanwhile; some even root may not look into.
+            with suppress(OSError):
+                for path in process.glob(pattern):
+                    with suppress(OSError):
+                        found |= {int(it) for it in re.findall(r"\bnet:\[(\d+)\]", read(path))}
     return found
 
 

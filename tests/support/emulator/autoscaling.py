@@ -107,7 +107,7 @@ def spread_machines() -> None:
 
     def start_spread(self: FakeAutoScalingGroup, count_needed: int, tags: dict[str, str]) -> None:
         subnets = self.vpc_zone_identifier
-        if not subnets:  # it names zones
+        if not subnets:  # by default, the default network's
             start(self, count_needed, tags)
             return
         for _ in range(count_needed):
