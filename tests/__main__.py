@@ -1,7 +1,7 @@
 """Run the tests, tier after tier, and sum up: `python -m tests [TIER ...]`; all without one.
 
-Tests of one process are spread over workers. Guests wait for their boots, browsers for pages: they
-run beside the emulated applies. What injects faults and measures runs alone.
+Tests that mostly wait are spread over workers. Guests, which wait for their boots, run beside the
+emulated applies. What injects faults and measures runs alone.
 """
 
 import json
@@ -21,8 +21,8 @@ from tests.support.tiers import TIERS
 
 # One turn after the other; in each, the tiers of each process of pytest, side by side.
 TURNS = (
-    (("fast", "core"),),
-    (("guests",), ("deployment",), ("browser",)),
+    (("fast", "core", "browser"),),
+    (("guests",), ("deployment",)),
     (("proofs",),),
 )
 NO_TESTS = 5  # pytest's exit status
@@ -45,7 +45,7 @@ class Run:
 
     def _spread(self) -> list[str]:
         """Over workers, a file at a time. The tests of the other tiers share what is slow."""
-        if not {"fast", "core"} & {*self.tiers}:
+        if not {"fast", "core", "browser"} & {*self.tiers}:
             return []
         # In the order of the files: those with the fewest tests are the slowest. Two workers wait a
         # third of their time.

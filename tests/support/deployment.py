@@ -42,6 +42,8 @@ PUBLIC_KEY = (
 REPOSITORY = "example/tally"
 REPOSITORY_ID = "1296269"
 DOMAIN = "tally.example.com"
+# Read once: deployments are made in threads, and pytest changes it for each test beside them.
+_ENVIRONMENT = dict(os.environ)
 
 
 @dataclass
@@ -66,7 +68,7 @@ class Emulator:
                 ],
                 cwd=ROOT,
                 # Certificates are issued at once; the emulator's own wait is a minute.
-                env={**os.environ, **KEYS, "MOTO_ACM_VALIDATION_WAIT": "1"},
+                env={**_ENVIRONMENT, **KEYS, "MOTO_ACM_VALIDATION_WAIT": "1"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -106,9 +108,11 @@ class Emulator:
     def client(self, service: str, caller: str = KEYS["AWS_ACCESS_KEY_ID"]) -> Any:
         """A boto3 client of it, of an administrator or of a role."""
         import boto3
+        from botocore.config import Config
 
         return boto3.client(
             service,
+            config=Config(proxies={}),  # it looks through the environment for them
             endpoint_url=self.url,
             region_name=REGION,
             aws_access_key_id=caller,
@@ -395,7 +399,7 @@ def release(name: str, version: str = "1" * 40) -> dict[str, str]:
 def terraform_environment(folder: Path) -> dict[str, str]:
     """An environment in which Terraform takes its provider from the mirror, if there is one."""
     environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_"))
+        name: value for name, value in _ENVIRONMENT.items() if not name.startswith(("AWS_", "TF_"))
     }
     environment |= {
         "CHECKPOINT_DISABLE": "1",
