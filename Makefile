@@ -12,7 +12,7 @@ ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),help)),)
 $(shell scripts/environment)
 endif
 
-.PHONY: help run check test bench faults mutants simulate prowler lint lint-files format pin release screenshots clean
+.PHONY: help run check test bench faults rehearsal mutants simulate prowler lint lint-files format pin release screenshots clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
@@ -62,6 +62,10 @@ bench: .venv/installed-bench ## Measure Tally beside its peers (QUICK=1: three m
 
 faults: .venv/installed-dev ## Inject faults under load and check every answer (SECONDS=600, SEED=)
 	@$(BIN)/python -m faults --seconds "$(SECONDS)" $(if $(SEED),--seed "$(SEED)") $(ARGS)
+
+# By root; with AWS_ENDPOINT_URL, the deployment that an emulator on this machine already has.
+rehearsal: .venv/installed-dev ## Stand the AWS deployment's network up, and try who reaches whom: ten minutes
+	@$(BIN)/python -m rehearsal $(ARGS)
 
 mutants: .venv/installed-dev ## Make small faults, which tests must notice, in changed lines (ARGS=--all, or files)
 	@$(BIN)/python -m mutants $(ARGS)

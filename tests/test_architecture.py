@@ -71,7 +71,9 @@ def test_the_web_knows_no_ledger_and_no_service_speaks_to_aws() -> None:
     assert [layer for layer, imports in LAYERS.items() if "aws" in imports] == ["cli"]
 
 
-@pytest.mark.parametrize("proof", ["bench", "deploy", "faults", "mutants", "scripts", "tests"])
+@pytest.mark.parametrize(
+    "proof", ["bench", "deploy", "faults", "mutants", "rehearsal", "scripts", "tests"]
+)
 def test_the_product_imports_no_proof(proof: str) -> None:
     pattern = re.compile(rf"^\s*(?:from|import) {proof}\b", re.MULTILINE)
     assert not [file for file in PACKAGE.rglob("*.py") if pattern.search(file.read_text())]

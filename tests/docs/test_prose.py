@@ -27,8 +27,11 @@ PROSE = [
     for path in FILES
     if path.suffix not in NOT_PROSE and path not in {Path(__file__), ROOT / "LICENSE"}
 ]
-# `make bench` writes these to docs/.
-TEMPLATES = {ROOT / "bench/document.md", ROOT / "bench/limits.md"}
+# What `make bench` and `make rehearsal` write to docs/.
+TEMPLATES = {
+    *(ROOT / "bench/document.md", ROOT / "bench/limits.md"),
+    ROOT / "rehearsal/document.md",
+}
 
 # Words, as patterns; what to say for the same thing; and where, if they mean another elsewhere.
 AWS = ("deploy/", "docs/", "infra/", "src/tally/aws/", "tests/aws/", "tests/infra/")

@@ -31,9 +31,6 @@ NOT_KEPT = {
         "a way to tell names apart is given back for CloudFront's own certificate"
     ),
     ("aws_db_parameter_group.main", "parameter"): "parameters that an engine has by default",
-    ("aws_instance.bastion", "vpc_security_group_ids"): (
-        "the groups stand at the machine's network interface alone"
-    ),
     ("aws_vpc_security_group_*_rule.*", "description"): "descriptions of rules that name a group",
 }
 

@@ -41,6 +41,8 @@ LIKELY = {
     # An interrupted apply left machines half replaced; machines of a release don't start in time.
     "autoscaling:CancelInstanceRefresh": "autoscaling:CreateAutoScalingGroup",
     "autoscaling:RollbackInstanceRefresh": "autoscaling:CreateAutoScalingGroup",
+    # Other groups of a machine (hashicorp/terraform#14299: by its interface).
+    "ec2:ModifyNetworkInterfaceAttribute": "ec2:ModifyInstanceAttribute",
     # Another group of the load balancer, another zone.
     "elasticloadbalancing:SetSecurityGroups": "elasticloadbalancing:CreateLoadBalancer",
     "elasticloadbalancing:SetSubnets": "elasticloadbalancing:CreateLoadBalancer",

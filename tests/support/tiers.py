@@ -31,7 +31,7 @@ NEEDS: dict[str, frozenset[str]] = {
 }
 TIERS = tuple(NEEDS)
 # The packages of the checkout whose imports are followed; what the services import is theirs.
-FOLLOWED = ("tests", "bench", "faults", "mutants", "simulation")
+FOLLOWED = ("tests", "bench", "faults", "mutants", "rehearsal", "simulation")
 
 
 @dataclass(frozen=True)

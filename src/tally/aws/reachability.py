@@ -181,9 +181,14 @@ def _outsider(aws: Inventory, peer: str) -> str | None:
     if is_range(peer):
         return None if _in_network(aws, peer) else ALLOWED
     if peer.startswith("pl-"):
-        name = aws.ec2.prefix_lists.get(peer, peer)
-        return S3 if name.endswith(".s3") else _LISTS.get(name, name)
+        return list_name(aws, peer)
     return None
+
+
+def list_name(aws: Inventory, peer: str) -> str:
+    """Whose addresses a list of addresses holds."""
+    name = aws.ec2.prefix_lists.get(peer, peer)
+    return S3 if name.endswith(".s3") else _LISTS.get(name, name)
 
 
 def _in_network(aws: Inventory, peer: str) -> bool:

@@ -1,4 +1,4 @@
-"""Auto Scaling: instance refreshes, which moto has not."""
+"""Auto Scaling: instance refreshes, which moto has not, and machines in every zone."""
 
 import gzip
 import re
@@ -101,6 +101,25 @@ def add_instance_refreshes() -> None:
     InstanceState.launch_template = property(lambda self: self.made_from)
 
 
+def spread_machines() -> None:
+    """moto starts all machines of a group in its first subnet; AWS where there are fewest."""
+    start = FakeAutoScalingGroup.replace_autoscaling_group_instances
+
+    def start_spread(self: FakeAutoScalingGroup, count_needed: int, tags: dict[str, str]) -> None:
+        subnets = self.vpc_zone_identifier
+        if not subnets:  # by default, the default network's
+            start(self, count_needed, tags)
+            return
+        for _ in range(count_needed):
+            placed = [it.instance.subnet_id for it in self.instance_states]
+            # The first of them is moto's choice.
+            self.vpc_zone_identifier = ",".join(sorted(subnets.split(","), key=placed.count))
+            start(self, 1, dict(tags))
+        self.vpc_zone_identifier = subnets
+
+    FakeAutoScalingGroup.replace_autoscaling_group_instances = start_spread
+
+
 def makes_bad_machines(group: FakeAutoScalingGroup, template: dict[str, Any] | None) -> bool:
     if template is None:
         return False
@@ -130,3 +149,4 @@ class ActiveInstanceRefreshNotFound(AutoscalingClientError):
 
 def patch() -> None:
     add_instance_refreshes()
+    spread_machines()

@@ -37,14 +37,19 @@ def give_the_first_letter_to_the_oldest_zone() -> None:
 
 
 def give_machines_what_their_template_says() -> None:
-    """moto ignores a launch template's metadata options, its disks and their tags."""
+    """moto ignores a launch template's metadata options, interface, disks and disks' tags."""
     make = Instance.__init__
     add_device = Instance.add_block_device
 
     def keep(self: Instance, ec2_backend: Any, *args: Any, **given: Any) -> None:
+        template = given.get("launch_template")
+        data = ec2_backend._get_template_from_args(template).data if template else {}
+        if not given.get("nics") and (cards := data.get("NetworkInterfaces")):
+            given["nics"] = [{"DeviceIndex": 0, **card} for card in cards]
         make(self, ec2_backend, *args, **given)
-        if (template := given.get("launch_template")) and not given.get("metadata_options"):
-            data = ec2_backend._get_template_from_args(template).data
+        # A machine's groups are those of its first interface.
+        self.security_groups = self.security_groups or list(self.nics[0]._group_set)
+        if template and not given.get("metadata_options"):
             self.metadata_options = MetadataOptions(data.get("MetadataOptions"))
             if data.get("BlockDeviceMappings"):
                 # Without its own disk, which a machine with others would not get.

@@ -1,7 +1,6 @@
 """ECS: the settings and the tasks of services."""
 
 import time
-from ipaddress import ip_network
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +12,7 @@ from moto.ecs.responses import EC2ContainerServiceResponse
 from moto.elbv2.models import elbv2_backends
 from moto.logs.models import logs_backends
 
-from tests.support.emulator import databases
+from tests.support.emulator import databases, interfaces
 from tests.support.emulator.cloudwatch import ring, ringing_alarms
 from tests.support.emulator.first_use import FirstUse
 
@@ -103,16 +102,14 @@ def run_tasks() -> None:
                 "rolloutState": "COMPLETED",
             }
         ]
-        subnets = service.network_configuration["awsvpcConfiguration"]["subnets"]
         ec2 = ec2_backends[asked.current_account][asked.region]
-        networks = [ip_network(ec2.get_subnet(it).cidr_block) for it in subnets]
         elbv2 = elbv2_backends[asked.current_account][asked.region]
+        addresses = interfaces.addresses_of(ec2, service)
         for balanced in service.load_balancers:
             group = elbv2.target_groups[balanced["targetGroupArn"]]
             group.targets.clear()
-            for number in range(service.desired_count):
-                address = networks[number % len(networks)][10 + number]
-                group.register([{"Id": str(address), "Port": balanced["containerPort"]}])
+            for address in addresses:
+                group.register([{"Id": address, "Port": balanced["containerPort"]}])
 
     EC2ContainerServiceResponse.create_service = create_service
     EC2ContainerServiceResponse.update_service = update_service
