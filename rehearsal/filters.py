@@ -6,7 +6,7 @@ router, and keep none. What they drop goes to NFLOG, with what refused it as pre
 
 from collections.abc import Iterable, Iterator
 
-from rehearsal.found import Found, Host
+from rehearsal.found import PROTOCOLS, Found, Host
 from tally.aws.inventory.resources import Resource
 from tally.aws.security_groups import ALL_PORTS, ANYONE, Opening, is_range, openings
 
@@ -65,7 +65,7 @@ def _addresses(found: Found, opening: Opening) -> list[str]:
 
 
 def _ports(opening: Opening) -> str:
-    protocol = {"6": "tcp", "17": "udp"}.get(opening.protocol, opening.protocol)
+    protocol = PROTOCOLS.get(opening.protocol, opening.protocol)
     if protocol == "-1":
         return ""
     if opening.ports == ALL_PORTS:

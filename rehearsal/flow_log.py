@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from rehearsal.found import NUMBERS, Found
+from rehearsal.found import NUMBERS, PROTOCOLS, Found
 from rehearsal.nflog import Drop
 from rehearsal.outcome import Flow
 from tally.aws.inventory import REGION
@@ -87,11 +87,10 @@ def read(found: Found, delivered: Delivered | None) -> dict[Flow, str]:
         return {}
     answer = found.aws.client("s3").get_object(Bucket=delivered.bucket, Key=delivered.key)
     head, *lines = gzip.decompress(answer["Body"].read()).decode().splitlines()
-    names = {number: name for name, number in NUMBERS.items()}
     refused = {}
     for line in lines:
         it = dict(zip(head.split(), line.split(), strict=True))
         if it["action"] == "REJECT":
             ends = it["srcaddr"], int(it["srcport"]), it["dstaddr"], int(it["dstport"])
-            refused[names[it["protocol"]], *ends] = it["interface-id"]
+            refused[PROTOCOLS[it["protocol"]], *ends] = it["interface-id"]
     return refused

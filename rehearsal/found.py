@@ -22,6 +22,7 @@ TCP: Final = "tcp"
 UDP: Final = "udp"
 # A rule's protocol, in each of its spellings.
 NUMBERS: Final = {TCP: "6", UDP: "17"}
+PROTOCOLS: Final = {number: name for name, number in NUMBERS.items()}
 # From here up Linux takes the ports of its own connections (net.ipv4.ip_local_port_range).
 FIRST_CLIENT_PORT: Final = 32768
 LAST_CLIENT_PORT: Final = 60999
@@ -63,11 +64,9 @@ class Found:
         now.aws.client = self.aws.client
         return now
 
-    @cached_property
+    @property
     def networks(self) -> list[str]:
-        """The VPC's address ranges."""
-        vpc = self.aws.ec2.vpc
-        return [it["CidrBlock"] for it in vpc.get("CidrBlockAssociationSet") or [vpc]]
+        return self.aws.ec2.networks
 
     @cached_property
     def groups(self) -> dict[str, Resource]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rehearsal.filters import LOG_GROUP
-from rehearsal.found import TCP, UDP
+from rehearsal.found import PROTOCOLS
 from rehearsal.namespaces import Namespace
 
 _NETLINK_NETFILTER = 12
@@ -18,7 +18,6 @@ _PACKET, _CONFIG = 0, 1
 _COMMAND, _MODE, _BIND, _COPY = 1, 2, 1, 2  # NFULA_CFG_CMD, _MODE; NFULNL_CFG_CMD_BIND, COPY_PACKET
 _PAYLOAD, _PREFIX = 9, 10
 _HEADERS = 64  # bytes: those of IPv4 with options, and the ports
-_PROTOCOLS = {6: TCP, 17: UDP}
 # A run's packets all at once, so that none is lost.
 _BUFFER = 64 << 20
 _SO_RCVBUFFORCE = 33
@@ -86,7 +85,7 @@ def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _drop(attributes: dict[int, bytes]) -> Iterator[Drop]:
     packet = attributes[_PAYLOAD]
-    protocol = _PROTOCOLS.get(packet[9])
+    protocol = PROTOCOLS.get(str(packet[9]))
     # What is neither is an error told by ICMP, of something that is told itself.
     if protocol is None:
         return

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from rehearsal.found import Host
+from tally.aws.security_groups import Opening, show
 
 
 class Outcome(StrEnum):
@@ -40,9 +41,7 @@ class Cell:
 
     @property
     def shown_ports(self) -> str:
-        first, last = self.ports[0], self.ports[-1]
-        shown = str(first) if first == last else f"{first}-{last}"
-        return shown if self.protocol == "tcp" else f"{self.protocol} {shown}"
+        return show(Opening("", self.protocol, self.ports))
 
     def __str__(self) -> str:
         return f"{self.source} → {self.target} on {self.shown_ports}"

@@ -192,8 +192,7 @@ def list_name(aws: Inventory, peer: str) -> str:
 
 
 def _in_network(aws: Inventory, peer: str) -> bool:
-    blocks = aws.ec2.vpc.get("CidrBlockAssociationSet") or [aws.ec2.vpc]
-    return any(overlaps(peer, block["CidrBlock"]) for block in blocks)
+    return any(overlaps(peer, network) for network in aws.ec2.networks)
 
 
 def _covers(aws: Inventory, peer: str, party: Party) -> bool:

@@ -46,6 +46,12 @@ class EC2(Service):
             raise NotFound(f"one VPC tagged Deployment={self.aws.name} (found: {found})")
         return self.vpcs[0]
 
+    @property
+    def networks(self) -> list[str]:
+        """The VPC's IPv4 address ranges."""
+        blocks = self.vpc.get("CidrBlockAssociationSet") or [self.vpc]
+        return [block["CidrBlock"] for block in blocks]
+
     @cached_property
     def subnets(self) -> dict[str, Resource]:
         return {it["SubnetId"]: it for it in self._subnets}

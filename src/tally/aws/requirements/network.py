@@ -93,9 +93,8 @@ def _default_group(_: Inventory, group: Resource) -> Verdict:
     "Rules name groups: address ranges stand only where the peer is outside the network",
 ).each(_groups)
 def _groups_named(aws: Inventory, group: Resource) -> Verdict:
-    network = [block["CidrBlock"] for block in aws.ec2.vpc["CidrBlockAssociationSet"]]
     ranges = [it for it in _rules(group) if is_range(it.peer) and not it.to_anyone]
-    inside = [it for it in ranges if any(overlaps(it.peer, block) for block in network)]
+    inside = [it for it in ranges if any(overlaps(it.peer, block) for block in aws.ec2.networks)]
     return nothing(inside, "no range of the network's own")
 
 
