@@ -133,9 +133,9 @@ add_batch, give_up, put = Writer._add_batch, Writer._give_up, Queue.put
 
 @dataclass(frozen=True)
 class Bug:
-    """What to plant, and the promises of which one must be seen broken."""
+    """What to plant, and the promise that must be seen broken."""
 
-    broken: str | tuple[str, ...]
+    broken: str
     functions: type[Functions] = Functions
     owner: object = None
     name: str = ""
