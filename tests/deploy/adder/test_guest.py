@@ -89,6 +89,10 @@ def test_cloud_init_did_all_of_it(running: Guest) -> None:
     assert running.output("systemctl", "is-enabled", UNIT) == "enabled"
 
 
+def test_no_script_of_debians_starts_what_a_unit_starts(running: Guest) -> None:
+    assert running.run("test", "-e", "/run/systemd/generator.late", check=False).returncode == 1
+
+
 def test_it_adds_durably(running: Guest, the_cloud: Cloud) -> None:
     added = add(running, "12.5")
     assert added["value"] == "12.5"

@@ -17,6 +17,10 @@ def test_cloud_init_did_all_of_it(bastion: Guest) -> None:
         assert bastion.output("systemctl", "is-active", unit) == "active"
 
 
+def test_no_script_of_debians_starts_what_a_unit_starts(bastion: Guest) -> None:
+    assert bastion.run("test", "-e", "/run/systemd/generator.late", check=False).returncode == 1
+
+
 def test_ssh_listens_and_nothing_else_does(bastion: Guest) -> None:
     listening = bastion.output("ss", "--no-header", "--listening", "--tcp", "--udp", "--numeric")
     assert {(line.split()[0], line.split()[4]) for line in listening.splitlines()} == {

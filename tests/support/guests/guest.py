@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 import time
@@ -137,6 +138,8 @@ def _furnish(root: Path, cloud: Cloud, image: Image) -> None:
         trusted.write(cloud.authority.read_text())
     (root / "etc/apt/sources.list").touch()
     (root / "etc/machine-id").write_text("")
+    # Amazon Linux has none. What another unit does already, systemd would start by them as well.
+    shutil.rmtree(root / "etc/init.d")
     settings = {
         "datasource_list": ["NoCloud"],
         "network": {"config": "disabled"},
