@@ -11,6 +11,8 @@ from pathlib import Path
 import coverage
 import pytest
 
+from mutants.mutant import ROOT
+
 # A test that asks for one of these runs the code in processes of its own, and so do those of
 # commands.
 PROCESSES = frozenset({"tally_up"})
@@ -55,7 +57,9 @@ class Recording:
             name = str(Path(file).relative_to(self._sources / "tally"))
             for line, tests in data.contexts_by_lineno(file).items():
                 lines[name][line] = [it for it in tests if it != _IMPORTED]
-        others = [it for it in sys.modules if it.partition(".")[0] not in {"tally", "tests"}]
+        # Whatever else is in the checkout may import Tally, too.
+        ours = {"tally", *(it.name for it in ROOT.iterdir())}
+        others = [it for it in sys.modules if it.partition(".")[0] not in ours]
         self._file.write_text(
             json.dumps(
                 {
