@@ -64,7 +64,7 @@ faults: .venv/installed-dev ## Inject faults under load and check every answer (
 	@$(BIN)/python -m faults --seconds "$(SECONDS)" $(if $(SEED),--seed "$(SEED)") $(ARGS)
 
 # By root; with AWS_ENDPOINT_URL, the deployment that an emulator on this machine already has.
-rehearsal: .venv/installed-dev ## Stand the AWS deployment's network up, and try who reaches whom: ten minutes
+rehearsal: .venv/installed-dev ## Try who reaches whom in the AWS deployment; stand all of it up here: ARGS=--stay
 	@$(BIN)/python -m rehearsal $(ARGS)
 
 mutants: .venv/installed-dev ## Make small faults, which tests must notice, in changed lines (ARGS=--all, or files)

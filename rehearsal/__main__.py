@@ -1,4 +1,4 @@
-"""`python -m rehearsal`: apply the deployment to an emulated AWS, stand its network up, try it."""
+"""`python -m rehearsal`: apply the deployment to an emulated AWS, stand it up here, and try it."""
 
 import argparse
 import os
@@ -6,35 +6,45 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from rehearsal import page
+from rehearsal import page, world
 from rehearsal.found import Found
 from rehearsal.namespaces import Namespace
 from rehearsal.network import Network
 from rehearsal.packets import Prober
 from rehearsal.reach import one_of_each, run
+from rehearsal.standing import standing
 from tests.support.deployment import Deployment
 
 NAME = "tally"
 # Programs, and Debian's packages that have them.
 PROGRAMS = {"ip": "iproute2", "nft": "nftables"}
+STANDING = {
+    "buildah": "buildah",
+    "debootstrap": "debootstrap",
+    "haproxy": "haproxy",
+    "podman": "podman",
+    "postgres": "postgresql",
+    "runc": "runc",
+}
 
 
 def main() -> int:
     """Return 0 if all agreed, 1 if not, 2 if it was stopped."""
     arguments = _arguments()
-    if missing := what_is_missing():
+    if missing := what_is_missing(PROGRAMS | (STANDING if arguments.stay else {})):
         sys.exit(f"rehearsal: {missing}")
-    # The ending is that of Ctrl-C; the network ends with the process, in any case.
+    world.enter()
+    # The ending is that of Ctrl-C; what stands ends with the process, in any case.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with _deployment():
-            return _rehearse(arguments)
+            return _stay() if arguments.stay else _rehearse(arguments)
     except KeyboardInterrupt:
         _say("stopped before the end")
         return 2
@@ -53,6 +63,14 @@ def _rehearse(arguments: argparse.Namespace) -> int:
     _say(f"{arguments.out / 'rehearsal.html'}, {document}")
     _say(page.verdict(result))
     return 0 if result.good else 1
+
+
+def _stay() -> int:
+    """Stand everything up, and stay until Ctrl-C."""
+    with standing(Found(NAME), _say) as it:
+        _say(f"{it.url} answers; a browser asks whether to trust it; Ctrl-C ends it")
+        while True:
+            signal.pause()
 
 
 @contextmanager
@@ -75,8 +93,8 @@ def _deployment() -> Iterator[None]:
             deployment.stop()
 
 
-def what_is_missing() -> str | None:
-    """What this machine lacks, and how to get it."""
+def what_is_missing(programs: Mapping[str, str]) -> str | None:
+    """What this machine lacks, and how to get it; programs come with Debian's packages."""
     if not sys.platform.startswith("linux"):
         return "this needs Linux, for its network namespaces"
     if os.geteuid() != 0:
@@ -85,10 +103,11 @@ def what_is_missing() -> str | None:
         Namespace().close()
     except PermissionError as error:
         return f"no network of its own ({error}): run the container with --privileged"
-    path = f"{os.environ['PATH']}:/usr/sbin"
-    missing = [name for name in PROGRAMS if shutil.which(name, path=path) is None]
+    servers = map(str, Path("/usr/lib/postgresql").glob("*/bin"))
+    path = os.pathsep.join([os.environ["PATH"], "/usr/sbin", *servers])
+    missing = [name for name in programs if shutil.which(name, path=path) is None]
     if missing:
-        packages = " ".join(PROGRAMS[it] for it in missing)
+        packages = " ".join(programs[it] for it in missing)
         return f"{', '.join(missing)} not installed: apt install {packages}"
     if "AWS_ENDPOINT_URL" not in os.environ and shutil.which("terraform") is None:
         return "terraform is not on the path: install Terraform 1.11 or newer"
@@ -100,6 +119,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, default=Path(".cache/rehearsal"), help="where the page is written"
     )
+    parser.add_argument("--stay", action="store_true", help="stand everything up, and stay")
     parser.add_argument("--report", type=Path, help="the document (rehearsal.md in --out)")
     return parser.parse_args()
 

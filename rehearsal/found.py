@@ -176,11 +176,26 @@ class Found:
     def origins(self) -> list[Host]:
         """The load balancers' interfaces that CloudFront reaches inside the network."""
         path = "[].VpcOriginEndpointConfig.Arn"
-        arns = jmespath.search(path, self.aws.cloudfront.vpc_origins)
-        cards = self.aws.ec2.network_interfaces
+        return self._of_balancers(jmespath.search(path, self.aws.cloudfront.vpc_origins))
+
+    @property
+    def balancers(self) -> list[Host]:
+        """The load balancer's interfaces."""
+        return self._of_balancers([self.aws.elbv2.load_balancer["LoadBalancerArn"]])
+
+    def _of_balancers(self, arns: list[str]) -> list[Host]:
         # An interface's description names its load balancer (ELB's user guide, "IP addresses").
-        names = {f"ELB {arn.partition(':loadbalancer/')[2]}" for arn in arns}
-        chosen = {it["NetworkInterfaceId"] for it in cards if it["Description"] in names}
+        return self._described({f"ELB {arn.partition(':loadbalancer/')[2]}" for arn in arns})
+
+    @property
+    def databases(self) -> list[Host]:
+        """The database's interfaces, that of the zone in which it is first."""
+        zone = self.aws.rds.database["AvailabilityZone"]
+        return sorted(self._described({"RDSNetworkInterface"}), key=lambda it: it.zone != zone)
+
+    def _described(self, texts: set[str]) -> list[Host]:
+        cards = self.aws.ec2.network_interfaces
+        chosen = {it["NetworkInterfaceId"] for it in cards if it["Description"] in texts}
         return [it for it in self.interfaces if it.interface in chosen]
 
     @cached_property

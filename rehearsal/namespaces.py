@@ -14,7 +14,8 @@ _NEW_NETWORK = 0x40000000  # CLONE_NEWNET of <sched.h>
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _call(name: str, *arguments: int) -> None:
+def call(name: str, *arguments: object) -> None:
+    """Call a function of the C library; raise what it complained of."""
     if getattr(_libc, name)(*arguments):
         code = ctypes.get_errno()
         raise OSError(code, f"{name}: {os.strerror(code)}")
@@ -30,9 +31,9 @@ class Namespace:
     def __init__(self) -> None:
         home = _here()
         try:
-            _call("unshare", _NEW_NETWORK)
+            call("unshare", _NEW_NETWORK)
             self.file = _here()
-            _call("setns", home, _NEW_NETWORK)
+            call("setns", home, _NEW_NETWORK)
         finally:
             os.close(home)
 
@@ -49,11 +50,11 @@ class Namespace:
         """What is opened or started meanwhile belongs to the namespace."""
         home = _here()
         try:
-            _call("setns", self.file, _NEW_NETWORK)
+            call("setns", self.file, _NEW_NETWORK)
             try:
                 yield
             finally:
-                _call("setns", home, _NEW_NETWORK)
+                call("setns", home, _NEW_NETWORK)
         finally:
             os.close(home)
 

@@ -74,6 +74,10 @@ def test_a_databases(emulator: Emulator, network: dict[str, Any]) -> None:
     assert cards(emulator, network) == [
         (it, "RDSNetworkInterface") for it in sorted(network["subnets"])
     ]
+    subnets = emulator.client("ec2").describe_subnets(SubnetIds=network["subnets"])["Subnets"]
+    [database] = rds.describe_db_instances()["DBInstances"]
+    zones = {database["AvailabilityZone"], database["SecondaryAvailabilityZone"]}
+    assert zones == {it["AvailabilityZone"] for it in subnets}
     rds.delete_db_instance(DBInstanceIdentifier="d", SkipFinalSnapshot=True)
     assert cards(emulator, network) == []
 

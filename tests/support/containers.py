@@ -71,8 +71,7 @@ class Container:
     url: str
 
     def inspect(self) -> dict[str, Any]:
-        described: dict[str, Any] = json.loads(self.engine.podman("inspect", self.name))[0]
-        return described
+        return self.engine.inspect(self.name)
 
     def status(self) -> dict[str, str]:
         """Its first process as the kernel sees it: /proc/PID/status."""
@@ -112,7 +111,9 @@ class Engine:
     names: set[str] = field(default_factory=set)
 
     def words(self, *arguments: object) -> list[str]:
-        return ["podman", *self.place, "--runtime=runc", *map(str, arguments)]
+        # Else both keep something in /run.
+        apart = (f"--tmpdir={self.folder / 'tmp'}", f"--runtime-flag=root={self.folder / 'runc'}")
+        return ["podman", *self.place, "--runtime=runc", *apart, *map(str, arguments)]
 
     @property
     def place(self) -> list[str]:
@@ -121,15 +122,23 @@ class Engine:
     def podman(self, *arguments: object) -> str:
         return command(*self.words(*arguments))
 
+    def inspect(self, name: str) -> dict[str, Any]:
+        described: dict[str, Any] = json.loads(self.podman("inspect", name))[0]
+        return described
+
     def image(self, tag: str) -> dict[str, Any]:
         described: dict[str, Any] = json.loads(self.podman("image", "inspect", tag))[0]
         return described
 
     def create(self, *arguments: str) -> str:
+        """Start a container that may do nothing, in the background; give its name."""
+        return self.start(*RESTRICTIONS, *LIMITS, *arguments)
+
+    def start(self, *arguments: str) -> str:
         """Start a container in the background; give its name."""
         name = f"tally-{secrets.token_hex(4)}"
         self.names.add(name)
-        self.podman("run", "--detach", f"--name={name}", *RESTRICTIONS, *LIMITS, *arguments)
+        self.podman("run", "--detach", f"--name={name}", *arguments)
         return name
 
     def serve(self, image: str, *, port: int | None = None, **environment: str) -> Container:

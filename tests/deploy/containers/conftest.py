@@ -1,47 +1,35 @@
-"""Builds the images as they are shipped, and runs them behind the balancer.
+"""The images as they are shipped, run behind the balancer."""
 
-The images come from buildah, on a stand-in for their base that the distribution's packages make:
-no registry is needed.
-"""
-
-import hashlib
 import os
 import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pip
 import pytest
 
-from tests.support import debian
 from tests.support.containers import (
-    BASE,
     CONTAINERS,
     LIMITS,
     RESTRICTIONS,
-    REVISION,
-    ROOT,
     SERVICES,
     Container,
     Engine,
     LedgerDatabase,
-    command,
     environment_options,
     wait_until_answered,
 )
+from tests.support.images import build
 from tests.support.managed_postgres import Certificates, managed_postgres
 from tests.support.postgres import execute
 from tests.support.processes import unused_port
 from tests.support.programs import need
 
-CACHE = ROOT / ".cache" / "containers"
 TOOLS = ("buildah", "haproxy", "podman", "runc")
 
 
@@ -60,78 +48,9 @@ def engine() -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def base(engine: Engine) -> str:
-    """The stand-in for the images' base: the same Debian and Python, laid out alike."""
-    root = debian.root(("ca-certificates", "netbase", "python3", "tzdata"))
-    archive = engine.folder / "base.tar"
-    # As in the official image: nothing compiled, no caches, pip where Python looks for additions.
-    left_out = ("__pycache__", "./var/cache/apt/*", "./var/lib/apt/lists/*", "./var/log/*")
-    exclude = [f"--exclude={pattern}" for pattern in left_out]
-    command("tar", "--create", f"--file={archive}", f"--directory={root}", *exclude, ".")
-    command(
-        *("tar", "--append", f"--file={archive}", *exclude),
-        *("--owner=0", "--group=0", "--transform=s,^,./usr/local/lib/python3.11/dist-packages/,"),
-        *(f"--directory={Path(pip.__file__).parents[1]}", "pip"),
-    )
-    engine.podman("import", "--quiet", archive, BASE)
-    archive.unlink()
-    return BASE
-
-
-def digest(*parts: bytes) -> str:
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
-
-
-@pytest.fixture(scope="session")
-def wheels() -> Path:
-    """The packages that the build installs, from wherever this machine's pip takes them."""
-    requirements = [ROOT / "requirements" / f"{name}.txt" for name in ("build", "services")]
-    folder = CACHE / f"wheels-{digest(*(file.read_bytes() for file in requirements))}"
-    if not folder.exists():
-        part = folder.with_suffix(".part")
-        shutil.rmtree(part, ignore_errors=True)
-        for file in requirements:
-            command(
-                sys.executable,
-                "-m",
-                "pip",
-                "download",
-                "--quiet",
-                "--require-hashes",
-                "--only-binary=:all:",
-                f"--dest={part}",
-                f"--requirement={file}",
-            )
-        part.rename(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def images(engine: Engine, base: str, wheels: Path) -> dict[str, str]:
+def images(engine: Engine) -> dict[str, str]:
     """Every image, by its service."""
-    settings = engine.folder / "pip.conf"
-    settings.write_text("[global]\nno-index = true\nfind-links = /wheels\n")
-    tags = {service: f"localhost/tally-{service}:test" for service in SERVICES}
-    for service, tag in tags.items():
-        command(
-            "buildah",
-            *engine.place,
-            "build",
-            "--isolation=chroot",
-            "--layers",
-            "--format=docker",
-            f"--build-arg=BASE={base}",
-            f"--build-arg=REVISION={REVISION}",
-            "--build-arg=SOURCE=https://example.org/tally",
-            "--build-arg=VERSION=0.1.0",
-            f"--secret=id=pip,src={settings}",
-            f"--volume={wheels}:/wheels:ro",
-            f"--target={service}",
-            f"--tag={tag}",
-            f"--file={CONTAINERS / 'Containerfile'}",
-            ROOT,
-        )
-    return tags
+    return build(engine)
 
 
 @pytest.fixture(scope="session")

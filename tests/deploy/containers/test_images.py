@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.containers import BASE, HEALTH_CHECK, REVISION, ROOT, SERVICES, Engine
+from tests.support.images import CACHE
 from tests.support.shipped import PACKAGES, packages
 
 MEGABYTE = 1_000_000
@@ -142,12 +143,12 @@ def test_nothing_is_left_behind(root: Path, files: list[Path]) -> None:
     assert keys == []
 
 
-def test_no_secret_and_no_address_of_the_build_in_its_record(engine, images, wheels) -> None:
+def test_no_secret_and_no_address_of_the_build_in_its_record(engine, images) -> None:
     for tag in images.values():
         record = engine.podman("image", "inspect", tag) + engine.podman(
             "history", "--no-trunc", tag
         )
-        for word in ("PASSWORD", "TOKEN", "find-links", "index-url", str(wheels)):
+        for word in ("PASSWORD", "TOKEN", "find-links", "index-url", str(CACHE)):
             assert word not in record, word
 
 

@@ -21,6 +21,7 @@ _OF_ENGINES = re.compile(r"(?:[Aa]pplies to|supported for) (RDS for [^.]*?) (?:D
 def keep_what_databases_are_given() -> None:
     """moto drops a database's performance insights, its resource id and its owner's password.
 
+    It puts each into the region's first zone, whatever its subnets, and a standby into none.
     It makes a restored database a replica with the source's settings; AWS gives it defaults.
     """
     not_restored = {
@@ -44,6 +45,8 @@ def keep_what_databases_are_given() -> None:
             "performance_insights_retention_period"
         )
         self.dbi_resource_id = f"db-{uuid4().hex[:26].upper()}"
+        if self._db_subnet_group_name is not None and not given.get("availability_zone"):
+            self.availability_zone = self.db_subnet_group._subnets[0].availability_zone
 
     def keep_password(self: DBInstance, **given: Any) -> None:
         if self.manage_master_user_password:
@@ -65,7 +68,13 @@ def keep_what_databases_are_given() -> None:
         databases.restore(source, target)
         return restored
 
+    def zone_of_standby(self: DBInstance) -> str | None:
+        if not self.multi_az or self._db_subnet_group_name is None:
+            return None
+        return str(self.db_subnet_group._subnets[1].availability_zone)
+
     DBInstance.__init__ = keep
+    DBInstance.secondary_availability_zone = property(zone_of_standby)
     DBInstance.update = keep_password
     RDSBackend.restore_db_instance_to_point_in_time = restore_apart
 

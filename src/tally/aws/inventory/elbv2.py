@@ -57,6 +57,7 @@ class ELBv2(Service):
         answer = self.client.describe_target_group_attributes(TargetGroupArn=arn)
         return {it["Key"]: it["Value"] for it in answer["Attributes"]}
 
-    def target_health(self, arn: str) -> list[str]:
+    def targets(self, arn: str) -> list[Resource]:
+        """Who is registered in a target group, each with its health."""
         answer = self.client.describe_target_health(TargetGroupArn=arn)
-        return [it["TargetHealth"]["State"] for it in answer["TargetHealthDescriptions"]]
+        return list(answer["TargetHealthDescriptions"])

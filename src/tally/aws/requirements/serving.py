@@ -52,7 +52,7 @@ def _targets(aws: Inventory) -> Iterator[Evidence]:
     wanted = {f"{aws.name}-{service}" for service in SERVICES}
     yield hold("target groups", "one for each", sorted(groups), includes(wanted))
     for name in sorted(wanted & set(groups)):
-        states = Counter(aws.elbv2.target_health(groups[name]))
+        states = Counter(it["TargetHealth"]["State"] for it in aws.elbv2.targets(groups[name]))
         good = states["healthy"] >= _fewest(aws) and set(states) <= _IN_ORDER
         text = ", ".join(f"{state}: {count}" for state, count in sorted(states.items()))
         yield Evidence(name, good, text or "no target")

@@ -1,0 +1,65 @@
+"""The whole deployment, standing: network, database, tasks, machines, load balancer, front."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rehearsal import machines, tasks
+from rehearsal.containers import Containers, remove_what_is_left
+from rehearsal.database import Database
+from rehearsal.found import Found, Host
+from rehearsal.front import NAME, Front
+from rehearsal.load_balancer import LoadBalancer
+from rehearsal.network import Network
+from tests.support.containers import Engine
+from tests.support.images import build
+from tests.support.managed_postgres import Certificates
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What stands, and where a browser finds it."""
+
+    network: Network
+    database: Database
+    containers: Containers
+    # Names of containers, by the hosts whose networks they have.
+    serving: dict[Host, str]
+    balancer: LoadBalancer
+    url: str
+    authority: Path
+
+
+@contextmanager
+def standing(found: Found, say: Callable[[str], None]) -> Iterator[Standing]:
+    """Stand everything up, and take it down."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tally-standing-")))
+        remove_what_is_left()
+        stack.callback(remove_what_is_left)
+        folder.chmod(0o711)  # PostgreSQL runs as somebody else
+        endpoint = found.aws.rds.database["Endpoint"]["Address"]
+        certificates = Certificates.issue(folder, endpoint, NAME)
+        say("the network")
+        network = stack.enter_context(closing(Network(found)))
+        say("the database, and its standby")
+        database = Database(found, network, folder, certificates)
+        stack.callback(database.close)
+        names = folder / "names"
+        names.write_text(f"127.0.0.1 localhost\n{database.primary.address} {endpoint}\n")
+        say("the release's images")
+        engine = Engine(folder)
+        stack.callback(engine.close)
+        images = build(engine)
+        containers = Containers(network, engine, images, names, certificates.authority)
+        say("the schema step")
+        tasks.run_schema_step(found, containers)
+        say("tasks, machines and the load balancer")
+        serving = tasks.start(found, containers) | machines.start(found, containers)
+        balancer = stack.enter_context(closing(LoadBalancer(found, network)))
+        front = stack.enter_context(closing(Front(found, network, certificates)))
+        yield Standing(
+            network, database, containers, serving, balancer, front.url, certificates.authority
+        )
