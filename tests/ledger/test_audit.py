@@ -72,6 +72,13 @@ async def test_progress_is_told(story, connect, monkeypatch):
     assert seen == [(3, 8), (6, 8), (8, 8)]
 
 
+async def test_progress_after_a_purge_is_of_what_is_left(purged_story, connect, monkeypatch):
+    monkeypatch.setattr(auditing, "_PAGE", 3)
+    seen = []
+    await audit(connect("postgres"), lambda checked, total: seen.append((checked, total)))
+    assert seen == [(3, 6), (6, 6)]
+
+
 DRIFTS = {
     "UPDATE tally.entry SET value = value + 0.000000001 WHERE id = 5": "sum_after of entry 5 is"
     " 12, but must be 12.000000001",
@@ -143,6 +150,24 @@ async def test_drift_of_what_a_purge_left_is_found(purged_story, owner, drift):
     assert await drift() == "sum_after of entry 3 is 3, but must be 4"
     await owner.execute("UPDATE tally.total SET purged_sum = purged_sum - 1, purged_through = 1")
     assert await drift() == "the id of the entry after 1 is 3, but must be 2"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("UPDATE tally.move SET sum_after = 9 WHERE reset_id = 1", "sum_after of move 1 is 9,"),
+        ("DELETE FROM tally.move WHERE reset_id = 1", "the move of reset 1, undo False is None,"),
+        (
+            "DELETE FROM tally.move WHERE reset_id = 3 AND NOT undo",
+            "the move of reset 3, undo False is None,",
+        ),
+    ],
+)
+async def test_drift_of_a_move_from_where_a_purge_ended_is_found(
+    purged_story, owner, drift, change, said
+):
+    await owner.execute(change)
+    assert (await drift()).startswith(said)
 
 
 async def test_a_reset_and_its_undo_drifting_together_are_found(story, owner, drift):
@@ -284,4 +309,27 @@ async def test_history_is_right_after_a_purge(long_story, resets, owner, connect
     await owner.execute("UPDATE tally.reset SET at = at - interval '2 days' WHERE id <= 5")
     await purge(connect("postgres"), timedelta(0))
     assert await owner.fetchval("SELECT count(*) FROM tally.stretch") == 0
+    assert await drift() is None
+
+
+async def test_history_is_right_where_a_reset_came_between_stretches(
+    writer, resets, owner, connect, drift
+):
+    await writer.add([ONE])
+    await writer.add([ONE] * 255)
+    await resets.reset()
+    await writer.add([ONE] * 256)
+    assert await owner.fetchval("SELECT count(*) FROM tally.stretch") == 2
+    assert await drift() is None
+    await resets.reset()
+    await purge(connect("postgres"), timedelta(0))
+    await writer.add([-ONE] * 256)
+    assert await owner.fetchval("SELECT count(*) FROM tally.stretch") == 1
+    assert await drift() is None
+
+
+async def test_each_stretch_of_stretches_is_made_of_its_own(writer, owner, drift):
+    await writer.add([ONE] * 4096)
+    await writer.add([-ONE] * 4096)
+    assert await owner.fetchval("SELECT count(*) FROM tally.stretch WHERE size = 4096") == 2
     assert await drift() is None

@@ -158,6 +158,16 @@ async def test_all_of_it_begins_with_the_first_step(story, connection):
     assert (nothing.since, nothing.until, nothing.points) == (at(-5), at(-5), [])
 
 
+async def test_a_range_that_begins_before_all_is_as_fine_as_what_is_in_it(
+    writer, set_times, connection
+):
+    for _ in range(6):
+        await writer.add([ONE])
+    await set_times([0, 10, 20, 30, 40, 50])
+    history = await read_history(connection, at(-(10**7)), at(60))
+    assert [point.id for point in history.points] == [1, 2, 3, 4, 5, 6]
+
+
 async def test_each_step_has_its_time(story, connection):
     steps = await read_steps(connection, Point(1, 0, at(12), ONE), 3)
     assert steps == [
@@ -214,6 +224,12 @@ def test_of_an_interval_these_are_kept(sums, kept):
     later = [point._replace(at=at(16)) for point in points]
     width = timedelta(seconds=8)
     assert [point.sum for point in thin(points + later, width)] == kept + kept
+
+
+def test_what_is_kept_stays_in_order_where_moves_follow_an_entry():
+    for entry in range(50):
+        points = [Point(entry, move, at(8), total) for move, total in enumerate((5, 3, 9, 1, 4))]
+        assert [it.move for it in thin(points, timedelta(seconds=8))] == [0, 2, 3, 4]
 
 
 @pytest.mark.parametrize(

@@ -166,13 +166,12 @@ async def test_resets_and_undos_are_rows_of_their_own_and_all_adds_up(reader, wr
     assert reset.undone_at == rows.rows[2].at
     assert rows.rows[1].undone_at is None
     # Pages meet without gap or overlap, at any size.
-    for limit in (1, 2, 3):
+    for limit, pages in ((1, 4), (2, 2), (3, 2)):
         paged, before = [], None
-        while True:
+        for number in range(1, pages + 1):
             page = await rows_of(reader, before, limit)
             paged += page.rows
-            if not page.older:
-                break
+            assert page.older == (number < pages)
             before = next(row.id for row in reversed(page.rows) if isinstance(row, Entry))
         assert paged == rows.rows
 
@@ -182,6 +181,9 @@ async def test_many_resets_at_one_place_are_few_rows_that_add_up(reader, writer,
     for number in range(1, 9):
         await resets.reset()
         await resets.undo(number)
+        if number == 2:
+            rows = (await rows_of(reader)).rows
+            assert told(rows) == ["undo 2", "reset 2", "undo 1", "reset 1", "2", "1"]
     rows = (await rows_of(reader)).rows
     assert told(rows) == ["undo 8", "reset 8", "undo 7", "reset 7", "earlier", "2", "1"]
 

@@ -93,10 +93,9 @@ class Stretches:
         self._steps.append(_Step(at, entry_id, 0, sum_after))
         if entry_id % SMALLEST == 0:
             steps, self._steps = self._steps, []
+            # Of the one in which a purge ended nothing is stored.
             if sum(step.move == 0 for step in steps) == SMALLEST:
                 await self._complete(entry_id, steps)
-            else:
-                self._parts.clear()
 
     async def close(self) -> None:
         """Check that no other stretches are stored."""
