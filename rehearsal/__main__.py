@@ -19,7 +19,9 @@ from rehearsal.network import Network
 from rehearsal.packets import Prober
 from rehearsal.reach import one_of_each, run
 from rehearsal.standing import standing
+from tests.support.containers import Engine
 from tests.support.deployment import Deployment
+from tests.support.images import build
 
 NAME = "tally"
 # Programs, and Debian's packages that have them.
@@ -67,10 +69,16 @@ def _rehearse(arguments: argparse.Namespace) -> int:
 
 def _stay() -> int:
     """Stand everything up, and stay until Ctrl-C."""
-    with standing(Found(NAME), _say) as it:
-        _say(f"{it.url} answers; a browser asks whether to trust it; Ctrl-C ends it")
-        while True:
-            signal.pause()
+    with (
+        tempfile.TemporaryDirectory(prefix="tally-images-") as folder,
+        closing(Engine(Path(folder))) as engine,
+    ):
+        _say("the release's images are built")
+        images = build(engine)
+        with standing(Found(NAME), engine, images, _say) as it:
+            _say(f"{it.url} answers; a browser asks whether to trust it; Ctrl-C ends it")
+            while True:
+                signal.pause()
 
 
 @contextmanager

@@ -84,6 +84,9 @@ class Database:
     ) -> None:
         described = found.aws.rds.database
         self.name, self.port = described["DBName"], described["Endpoint"]["Port"]
+        # A file such as /etc/hosts, in which the endpoint's name leads to the primary.
+        self.names = folder / "names"
+        self._endpoint = described["Endpoint"]["Address"]
         tls = {
             "ssl": "on",
             "ssl_cert_file": certificates.certificate,
@@ -98,6 +101,7 @@ class Database:
             rules = f"{_HERE}{kind} all all 0.0.0.0/0 scram-sha-256\n"
             (primary.data / "pg_hba.conf").write_text(rules)
             primary.start(network, self.primary, self.port, **tls)
+            self._point()
             self._prepare(found)
             for number, host in enumerate(others):
                 standby = self.servers[host] = Server(folder / f"standby{number}")
@@ -113,6 +117,23 @@ class Database:
     def close(self) -> None:
         for it in self.servers.values():
             it.close()
+
+    def _point(self) -> None:
+        # In place: whoever has the file sees it.
+        self.names.write_text(f"127.0.0.1 localhost\n{self.primary.address} {self._endpoint}\n")
+
+    def lose(self, zone: str) -> None:
+        """End what is in a zone; the standby takes over if the primary was."""
+        for host in [it for it in self.servers if it.zone == zone]:
+            self.servers.pop(host).close()
+        if self.primary in self.servers:
+            # RDS goes on without its standby until it has made another.
+            execute(self._url(), "ALTER SYSTEM RESET synchronous_standby_names")
+            execute(self._url(), "SELECT pg_reload_conf()")
+        else:
+            [self.primary] = self.servers
+            execute(self._url(), "SELECT pg_promote()")
+            self._point()
 
     def _url(self, database: str = "postgres") -> str:
         folder = self.servers[self.primary].folder

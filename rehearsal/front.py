@@ -40,5 +40,7 @@ def _settings(found: Found, certificate: str) -> list[str]:
         "http-request set-header CloudFront-Viewer-TLS %[ssl_fc_protocol]:%[ssl_fc_cipher]",
         "http-request set-header CloudFront-Forwarded-Proto https",
         *("default_backend origin", "backend origin", "balance roundrobin"),
-        *(f"server {it} {it}" for it in servers),
+        # DNS leads to the nodes that live (user guide for Application Load Balancers, "Target
+        # group health").
+        *(f"server {it} {it} check inter 1s" for it in servers),
     ]

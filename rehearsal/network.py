@@ -43,6 +43,10 @@ class Network:
         for it in self.namespaces:
             it.close()
 
+    def cut(self, host: Host) -> None:
+        """Let nothing to or from an interface through any more."""
+        self.router.run("ip", "-batch", "-", given=f"link set {self._links[host]} down\n")
+
     def follow(self, found: Found) -> None:
         """Let the filters be those of what is found now; interfaces and routes stay."""
         wanted = {

@@ -14,7 +14,6 @@ from rehearsal.front import NAME, Front
 from rehearsal.load_balancer import LoadBalancer
 from rehearsal.network import Network
 from tests.support.containers import Engine
-from tests.support.images import build
 from tests.support.managed_postgres import Certificates
 
 
@@ -29,31 +28,29 @@ class Standing:
     serving: dict[Host, str]
     balancer: LoadBalancer
     url: str
+    # Vouches for the front and for the database.
     authority: Path
 
 
 @contextmanager
-def standing(found: Found, say: Callable[[str], None]) -> Iterator[Standing]:
-    """Stand everything up, and take it down."""
+def standing(
+    found: Found, engine: Engine, images: dict[str, str], say: Callable[[str], None]
+) -> Iterator[Standing]:
+    """Stand everything up, with an engine that has the images of the release; take it down."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tally-standing-")))
         remove_what_is_left()
         stack.callback(remove_what_is_left)
         folder.chmod(0o711)  # PostgreSQL runs as somebody else
-        endpoint = found.aws.rds.database["Endpoint"]["Address"]
-        certificates = Certificates.issue(folder, endpoint, NAME)
+        names = NAME, found.aws.rds.database["Endpoint"]["Address"]
+        certificates = Certificates.issue(folder, *names)
         say("the network")
         network = stack.enter_context(closing(Network(found)))
         say("the database, and its standby")
         database = Database(found, network, folder, certificates)
         stack.callback(database.close)
-        names = folder / "names"
-        names.write_text(f"127.0.0.1 localhost\n{database.primary.address} {endpoint}\n")
-        say("the release's images")
-        engine = Engine(folder)
-        stack.callback(engine.close)
-        images = build(engine)
-        containers = Containers(network, engine, images, names, certificates.authority)
+        stack.callback(engine.remove_containers)
+        containers = Containers(network, engine, images, database.names, certificates.authority)
         say("the schema step")
         tasks.run_schema_step(found, containers)
         say("tasks, machines and the load balancer")

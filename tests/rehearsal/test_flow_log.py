@@ -12,10 +12,10 @@ from tests.support.guide_runner import sections
 from tests.support.paths import INFRA
 
 
-def test_the_guides_command_lists_what_was_refused(account, standing, tmp_path, production):
+def test_the_guides_command_lists_what_was_refused(account, probed, tmp_path, production):
     found = account()
     hosts = [it for it in found.interfaces if it.name in ("display", "database")]
-    with standing(found) as (_, prober):
+    with probed(found) as (_, prober):
         seen = look(found, prober, cells(found, hosts))
     refused = [it for it in seen.seen if it.tried != Outcome.PASSES]
     assert seen.disagreements == []

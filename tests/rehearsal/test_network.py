@@ -63,12 +63,12 @@ def test_nothing_is_left_after_a_kill_and_a_second_one_stands_up(account, networ
         assert not made & namespaces()
 
 
-def test_the_first_packet_finds_its_way_out(account, standing):
+def test_the_first_packet_finds_its_way_out(account, probed):
     """Before any other has come in: nobody knows where the next hop is."""
     found = account()
     [internet] = [it for it in found.targets if it.name == INTERNET]
     public = [it for it in found.interfaces if it.public]
-    with standing(found) as (_, prober):
+    with probed(found) as (_, prober):
         attempts = prober.attempt(found, cells(found, [internet, *public]))
     assert Outcome.PASSES in {it.outcome for it in attempts}
     assert Outcome.SILENCE not in {it.outcome for it in attempts}

@@ -18,10 +18,10 @@ def first_of_each(found):
     return [*chosen.values(), *found.outsiders]
 
 
-def test_everything_agrees(account, standing):
+def test_everything_agrees(account, probed):
     """Everybody tries everybody; each rule is removed; a port is opened."""
     found = account()
-    with standing(found) as (network, prober):
+    with probed(found) as (network, prober):
         result = run(found, network, prober, first_of_each(found), lambda _: None)
     assert [str(it) for it in result.look.disagreements] == []
     assert [it.name for it in result.changes if not it.good] == []
@@ -42,13 +42,13 @@ def test_everything_agrees(account, standing):
         assert "5432" in shown
 
 
-def test_a_group_that_admits_too_much_is_noticed(account, standing):
+def test_a_group_that_admits_too_much_is_noticed(account, probed):
     """Packets pass as computed, and `tally check` says that nobody declared it."""
     found = account()
     [bastion] = [it for it in found.interfaces if it.name == "bastion"]
     [display, *_] = [it for it in found.interfaces if it.name == "display"]
     cell = Cell(bastion, display, TCP, range(22, 23))
-    with standing(found) as (network, prober), changes.opened(found, cell):
+    with probed(found) as (network, prober), changes.opened(found, cell):
         now = follow(found, network)
         seen = look(now, prober, [cell])
         opened = open_one(now, network, prober)
@@ -60,14 +60,14 @@ def test_a_group_that_admits_too_much_is_noticed(account, standing):
     assert "bastion → display: 22, declared is nothing" in page.verdict(result)
 
 
-def disagreements(found, standing):
+def disagreements(found, probed):
     """What disagrees, among one interface of each kind."""
-    with standing(found) as (_, prober):
+    with probed(found) as (_, prober):
         seen = look(found, prober, cells(found, first_of_each(found)))
     return seen.disagreements
 
 
-def test_a_filter_that_admits_too_much_is_noticed(account, standing, monkeypatch):
+def test_a_filter_that_admits_too_much_is_noticed(account, probed, monkeypatch):
     """As if one group's rules were compiled for another port, too."""
     ports = filters._ports
 
@@ -77,14 +77,14 @@ def test_a_filter_that_admits_too_much_is_noticed(account, standing, monkeypatch
         return ports(opening)
 
     monkeypatch.setattr(filters, "_ports", wider)
-    found = disagreements(account(), standing)
+    found = disagreements(account(), probed)
     targets = {it.cell.target.name for it in found}
     assert targets == {"adder", "display", "reset"}
     assert {it.cell.source.name for it in found} == {"load-balancer + load-balancer-https"}
     assert {it.tried for it in found} == {Outcome.PASSES}
 
 
-def test_a_missing_route_is_noticed(account, standing):
+def test_a_missing_route_is_noticed(account, probed):
     """The network stands without it: nobody gets in or out by the internet gateway."""
     found, now = account(), account()
     tables = now.aws.ec2.route_tables
@@ -96,16 +96,16 @@ def test_a_missing_route_is_noticed(account, standing):
     ]
     assert found.aws.ec2.route_tables == tables
     now.aws.ec2.client.delete_route(RouteTableId=table, DestinationCidrBlock=route)
-    with standing(account()) as (_, prober):
+    with probed(account()) as (_, prober):
         seen = look(found, prober, cells(found, first_of_each(found)))
     assert {it.computed for it in seen.disagreements} == {Outcome.PASSES}
     assert {it.tried for it in seen.disagreements} == {Outcome.ROUTE, Outcome.ANSWER_ROUTE}
 
 
-def test_a_flow_log_of_accepted_traffic_is_noticed(account, standing):
+def test_a_flow_log_of_accepted_traffic_is_noticed(account, probed):
     found = account()
     found.flow_log = found.flow_log | {"TrafficType": "ACCEPT"}
-    seen = disagreements(found, standing)
+    seen = disagreements(found, probed)
     assert seen
     assert {it.recorded for it in seen} == {None}
     assert all(it.computed == it.tried != Outcome.PASSES for it in seen)
@@ -115,7 +115,7 @@ def test_a_flow_log_of_accepted_traffic_is_noticed(account, standing):
     ("egress", "outcome"),
     [(False, Outcome.ACL_IN), (True, Outcome.ANSWER_ACL_OUT)],
 )
-def test_a_network_acl_refuses_whatever_groups_allow(account, standing, egress, outcome):
+def test_a_network_acl_refuses_whatever_groups_allow(account, probed, egress, outcome):
     """It keeps no state: outbound, it refuses the database's answers."""
     found = account()
     [database, *_] = [it for it in found.interfaces if it.name == "database"]
@@ -132,7 +132,7 @@ def test_a_network_acl_refuses_whatever_groups_allow(account, standing, egress, 
         CidrBlock=found.networks[0],
     )
     now = account()
-    with standing(now) as (_, prober):
+    with probed(now) as (_, prober):
         seen = look(now, prober, cells(now, first_of_each(now)))
     assert seen.disagreements == []
     asked = {it.tried for it in seen.seen if it.cell.target == database and it.cell.port == 5432}

@@ -1,57 +1,30 @@
 """The deployment stands: what is asked in front goes through everything that Terraform applied."""
 
-import os
-import ssl
-
 import asyncpg
-import httpx
 import pytest
 
-from rehearsal.found import Found
-from rehearsal.standing import standing
 from tests.support.processes import wait_for
-from tests.support.programs import need
-
-SERVICES = ("adder", "display", "reset")
 
 
 @pytest.fixture(scope="module")
-def found(production, session):
-    if os.geteuid() != 0:
-        pytest.skip("only root makes networks")
-    need("buildah", "debootstrap", "haproxy", "ip", "nft", "podman", "runc")
-    with production.copy() as copy, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", copy.emulator.url)
-        yield Found(copy.name, session)
-
-
-def said(stands):
-    """The logs of all containers."""
-    return [stands.containers.engine.podman("logs", it) for it in stands.serving.values()]
-
-
-def all_ready(client):
-    asked = [client.get(f"/{service}_service/readyz") for service in SERVICES]
-    return all(it.status_code == 200 for it in asked)
-
-
-@pytest.fixture(scope="module")
-def stood(found):
-    with standing(found, print) as it:
-        trusted = ssl.create_default_context(cafile=it.authority)
-        with httpx.Client(base_url=it.url, verify=trusted) as client:
-            wait_for(lambda: all_ready(client), said=lambda: said(it))
-            yield it, client
+def stood(all_of_it):
+    with all_of_it() as it:
+        yield it
 
 
 @pytest.fixture
-def stands(stood):
+def found(stood):
     return stood[0]
 
 
 @pytest.fixture
-def client(stood):
+def stands(stood):
     return stood[1]
+
+
+@pytest.fixture
+def client(stood):
+    return stood[2]
 
 
 def test_what_is_added_is_shown(client):

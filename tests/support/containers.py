@@ -159,9 +159,13 @@ class Engine:
         )
         return container
 
-    def close(self) -> None:
+    def remove_containers(self) -> None:
         if self.names:
             self.podman("rm", "--force", "--time=0", *self.names)
+        self.names.clear()
+
+    def close(self) -> None:
+        self.remove_containers()
         self.podman("rmi", "--all", "--force")
 
 
