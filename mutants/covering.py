@@ -13,11 +13,10 @@ from typing import Any, Final
 from mutants.mutant import LONG, PACKAGE, ROOT, SOURCES, TESTED_IN, Mutant
 
 # As in `LONG`, on this machine.
-_LONGEST: Final = 10.0
+_LONGEST: Final = 30.0
 # What is not killed by then is no mutant that tests should take so long for: of a module's own
 # tests, and then of the others. Which tests run SQL is not known, and all may.
-_OWN_TOGETHER: Final = 60.0
-_TOGETHER: Final = 20.0
+_TOGETHER: Final = 60.0
 # Tests of processes are not followed into them: so many seconds are taken for each.
 _IN_PROCESSES: Final = 5.0
 
@@ -42,15 +41,15 @@ class Covering:
     def tests_of(self, mutant: Mutant) -> dict[str, float]:
         """Give the tests that may kill a mutant and their seconds.
 
-        Those of the module's own file and of documents come first, a minute of them; then others
-        until 20 seconds have passed. In each the quickest come first.
+        Those of the module's own file and of documents come first, a minute of them; then a minute
+        of others. In each the quickest come first.
 
         Of what no test runs in its process, such as what runs when the module is imported, these
         are the module's own, also those that start processes, those of documents, and all that run
         any of it or of those that import from it; of SQL, all.
         """
         if mutant.path.endswith(".sql"):
-            return self._quickest(self.seconds, _OWN_TOGETHER)
+            return self._quickest(self.seconds)
         own = _tests_own_to(mutant.path)
         first = own, "tests/docs/"
         running: Iterable[str] = self.lines.get(mutant.path, {}).get(str(mutant.line), ())
@@ -59,22 +58,20 @@ class Covering:
             affected = [self.lines.get(it, {}) for it in (mutant.path, *self._importers(mutant))]
             running = {it for lines in affected for tests in lines.values() for it in tests}
             running |= {it for it in self.seconds if it.startswith(first)}
-        asked = self._quickest(running, _TOGETHER, first)
+        asked = self._quickest(running, first)
         if outside or not asked:
             in_processes = (it for it in self.in_processes if it.startswith(own))
             asked |= dict.fromkeys(in_processes, _IN_PROCESSES)
         return asked
 
-    def _quickest(
-        self, tests: Iterable[str], together: float, first: tuple[str, ...] = ()
-    ) -> dict[str, float]:
+    def _quickest(self, tests: Iterable[str], first: tuple[str, ...] = ()) -> dict[str, float]:
         """Order tests by their seconds, those that come first before others, and bound both."""
         quick = ((it, self.seconds[it]) for it in tests if self.seconds[it] <= _LONGEST)
         asked: dict[str, float] = {}
-        so_far = 0.0
+        so_far = {True: 0.0, False: 0.0}
         for test, seconds in sorted(quick, key=lambda it: (not it[0].startswith(first), it[1])):
-            so_far += seconds
-            if so_far <= (_OWN_TOGETHER if test.startswith(first) else together):
+            so_far[test.startswith(first)] += seconds
+            if so_far[test.startswith(first)] <= _TOGETHER:
                 asked[test] = seconds
         return asked
 
