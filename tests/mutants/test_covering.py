@@ -49,7 +49,7 @@ def test_the_module_s_own_come_first_and_then_a_minute_of_others() -> None:
 def test_of_the_module_s_own_a_minute_is_enough() -> None:
     own = {f"{OWN}[{number:02}]": 9.0 for number in range(20)}
     covering = Covering(own | {"other": 0.1}, [], {"web/hosts.py": {"29": [*own, "other"]}}, [])
-    assert [*covering.tests_of(Mutant("web/hosts.py", 29, "", ""))] == [*own][:6] + ["other"]
+    assert [*covering.tests_of(Mutant("web/hosts.py", 29, "", ""))] == [*[*own][:6], "other"]
 
 
 def test_of_what_is_imported_these_are_all_of_the_module_s_own() -> None:
