@@ -64,8 +64,8 @@ faults: .venv/installed-dev ## Inject faults under load and check every answer (
 	@$(BIN)/python -m faults --seconds "$(SECONDS)" $(if $(SEED),--seed "$(SEED)") $(ARGS)
 
 # By root; with AWS_ENDPOINT_URL, the deployment that an emulator on this machine already has.
-rehearsal: .venv/installed-dev ## Try who reaches whom in the AWS deployment; stand all of it up here: ARGS=--stay
-	@$(BIN)/python -m rehearsal $(ARGS)
+rehearsal: .venv/installed-dev ## Stand the AWS deployment up here, and try it (SCENARIO=zone; ARGS=--stay)
+	@$(BIN)/python -m rehearsal $(if $(SCENARIO),--scenario "$(SCENARIO)") $(ARGS)
 
 mutants: .venv/installed-dev ## Make small faults, which tests must notice, in changed lines (ARGS=--all, or files)
 	@$(BIN)/python -m mutants $(ARGS)

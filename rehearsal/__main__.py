@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from rehearsal import page, world
+from rehearsal import page, world, zone
 from rehearsal.found import Found
 from rehearsal.namespaces import Namespace
 from rehearsal.network import Network
@@ -39,14 +39,18 @@ STANDING = {
 def main() -> int:
     """Return 0 if all agreed, 1 if not, 2 if it was stopped."""
     arguments = _arguments()
-    if missing := what_is_missing(PROGRAMS | (STANDING if arguments.stay else {})):
+    if missing := what_is_missing(
+        PROGRAMS | (STANDING if arguments.stay or arguments.scenario else {})
+    ):
         sys.exit(f"rehearsal: {missing}")
     world.enter()
     # The ending is that of Ctrl-C; what stands ends with the process, in any case.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with _deployment():
-            return _stay() if arguments.stay else _rehearse(arguments)
+            return (
+                _stand(arguments) if arguments.stay or arguments.scenario else _rehearse(arguments)
+            )
     except KeyboardInterrupt:
         _say("stopped before the end")
         return 2
@@ -67,8 +71,8 @@ def _rehearse(arguments: argparse.Namespace) -> int:
     return 0 if result.good else 1
 
 
-def _stay() -> int:
-    """Stand everything up, and stay until Ctrl-C."""
+def _stand(arguments: argparse.Namespace) -> int:
+    """Stand everything up; lose a zone of it, or stay until Ctrl-C."""
     with (
         tempfile.TemporaryDirectory(prefix="tally-images-") as folder,
         closing(Engine(Path(folder))) as engine,
@@ -76,6 +80,10 @@ def _stay() -> int:
         _say("the release's images are built")
         images = build(engine)
         with standing(Found(NAME), engine, images, _say) as it:
+            if arguments.scenario:
+                result = zone.run(it, it.database.primary.zone, _say)
+                _say(str(result))
+                return 0 if result.good else 1
             _say(f"{it.url} answers; a browser asks whether to trust it; Ctrl-C ends it")
             while True:
                 signal.pause()
@@ -127,6 +135,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, default=Path(".cache/rehearsal"), help="where the page is written"
     )
+    parser.add_argument("--scenario", choices=["zone"], help="stand everything up, and lose a zone")
     parser.add_argument("--stay", action="store_true", help="stand everything up, and stay")
     parser.add_argument("--report", type=Path, help="the document (rehearsal.md in --out)")
     return parser.parse_args()
