@@ -1,10 +1,15 @@
 """The whole deployment, standing: network, database, tasks, machines, load balancer, front."""
 
+import ssl
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from http.client import OK
 from pathlib import Path
+from typing import Final
+
+import httpx
 
 from rehearsal import machines, tasks
 from rehearsal.containers import Containers, remove_what_is_left
@@ -13,8 +18,11 @@ from rehearsal.found import Found, Host
 from rehearsal.front import NAME, Front
 from rehearsal.load_balancer import LoadBalancer
 from rehearsal.network import Network
-from tests.support.containers import Engine
+from tests.support.containers import SERVICES, Engine
 from tests.support.managed_postgres import Certificates
+from tests.support.processes import wait_for
+
+_READY: Final = [f"/{it}_service/readyz" for it in SERVICES]
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,10 @@ class Standing:
 def standing(
     found: Found, engine: Engine, images: dict[str, str], say: Callable[[str], None]
 ) -> Iterator[Standing]:
-    """Stand everything up, with an engine that has the images of the release; take it down."""
+    """Stand everything up until every service is ready, and take it down.
+
+    The engine has the images of the release.
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tally-standing-")))
         remove_what_is_left()
@@ -57,6 +68,12 @@ def standing(
         serving = tasks.start(found, containers) | machines.start(found, containers)
         balancer = stack.enter_context(closing(LoadBalancer(found, network)))
         front = stack.enter_context(closing(Front(found, network, certificates)))
+        trusted = ssl.create_default_context(cafile=certificates.authority)
+        with httpx.Client(base_url=front.url, verify=trusted) as client:
+            wait_for(
+                lambda: all(client.get(it).status_code == OK for it in _READY),
+                said=lambda: [engine.podman("logs", it) for it in serving.values()],
+            )
         yield Standing(
             network, database, containers, serving, balancer, front.url, certificates.authority
         )

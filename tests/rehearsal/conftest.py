@@ -2,13 +2,11 @@
 
 import os
 import shutil
-import ssl
 import tempfile
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import boto3
-import httpx
 import pytest
 
 from rehearsal.found import Found
@@ -17,7 +15,6 @@ from rehearsal.packets import Prober
 from rehearsal.standing import standing
 from tests.support.containers import Engine
 from tests.support.images import build
-from tests.support.processes import wait_for
 from tests.support.programs import need
 
 
@@ -68,34 +65,14 @@ def release():
 
 @pytest.fixture(scope="module")
 def all_of_it(production, session, release):
-    """Stands everything up, and returns once every service is ready: what is found, what stands,
-    and a client of that."""
+    """Stands everything up: gives what is found, and what stands."""
 
     @contextmanager
     def stand_up():
         with production.copy() as copy, pytest.MonkeyPatch.context() as patch:
             patch.setenv("AWS_ENDPOINT_URL", copy.emulator.url)
             found = Found(copy.name, session)
-            with standing(found, *release, print) as it, asking(it) as client:
-                wait_for(lambda: all_ready(client), said=lambda: said(it))
-                yield found, it, client
+            with standing(found, *release, print) as it:
+                yield found, it
 
     return stand_up
-
-
-@contextmanager
-def asking(stands):
-    """A client that looks at the front's certificate."""
-    trusted = ssl.create_default_context(cafile=stands.authority)
-    with httpx.Client(base_url=stands.url, verify=trusted) as client:
-        yield client
-
-
-def all_ready(client):
-    asked = [client.get(f"/{it}_service/readyz") for it in ("adder", "display", "reset")]
-    return all(it.status_code == 200 for it in asked)
-
-
-def said(stands):
-    """The logs of all containers."""
-    return [stands.containers.engine.podman("logs", it) for it in stands.serving.values()]

@@ -1,6 +1,9 @@
 """The deployment stands: what is asked in front goes through everything that Terraform applied."""
 
+import ssl
+
 import asyncpg
+import httpx
 import pytest
 
 from tests.support.processes import wait_for
@@ -23,8 +26,10 @@ def stands(stood):
 
 
 @pytest.fixture
-def client(stood):
-    return stood[2]
+def client(stands):
+    trusted = ssl.create_default_context(cafile=stands.authority)
+    with httpx.Client(base_url=stands.url, verify=trusted) as client:
+        yield client
 
 
 def test_what_is_added_is_shown(client):

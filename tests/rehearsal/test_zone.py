@@ -7,7 +7,7 @@ from rehearsal import zone
 
 @pytest.mark.parametrize("of_primary", [True, False])
 def test_what_is_acknowledged_counts_once(all_of_it, of_primary):
-    with all_of_it() as (_, stands, _):
+    with all_of_it() as (_, stands):
         zones = {
             host.zone == stands.database.primary.zone: host.zone for host in stands.database.servers
         }
