@@ -127,6 +127,7 @@ def _merged(records: Iterable[dict[str, Any]]) -> Covering:
 
 
 def environment(sources: Path) -> dict[str, str]:
-    """Let every process import Tally from these sources."""
+    """Let every process import Tally from these sources; none takes itself for a worker of ours."""
     path = os.pathsep.join([str(sources), str(ROOT)])
-    return os.environ | {"PYTHONPATH": path}
+    ours = {name: it for name, it in os.environ.items() if not name.startswith("PYTEST_XDIST")}
+    return ours | {"PYTHONPATH": path}
