@@ -349,6 +349,37 @@ async def test_the_rest_of_a_body_that_nobody_read_may_still_come(long, web, clo
     writer.close()
 
 
+@pytest.mark.parametrize("path", [b"/read", b"/unread"])
+async def test_a_body_is_read_whose_head_came_while_another_was_answered(path) -> None:
+    """Reading pauses then: whoever asks for the body, or nobody, has it go on."""
+    goes_on = asyncio.Event()
+
+    async def app(scope, receive, send) -> None:
+        if scope["path"] == "/slow":
+            await receive()
+            await goes_on.wait()
+        elif scope["path"] == "/read":
+            while (await receive())["more_body"]:
+                pass
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": scope["path"].encode()})
+
+    async with serving(app) as server:
+        reader, writer = await server.connect()
+        writer.write(b"POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n1")
+        await server.settle()
+        writer.write(b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n" % path)
+        await server.settle()
+        goes_on.set()
+        await server.settle()
+        writer.write(b"bodyGET /last HTTP/1.1\r\nHost: a\r\n\r\n")
+        writer.write_eof()
+        async with asyncio.timeout(PATIENCE):
+            received = await reader.read()
+        writer.close()
+    assert [it for it in (b"/slow", path, b"/last") if it in received] == [b"/slow", path, b"/last"]
+
+
 async def test_a_rest_that_can_t_be_read_ends_the_connection(long, web) -> None:
     reader, writer = await web.connect()
     head = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -310,6 +310,8 @@ class HTTPProtocol(asyncio.Protocol):
         exchange.whole = whole
         if self._waiting or len(exchange.body) > _HIGH_WATER:
             self._pause_reading()
+        elif not whole:
+            self.resume_reading()  # its head may have come while the request before was answered
         exchange.changed.set()
 
     def _pause_reading(self) -> None:
