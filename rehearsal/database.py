@@ -36,7 +36,10 @@ class Server:
             options = ("-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C")
             self._run("initdb", "-D", self.data, *options)
         else:
-            self._run("pg_basebackup", "-U", "postgres", "-h", source.folder, "-R", "-D", self.data)
+            at_once = ("--checkpoint=fast", "-R")
+            self._run(
+                "pg_basebackup", "-U", "postgres", "-h", source.folder, *at_once, "-D", self.data
+            )
 
     def _run(self, program: str, *arguments: object) -> None:
         subprocess.run(
