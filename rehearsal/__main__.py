@@ -19,7 +19,7 @@ from rehearsal.network import Network
 from rehearsal.packets import Prober
 from rehearsal.reach import one_of_each, run
 from rehearsal.standing import standing
-from tests.support.containers import Engine
+from tests.support.containers import new_engine
 from tests.support.deployment import Deployment
 from tests.support.images import build
 
@@ -39,18 +39,15 @@ STANDING = {
 def main() -> int:
     """Return 0 if all agreed, 1 if not, 2 if it was stopped."""
     arguments = _arguments()
-    if missing := what_is_missing(
-        PROGRAMS | (STANDING if arguments.stay or arguments.scenario else {})
-    ):
+    whole = arguments.stay or arguments.scenario
+    if missing := what_is_missing(PROGRAMS | (STANDING if whole else {})):
         sys.exit(f"rehearsal: {missing}")
     world.enter()
     # The ending is that of Ctrl-C; what stands ends with the process, in any case.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with _deployment():
-            return (
-                _stand(arguments) if arguments.stay or arguments.scenario else _rehearse(arguments)
-            )
+            return _stand(arguments) if whole else _rehearse(arguments)
     except KeyboardInterrupt:
         _say("stopped before the end")
         return 2
@@ -73,10 +70,7 @@ def _rehearse(arguments: argparse.Namespace) -> int:
 
 def _stand(arguments: argparse.Namespace) -> int:
     """Stand everything up; lose a zone of it, or stay until Ctrl-C."""
-    with (
-        tempfile.TemporaryDirectory(prefix="tally-images-") as folder,
-        closing(Engine(Path(folder))) as engine,
-    ):
+    with new_engine() as engine:
         _say("the release's images are built")
         images = build(engine)
         with standing(Found(NAME), engine, images, _say) as it:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from rehearsal.found import Host
 from rehearsal.network import Network
-from tests.support.containers import LIMITS, Engine
+from tests.support.containers import LIMITS, Engine, environment_options
 
 # The control group of all, in each hierarchy.
 GROUP: Final = "tally-rehearsal"
@@ -58,5 +58,4 @@ class Containers:
     def environment(self, variables: dict[str, str]) -> Iterable[str]:
         """The options for a service's variables: whom its database's URL trusts is ours here."""
         [trusted] = parse_qs(urlsplit(variables["TALLY_DATABASE_URL"]).query)["sslrootcert"]
-        yield f"--volume={self.authority}:{trusted}:ro"
-        yield from (f"--env={name}={value}" for name, value in variables.items())
+        yield from environment_options({**variables, "VOLUME": f"{self.authority}:{trusted}:ro"})

@@ -5,7 +5,6 @@ user guide, "Multi-AZ DB instance deployments"). Here PostgreSQL itself does so,
 customer's sight as well: over a local socket, and not over the network.
 """
 
-import json
 import os
 import subprocess
 from pathlib import Path
@@ -13,10 +12,9 @@ from pathlib import Path
 from rehearsal.found import Found, Host
 from rehearsal.network import Network
 from rehearsal.process import end, start
-from tests.support.distribution_postgres import AS_NOBODY, NOBODY, installed
+from tests.support.distribution_postgres import AS_NOBODY, NOBODY, installed, until_ready
 from tests.support.managed_postgres import Certificates
 from tests.support.postgres import execute
-from tests.support.processes import wait_for
 
 _HERE = "local all postgres trust\nlocal replication postgres trust\n"
 
@@ -68,12 +66,7 @@ class Server:
                 cwd="/",
                 stderr=output,
             )
-        wait_for(
-            lambda: "ready to accept" in log.read_text() or self._process.poll() is not None,
-            said=log.read_text,
-        )
-        if self._process.poll() is not None:
-            raise RuntimeError(f"PostgreSQL ended: {log.read_text()}")
+        until_ready(self._process, log.read_text)
 
     def close(self) -> None:
         end(self._process)
@@ -150,12 +143,8 @@ class Database:
     def _prepare(self, found: Found) -> None:
         """The database and its owner, with the password that RDS keeps in a secret."""
         described = found.aws.rds.database
-        arn = described["MasterUserSecret"]["SecretArn"]
-        answer = found.aws.client("secretsmanager").get_secret_value(SecretId=arn)
-        owner, password = (
-            described["MasterUsername"],
-            json.loads(answer["SecretString"])["password"],
-        )
+        owner = described["MasterUsername"]
+        password = found.secret(described["MasterUserSecret"]["SecretArn"], "password")
         quoted = password.replace("'", "''")
         execute(self._url(), f"CREATE ROLE {owner} LOGIN CREATEROLE CREATEDB PASSWORD '{quoted}'")
         execute(self._url(), f"CREATE DATABASE {self.name} OWNER {owner}")

@@ -4,6 +4,7 @@ Nothing here is known beforehand: names come from groups' names, addresses of th
 ranges that rules name, ports from the rules.
 """
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -197,6 +198,11 @@ class Found:
         cards = self.aws.ec2.network_interfaces
         chosen = {it["NetworkInterfaceId"] for it in cards if it["Description"] in texts}
         return [it for it in self.interfaces if it.interface in chosen]
+
+    def secret(self, name: str, key: str) -> str:
+        """One value of a secret's JSON; the secret is named, or given by its ARN."""
+        answer = self.aws.client("secretsmanager").get_secret_value(SecretId=name)
+        return str(json.loads(answer["SecretString"])[key])
 
     @cached_property
     def flow_log(self) -> Resource:

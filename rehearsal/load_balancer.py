@@ -9,12 +9,11 @@ import re
 import socket
 from collections.abc import Iterator
 
-import jmespath
-
 from rehearsal.found import Found, Host
 from rehearsal.haproxy import HAProxy
 from rehearsal.network import Network
 from tally.aws.inventory.resources import Resource
+from tally.aws.load_balancer import target_groups, values
 
 # "HTTP 504: Gateway timeout" in the user guide's "Troubleshoot your load balancers".
 _SECONDS_TO_CONNECT = 10
@@ -97,19 +96,14 @@ def _condition(condition: Resource) -> str:
     """What is matched, in HAProxy's words: paths as they are written, the others in any case."""
     match condition:
         case {"Field": "path-pattern"}:
-            values = condition.get("PathPatternConfig", {}).get("Values") or condition["Values"]
             what = "path -m reg"
-        case {
-            "Field": "http-header",
-            "HttpHeaderConfig": {"HttpHeaderName": name, "Values": values},
-        }:
+        case {"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": name}}:
             what = f"req.fhdr({name}) -m reg -i"
         case {"Field": "host-header"}:
-            values = condition.get("HostHeaderConfig", {}).get("Values") or condition["Values"]
             what = "req.hdr(host),field(1,:) -m reg -i"
         case _:
             raise NotImplementedError(f"a condition that is not rehearsed yet: {condition}")
-    return f"{{ {what} {' '.join(_quoted(_pattern(it)) for it in values)} }}"
+    return f"{{ {what} {' '.join(_quoted(_pattern(it)) for it in values(condition))} }}"
 
 
 def _pattern(value: str) -> str:
@@ -128,8 +122,7 @@ def _action(found: Found, actions: list[Resource], chosen: str) -> Iterator[str]
                 f" string {text} if {chosen}"
             )
         case [{"Type": "forward"} as forward]:
-            path = "[[TargetGroupArn], ForwardConfig.TargetGroups[].TargetGroupArn][][]"
-            [arn] = set(jmespath.search(path, forward))
+            [arn] = target_groups(forward)
             name = found.aws.elbv2.target_groups[arn]["TargetGroupName"]
             yield f"use_backend {name}{_OPEN} if {chosen} {{ nbsrv({name}) eq 0 }}"
             yield f"use_backend {name} if {chosen}"
@@ -174,12 +167,11 @@ def _backends(found: Found, group: Resource) -> Iterator[str]:
 
 def _targets(found: Found, group: Resource) -> Iterator[str]:
     """Who is registered, as address and port."""
+    machines = {it["InstanceId"]: it["PrivateIpAddress"] for it in found.aws.ec2.instances}
     for it in found.aws.elbv2.targets(group["TargetGroupArn"]):
         target = it["Target"]
-        address = target["Id"]
-        if group["TargetType"] == "instance":
-            machines = {one["InstanceId"]: one for one in found.aws.ec2.instances}
-            address = machines[address]["PrivateIpAddress"]
+        of_machine = group["TargetType"] == "instance"
+        address = machines[target["Id"]] if of_machine else target["Id"]
         yield f"{address}:{target['Port']}"
 
 

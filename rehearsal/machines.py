@@ -1,11 +1,10 @@
 """The adder's machines: containers of its image, with the settings that user data writes."""
 
-import json
 from collections.abc import Iterator
 
 from rehearsal.containers import Containers
 from rehearsal.found import Found, Host
-from tally.aws.user_data import written
+from tally.aws.user_data import directives, written
 
 
 def start(found: Found, containers: Containers) -> dict[Host, str]:
@@ -24,13 +23,11 @@ def start(found: Found, containers: Containers) -> dict[Host, str]:
 def _described(found: Found, machine: str, containers: Containers) -> Iterator[str]:
     text = found.aws.ec2.user_data(machine)
     settings, place = (_variables(text, f"/etc/tally/{it}.env") for it in ("adder", "machine"))
-    answer = found.aws.client("secretsmanager").get_secret_value(SecretId=place["SECRET_ID"])
-    password = json.loads(answer["SecretString"])["password"]
+    password = found.secret(place["SECRET_ID"], "password")
     yield from containers.environment({**settings, "PGPASSWORD": password})
     yield from (containers.images["adder"], "serve", "adder")
 
 
 def _variables(text: str, path: str) -> dict[str, str]:
     """The variables in a file that user data writes."""
-    lines = (it.partition("=") for it in written(text, path).splitlines())
-    return {name: value for name, _, value in lines}
+    return {name: it[-1] for name, it in directives(written(text, path)).items()}

@@ -36,8 +36,8 @@ class Standing:
     serving: dict[Host, str]
     balancer: LoadBalancer
     url: str
-    # Vouches for the front and for the database.
-    authority: Path
+    # Trusts the front's certificate.
+    trust: ssl.SSLContext
 
 
 @contextmanager
@@ -68,12 +68,10 @@ def standing(
         serving = tasks.start(found, containers) | machines.start(found, containers)
         balancer = stack.enter_context(closing(LoadBalancer(found, network)))
         front = stack.enter_context(closing(Front(found, network, certificates)))
-        trusted = ssl.create_default_context(cafile=certificates.authority)
-        with httpx.Client(base_url=front.url, verify=trusted) as client:
+        trust = ssl.create_default_context(cafile=certificates.authority)
+        with httpx.Client(base_url=front.url, verify=trust) as client:
             wait_for(
                 lambda: all(client.get(it).status_code == OK for it in _READY),
                 said=lambda: [engine.podman("logs", it) for it in serving.values()],
             )
-        yield Standing(
-            network, database, containers, serving, balancer, front.url, certificates.authority
-        )
+        yield Standing(network, database, containers, serving, balancer, front.url, trust)

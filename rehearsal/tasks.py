@@ -4,7 +4,6 @@ As on Fargate that is the user, a file system that can't be written to, no capab
 processor and memory (ECS's developer guide, "Task definition parameters for Fargate").
 """
 
-import json
 from collections.abc import Iterator
 
 from rehearsal.containers import Containers
@@ -63,7 +62,6 @@ def _repository(image: str) -> str:
 
 
 def _secret(found: Found, reference: str) -> str:
-    """Read what ECS calls `arn:key::`: one value of a secret's JSON."""
+    """Read what ECS calls `arn:key::`."""
     parts = reference.split(":")
-    answer = found.aws.client("secretsmanager").get_secret_value(SecretId=":".join(parts[:7]))
-    return str(json.loads(answer["SecretString"])[parts[7]])
+    return found.secret(":".join(parts[:7]), parts[7])

@@ -6,7 +6,6 @@ does not come back.
 """
 
 import asyncio
-import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -120,9 +119,10 @@ class _Adding:
 
 
 async def _under_load(stands: Standing, zone: str, say: Callable[[str], None]) -> Result:
-    trusted = ssl.create_default_context(cafile=stands.authority)
     of_primary = stands.database.primary.zone == zone
-    async with httpx.AsyncClient(base_url=stands.url, verify=trusted, timeout=_SECONDS) as client:
+    async with httpx.AsyncClient(
+        base_url=stands.url, verify=stands.trust, timeout=_SECONDS
+    ) as client:
         adds, reads = _Asker(client), _Asker(client)
         adding, added = _Adding(adds), asyncio.Event()
         async with asyncio.TaskGroup() as clients:

@@ -1,10 +1,7 @@
 """A copy of the deployment to be changed, and its network."""
 
 import os
-import shutil
-import tempfile
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 import boto3
 import pytest
@@ -13,7 +10,7 @@ from rehearsal.found import Found
 from rehearsal.network import Network
 from rehearsal.packets import Prober
 from rehearsal.standing import standing
-from tests.support.containers import Engine
+from tests.support.containers import new_engine
 from tests.support.images import build
 from tests.support.programs import need
 
@@ -57,10 +54,8 @@ def release():
     if os.geteuid() != 0:
         pytest.skip("only root builds and runs images here")
     need("buildah", "debootstrap", "haproxy", "ip", "nft", "podman", "runc")
-    folder = Path(tempfile.mkdtemp(prefix="tally-images-"))
-    with closing(Engine(folder)) as engine:
+    with new_engine() as engine:
         yield engine, build(engine)
-    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """The deployment stands: what is asked in front goes through everything that Terraform applied."""
 
-import ssl
-
 import asyncpg
 import httpx
 import pytest
@@ -27,8 +25,7 @@ def stands(stood):
 
 @pytest.fixture
 def client(stands):
-    trusted = ssl.create_default_context(cafile=stands.authority)
-    with httpx.Client(base_url=stands.url, verify=trusted) as client:
+    with httpx.Client(base_url=stands.url, verify=stands.trust) as client:
         yield client
 
 

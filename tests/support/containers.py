@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -167,6 +168,16 @@ class Engine:
     def close(self) -> None:
         self.remove_containers()
         self.podman("rmi", "--all", "--force")
+
+
+@contextlib.contextmanager
+def new_engine() -> Iterator[Engine]:
+    """An engine whose images and containers end with it."""
+    with (
+        tempfile.TemporaryDirectory(prefix="tally-images-") as folder,
+        contextlib.closing(Engine(Path(folder))) as engine,
+    ):
+        yield engine
 
 
 @dataclass(frozen=True)

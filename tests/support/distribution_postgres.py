@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,12 @@ def make_ledger(programs: Path, data: Path) -> None:
         server.communicate(timeout=60)
 
 
+def until_ready(server: "subprocess.Popen[Any]", said: Callable[[], str]) -> None:
+    """Wait until a server that says this on its standard error takes connections."""
+    wait_for(lambda: "ready to accept" in said() or server.poll() is not None, said=said)
+    assert server.poll() is None, said()
+
+
 @contextlib.contextmanager
 def serving(directory: Path | None = None, port: int | None = None) -> Iterator[str]:
     """The address of a server of the distribution's, on a new cluster unless one is given.
@@ -112,11 +118,10 @@ def serving(directory: Path | None = None, port: int | None = None) -> Iterator[
             **AS_NOBODY,
         )
 
-        def said() -> bytes:
-            return os.pread(log.fileno(), 1 << 20, 0)
+        def said() -> str:
+            return os.pread(log.fileno(), 1 << 20, 0).decode()
 
-        wait_for(lambda: b"ready to accept" in said() or server.poll() is not None, said=said)
-        assert server.poll() is None, said()
+        until_ready(server, said)
         yield f"postgresql://me@/postgres?host={directory}" + (f"&port={port}" if port else "")
         server.send_signal(signal.SIGINT)
         server.wait(timeout=60)

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import trustme
 
-from tests.support.distribution_postgres import NOBODY, installed
+from tests.support.distribution_postgres import NOBODY, installed, until_ready
 from tests.support.postgres import execute
-from tests.support.processes import wait_for
 
 _AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
 
@@ -91,11 +90,7 @@ def managed_postgres(
     command = enter(*_AS_NOBODY, str(programs / "postgres"), "-D", str(data), *options)
     with log.open("w") as output, subprocess.Popen(command, stderr=output, cwd="/") as server:
         try:
-            wait_for(
-                lambda: "ready to accept" in log.read_text() or server.poll() is not None,
-                said=log.read_text,
-            )
-            assert server.poll() is None, log.read_text()
+            until_ready(server, log.read_text)
             here = f"?host={folder}&port={port}"
             execute(f"postgresql://postgres@/postgres{here}", "CREATE DATABASE tally")
             admin_url = f"postgresql://postgres@/tally{here}"

@@ -16,11 +16,23 @@ def paths(aws: Inventory) -> dict[str, str]:
     return found
 
 
+def values(condition: Resource) -> list[str]:
+    """What a rule's condition compares with, in either of the API's two spellings."""
+    given = [it["Values"] for name, it in condition.items() if name.endswith("Config")]
+    return list(given[0] if given else condition["Values"])
+
+
+def target_groups(action: Resource) -> set[str]:
+    """The ARNs of the target groups that an action forwards to."""
+    path = "[[TargetGroupArn], ForwardConfig.TargetGroups[].TargetGroupArn][][]"
+    return set(jmespath.search(path, action))
+
+
 def _path_patterns(rule: Resource) -> list[str]:
     """The path patterns of a rule that has no other condition."""
     match rule["Conditions"]:
         case [{"Field": "path-pattern"} as condition]:
-            return list(condition.get("PathPatternConfig", {}).get("Values") or condition["Values"])
+            return values(condition)
     return []
 
 
@@ -29,10 +41,7 @@ def _rule_target(aws: Inventory, rule: Resource) -> str:
     action = rule["Actions"][-1]
     if action["Type"] != "forward":
         return str(action["Type"])
-    arns = jmespath.search(
-        "[[TargetGroupArn], ForwardConfig.TargetGroups[].TargetGroupArn][][]", action
-    )
-    return " and ".join(sorted({_owner(aws, arn) for arn in arns}))
+    return " and ".join(sorted({_owner(aws, arn) for arn in target_groups(action)}))
 
 
 def _owner(aws: Inventory, target_group: str) -> str:

@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -22,6 +21,7 @@ from tests.support.containers import (
     Engine,
     LedgerDatabase,
     environment_options,
+    new_engine,
     wait_until_answered,
 )
 from tests.support.images import build
@@ -38,13 +38,8 @@ def engine() -> Iterator[Engine]:
     if os.geteuid() != 0:
         pytest.skip("only root builds and runs images here")
     need(*TOOLS)
-    folder = Path(tempfile.mkdtemp(prefix="tally-images-"))
-    engine = Engine(folder)
-    try:
+    with new_engine() as engine:
         yield engine
-    finally:
-        engine.close()
-        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")
